@@ -1,0 +1,69 @@
+# Every target sets up what it needs in .venv; `make help` lists them.
+# Needs Python 3.11 or 3.12 with its venv module; name one yourself with PYTHON=...
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:  # targets share .venv
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+# A name on the path is not yet a Python that starts (version managers leave shims), and a Python that starts
+# need not be able to make environments (some systems package ensurepip apart): each candidate is tried.
+CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3)
+USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
+
+.PHONY: setup
+setup: .venv/.installed-app  ## install the application: .venv/bin/nextmove
+
+.PHONY: demo
+demo: setup  ## generate a shop's day, run it live and sum it up
+	@$(BIN)/nextmove demo
+
+.PHONY: test
+test: lint  ## lint, then run every test
+	@$(BIN)/python -m pytest -q
+
+.PHONY: lint
+lint: .venv/.installed-dev  ## ruff, mypy --strict, import contracts
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "Cure: $(BIN)/ruff format" >&2; exit 1; }
+	@$(BIN)/mypy
+	@contracts=$$($(BIN)/lint-imports --no-logo) || { echo "$$contracts" >&2; exit 1; }
+
+.PHONY: bench
+bench: .venv/.installed-bench  ## measure events/s, CPU and memory beside the bare loops
+	@$(BIN)/python -m benchmarks.run
+
+.PHONY: simulate
+simulate: .venv/.installed-dev  ## seeded runs with faults; SEED=n replays one, RUNS=n sets how many
+	@$(if $(SEED),SEED=$(SEED)) $(if $(RUNS),RUNS=$(RUNS)) $(BIN)/python -m pytest -q tests/simulation
+
+.PHONY: help
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: clean
+clean:  ## remove .venv, out/ and caches
+	@rm -rf .venv out build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@for candidate in $(CANDIDATES); do \
+	    if "$$candidate" -c '$(USABLE)' >/dev/null 2>&1; then exec "$$candidate" -m venv --clear .venv; fi; \
+	done; \
+	echo "No usable Python among: $(CANDIDATES)." >&2; \
+	echo "Install Python 3.11 or 3.12 with its venv module, or name one: make PYTHON=/path/to/python3.11" >&2; \
+	exit 1
+
+.venv/.installed-app: .venv/bin/python pyproject.toml
+	@$(PIP) install --editable .
+	@touch $@
+
+.venv/.installed-bench: .venv/bin/python pyproject.toml
+	@$(PIP) install --editable '.[bench]'
+	@touch .venv/.installed-app $@
+
+.venv/.installed-dev: .venv/bin/python pyproject.toml
+	@$(PIP) install --editable '.[dev]'
+	@touch .venv/.installed-app .venv/.installed-bench $@

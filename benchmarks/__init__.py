@@ -1,0 +1,1 @@
+"""What is measured: invented traffic, and the product beside bare loops."""

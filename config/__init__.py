@@ -1,0 +1,1 @@
+"""What can be set: typed, bounded, checked before the first event."""

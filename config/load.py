@@ -1,0 +1,212 @@
+"""Reading settings from YAML: what is wrong is told in one line, with its cause and its cure."""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+import yaml
+from msgspec import inspect
+
+from config.durations import format_duration, parse_duration
+from config.settings import GapSettings, Section, Settings, is_duration
+
+# A hundred times the reference file: whoever passes more has named the wrong file, perhaps the input.
+FILE_BYTES_MAX: Final = 1_024 * 1_024
+
+# Of a wrong value this many characters are enough to find it by.
+SHOWN_MAX: Final = 60
+
+S = TypeVar("S", bound=Section)
+
+
+class ConfigError(ValueError):
+    """Settings that cannot be used. The message is one line: file, key, cause and cure."""
+
+
+def load(path: Path | None) -> Settings:
+    """Read the settings in `path`; without a file, and for what a file does not name, the defaults hold.
+
+    Raises:
+        ConfigError: There is no such file, it is not YAML, or a setting in it is unknown, of the wrong type,
+            out of bounds or at odds with another.
+    """
+    if path is None:
+        return Settings()
+    try:
+        return _section(Settings, _document(path), "")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; without one, the defaults hold") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {_syntax(error)}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deeply; settings are at most three levels deep") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def describe(settings: Settings) -> str:
+    """Write the settings in force as YAML that `load` reads back to the same."""
+    return msgspec.yaml.encode(_plain(settings)).decode()
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, but a key given twice is an error, where PyYAML quietly takes the last.
+
+    In pure Python: the one in C, which msgspec.yaml uses, crashes the process on deep nesting.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        """Refuse a repeated key where it stands, then do as PyYAML does."""
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode):
+                if key_node.value in seen:
+                    problem = f"{_shown(key_node.value)} is given twice; keep one"
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+# No setting is a date: what looks like one stays text, so that 2026-13-01 is told by its key as any wrong value.
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_scalar)
+
+
+def _document(path: Path) -> object:
+    with path.open("rb") as file:
+        content = file.read(FILE_BYTES_MAX + 1)
+    if len(content) > FILE_BYTES_MAX:
+        raise ConfigError("over 1 MiB; is this the settings file?")
+    return yaml.load(content.decode(), _Loader)  # noqa: S506 - a safe loader, see above
+
+
+def _syntax(error: yaml.YAMLError) -> str:
+    """Say where YAML broke and why."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {' '.join((error.problem or '').split())}"
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"character {error.position + 1} is not allowed in YAML: {error.reason}"
+    return f"not YAML: {' '.join(str(error).split())}"
+
+
+def _section(section: type[S], raw: object, path: str) -> S:
+    """Make a section of a mapping as YAML gives it; `path` is its own key, "" for the whole document."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(section)}
+    if raw is None:  # nothing under the key, as where all lines of a section are commented out
+        return section()
+    if not isinstance(raw, dict):
+        expected = f"a mapping of {_listed(fields)}"
+        raise ConfigError(f"{path or 'the document'} is {_shown(raw)} but must be {expected}")
+    values = {}
+    for key, value in raw.items():
+        field = fields.get(key)
+        if field is None:
+            raise ConfigError(_unknown(str(key), path, list(fields)))
+        values[field.name] = _value(section, field, value, f"{path}.{key}".lstrip("."))
+    return section(**values)
+
+
+def _value(section: type[Section], field: msgspec.structs.FieldInfo, raw: object, path: str) -> object:
+    if isinstance(field.type, type) and issubclass(field.type, Section):
+        return _section(field.type, raw, path)
+    try:
+        return msgspec.convert(_number(section, field, raw), field.type)
+    except (msgspec.ValidationError, ValueError):
+        raise ConfigError(f"{path} is {_shown(raw)} but must be {_expected(field)}") from None
+
+
+def _number(section: type[Section], field: msgspec.structs.FieldInfo, raw: object) -> object:
+    """Turn a duration into milliseconds; of numbers only 0 needs no unit, of channels null is off."""
+    if not is_duration(field.name) or (raw == 0 and type(raw) is int):
+        return raw
+    if raw is None and section is GapSettings:
+        return 0
+    if not isinstance(raw, str):
+        raise ConfigError("a number without its unit")
+    return parse_duration(raw)
+
+
+def _expected(field: msgspec.structs.FieldInfo) -> str:
+    """Say what a setting may be."""
+    match inspect.type_info(field.type):
+        case inspect.IntType(ge=int(low), le=int(high)) if is_duration(field.name):
+            bounds = f"{format_duration(low)} to {format_duration(high)}"
+            return f"a duration from {bounds}, written as 500ms, 30m or 1h30m"
+        case inspect.IntType(ge=low, le=high):
+            return f"a whole number from {low} to {high}"
+        case inspect.FloatType(ge=float(low), le=float(high)):
+            return f"a number from {low:g} to {high:g}"
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.LiteralType(values=values):
+            return f"one of {_listed(values)}"
+        case inspect.StrType(min_length=low, max_length=high):
+            return f"{low} to {high} ASCII characters without spaces"
+        case other:
+            raise AssertionError(f"no words yet for {other}")
+
+
+def _unknown(key: str, path: str, keys: list[str]) -> str:
+    """Name an unknown key and what was probably meant: a neighbour, else the same key elsewhere."""
+    shown = _shown(f"{path}.{key}".lstrip("."))
+    near = difflib.get_close_matches(key, keys, n=1)
+    elsewhere = [known for known in _keys(Settings) if known.rpartition(".")[2] == key]
+    if near or elsewhere:
+        return f"unknown key {shown}; did you mean {' or '.join(near or elsewhere)}?"
+    return f"unknown key {shown}; known here: {_listed(keys)}"
+
+
+def _keys(section: type[Section], prefix: str = "") -> list[str]:
+    """List every key below a section, as `session.gap.web`, sections included."""
+    keys = []
+    for field in msgspec.structs.fields(section):
+        keys.append(prefix + field.encode_name)
+        if isinstance(field.type, type) and issubclass(field.type, Section):
+            keys += _keys(field.type, f"{prefix}{field.encode_name}.")
+    return keys
+
+
+def _plain(section: Section) -> dict[str, object]:
+    """Turn a section into what YAML knows, durations as people write them."""
+    plain: dict[str, object] = {}
+    for field in msgspec.structs.fields(section):
+        value = getattr(section, field.name)
+        if isinstance(value, Section):
+            value = _plain(value)
+        elif is_duration(field.name):
+            value = format_duration(value)
+        plain[field.encode_name] = value
+    return plain
+
+
+def _listed(names: object) -> str:
+    assert isinstance(names, dict | list | tuple), "what has an order"
+    return ", ".join(str(name) for name in names)
+
+
+def _shown(raw: object) -> str:
+    """Show what a file says on one short line."""
+    match raw:
+        case None:
+            return "empty"
+        case bool():
+            return "true" if raw else "false"
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list"
+        case str() if raw.isprintable() and raw == raw.strip() and 0 < len(raw) <= SHOWN_MAX:
+            return raw
+        case int() | float():
+            return str(raw)
+        case _:
+            return reprlib.repr(raw)

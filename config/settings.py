@@ -1,0 +1,321 @@
+"""What can be set: every setting with its type, bounds, default and the reason for it.
+
+A duration is milliseconds here and `30m` in YAML, so its field carries the unit (`length_ms_max`) and its key
+does not (`length_max`). `load` checks the bounds of what it reads; relations between settings
+are checked however a `Settings` is made, so that no run begins with settings that contradict each other.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from config.durations import DAY, DURATION_MS_MAX, HOUR, MINUTE, SECOND, format_duration
+from operators.cart import CartRules
+from operators.decision import DecisionRules
+from operators.footprint import FootprintRules
+from operators.profile import ProfileRules
+from operators.session import SessionRules
+
+Instantly = Annotated[int, Meta(ge=0, le=DAY)]
+Delay = Annotated[int, Meta(ge=SECOND, le=30 * DAY)]
+Policy = Annotated[int, Meta(ge=0, le=400 * DAY)]
+Retention = Annotated[int, Meta(ge=MINUTE, le=DURATION_MS_MAX)]
+Count = Annotated[int, Meta(ge=1, le=1_000)]
+
+
+def is_duration(field: str) -> bool:
+    """Tell whether a field holds milliseconds, by the unit in its name."""
+    return "ms" in field.split("_")
+
+
+def key_of(field: str) -> str:
+    """Name a field as YAML does, where the value itself shows its unit."""
+    return "_".join(part for part in field.split("_") if part != "ms")
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=key_of):
+    """One mapping of the settings file. Every field has a default, so that an empty file is valid."""
+
+
+class SourceSettings(Section, frozen=True, kw_only=True):
+    """How records are read, and how far event time is complete."""
+
+    batch_records: Annotated[int, Meta(ge=1, le=100_000)] = 5_000
+    """Records read at once. Large enough that what a batch costs is spread thin, small enough (some 3 MB)
+    that a trigger does not wait for the rest of its batch."""
+    format: Literal["auto", "segment", "canonical"] = "auto"
+    """What the records are; `auto` tells by each record."""
+    lateness_ms: Instantly = 30 * SECOND
+    """How long the watermark waits for events that are on their way: 30 s, what a phone's or browser's queue
+    holds back. Disorder within it changes no session, cart or timer."""
+    file_watermark: Literal["exact", "lateness"] = "exact"
+    """`exact`: a file that can be read twice is read once before, to find how far back later lines reach, so
+    nothing in it is ever late. `lateness`: latest event time minus the lateness, as for a stream."""
+    idle_after_ms: Annotated[int, Meta(ge=100, le=HOUR)] = SECOND
+    """A silent stdin counts as read to its end after this, so that timers go on; 1 s keeps a due timer within
+    the 1.5 s that are promised."""
+    live_within_ms: Annotated[int, Meta(ge=SECOND, le=DAY)] = HOUR
+    """The watermark of a silent pipe goes to the wall clock only if its latest event is at most this old: a
+    paused replay of old data must not jump."""
+    record_bytes_max: Annotated[int, Meta(ge=1_024, le=64 * 1_024 * 1_024)] = 1_024 * 1_024
+    """A longer record is rejected. 1 MiB is the limit of a Kafka broker's default configuration."""
+
+
+class GapSettings(Section, frozen=True, kw_only=True):
+    """The inactivity that ends a visit, by channel; a gap of exactly this long stays in it.
+
+    30 minutes is the default of Google Analytics and Snowplow. 0: the channel makes no sessions,
+    as for messages and servers, which nobody visits.
+    """
+
+    web_ms: Instantly = 30 * MINUTE
+    app_ms: Instantly = 30 * MINUTE
+    chat_ms: Instantly = 30 * MINUTE
+    phone_ms: Instantly = 30 * MINUTE
+    sms_ms: Instantly = 0
+    email_ms: Instantly = 0
+    social_ms: Instantly = 0
+    server_ms: Instantly = 0
+
+
+class SessionSettings(Section, frozen=True, kw_only=True):
+    """When a visit ends."""
+
+    gap: GapSettings = GapSettings()
+    length_ms_max: Annotated[int, Meta(ge=MINUTE, le=30 * DAY)] = DAY
+    """No session grows longer: 24 h, so that a tab that refreshes itself is not one visit for ever."""
+    memory_ms: Delay = 2 * HOUR
+    """How long after its last event a session can still be revised by a late one. Costs state."""
+
+
+class CartSettings(Section, frozen=True, kw_only=True):
+    """When a cart counts as abandoned."""
+
+    browse_delay_ms: Delay = HOUR
+    """Quiet time after products were viewed and none picked; longer than the cart's, as less was meant."""
+    cart_delay_ms: Delay = 30 * MINUTE
+    """Quiet time after the last change of a cart: the inactivity that ends a visit."""
+    checkout_delay_ms: Delay = 30 * MINUTE
+    """Quiet time after the last step of a checkout."""
+    browse_views_min: Count = 3
+    """Products viewed before leaving counts as a browse intent: one or two are a glance."""
+    restart_on: Literal["activity", "cart_change"] = "activity"
+    """What starts a delay again. `activity`: anything the person does on any channel, since who still browses
+    has not left. `cart_change`: changes of the cart only."""
+    age_ms_max: Annotated[int, Meta(ge=MINUTE, le=400 * DAY)] = 30 * DAY
+    """A cart unchanged for longer expires instead of being abandoned, and a closed one is forgotten."""
+
+
+class FootprintSettings(Section, frozen=True, kw_only=True):
+    """How much is kept of what a profile has looked at; each entry costs state."""
+
+    enabled: bool = True
+    """Without footprints no view is counted and no offer made."""
+    pages_max: Count = 10
+    """Pages, the unseen for longest goes first; ten are what an agent's screen shows."""
+    products_max: Count = 10
+    """Products, as pages."""
+    categories_max: Count = 5
+    """Categories, the weakest interest goes first."""
+    searches_max: Count = 5
+    """Searches, the oldest goes first."""
+    interest_half_life_ms: Annotated[int, Meta(ge=MINUTE, le=400 * DAY)] = 7 * DAY
+    """Half of an interest is gone after this: a week spans the weekend between two visits."""
+
+
+class DecisionSettings(Section, frozen=True, kw_only=True):
+    """Contact policy: how often one person may be approached. A cool-down of 0 holds nothing back."""
+
+    abandonment_cooldown_ms: Policy = 7 * DAY
+    """From one abandonment trigger to the next of the same kind: one reminder a week."""
+    returning_cooldown_ms: Policy = 12 * HOUR
+    """From one welcome back to the next: once a day, whatever the hour of the visits."""
+    offer_cooldown_ms: Policy = DAY
+    """From one offer on a product to the next on the same product."""
+    declined_ms: Policy = 30 * DAY
+    """Nothing is offered for this long after somebody declined."""
+    offer_views: Count = 3
+    """The view of a product from which an offer is made."""
+    expires_ms: Delay = 12 * HOUR
+    """A trigger not acted upon by then is stale; the same day is still a reply."""
+
+
+class ProfileSettings(Section, frozen=True, kw_only=True):
+    """How long a person is remembered."""
+
+    anonymous_retention_ms: Retention = 30 * DAY
+    """An anonymous profile without events is forgotten after this. Most never come back."""
+    lead_retention_ms: Retention = 400 * DAY
+    """As much for a known person: a year and a month, so that last year's Christmas is still known."""
+    late_ms_max: Delay = DAY
+    """An event further behind the watermark that belongs to no remembered session is rejected: a phone that
+    was off overnight still counts."""
+
+
+class DuplicatesSettings(Section, frozen=True, kw_only=True):
+    """How long an event's id is remembered, to drop the event when it is sent again."""
+
+    window_ms: Delay = DAY
+    """Repeats within this are dropped; senders that retry give up within a day."""
+    ids_max: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 2_000_000
+    """Ids remembered at most, the oldest go first: a limit on memory, worth a day at 23 events a second."""
+
+
+class CheckpointSettings(Section, frozen=True, kw_only=True):
+    """How often state is saved."""
+
+    interval_ms: Annotated[int, Meta(ge=100, le=MINUTE)] = 2 * SECOND
+    """Between two checkpoints: what a crash makes the next run do again."""
+    fsync: bool = False
+    """Wait for the disk at each checkpoint. A killed process loses nothing without; a power cut may."""
+
+
+class DeadLettersSettings(Section, frozen=True, kw_only=True):
+    """When so much is rejected that something else must be wrong."""
+
+    ratio_max: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
+    """Stop when more than this share of at least 1,000 records was rejected; 1 means never."""
+
+
+class OutputSettings(Section, frozen=True, kw_only=True):
+    """What published records say of where they come from."""
+
+    source: Annotated[str, Meta(min_length=1, max_length=1_024, pattern="^[!-~]+$")] = "/nextmove/local/main"
+    """The `source` of each CloudEvent, a URI reference. With the id it must be unique: one a deployment."""
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """All settings of one deployment."""
+
+    key_groups: Annotated[int, Meta(ge=1, le=4_096)] = 128
+    """Slices of all keys, in which state is held and saved; fixed for the life of the state. A multiple of
+    each input topic's partitions. 128 is the least that Flink takes by default."""
+    source: SourceSettings = SourceSettings()
+    session: SessionSettings = SessionSettings()
+    cart: CartSettings = CartSettings()
+    footprint: FootprintSettings = FootprintSettings()
+    decision: DecisionSettings = DecisionSettings()
+    profile: ProfileSettings = ProfileSettings()
+    duplicates: DuplicatesSettings = DuplicatesSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
+    dead_letters: DeadLettersSettings = DeadLettersSettings()
+    output: OutputSettings = OutputSettings()
+
+    def __post_init__(self) -> None:
+        """Refuse settings that contradict each other, with the reason."""
+        values_ms = durations(self)
+        for key, word, others, reason in RELATIONS:
+            value_ms, bound_ms = values_ms[key], sum(values_ms[other] for other in others)
+            if value_ms < bound_ms or (word == "exceed" and value_ms == bound_ms):
+                raise ValueError(
+                    f"{key} is {format_duration(value_ms)} but must {word} {format_duration(bound_ms)}"
+                    f" ({' + '.join(others)}): {reason}"
+                )
+
+    def visitor_rules(self) -> ProfileRules:
+        """Make the rules of anonymous profiles."""
+        return self._rules(self.profile.anonymous_retention_ms)
+
+    def lead_rules(self) -> ProfileRules:
+        """Make the rules of known ones, which differ in how long they are kept."""
+        return self._rules(self.profile.lead_retention_ms)
+
+    def _rules(self, retention_ms: int) -> ProfileRules:
+        gaps_ms = durations(self.session.gap)
+        cart = self.cart
+        return ProfileRules(
+            sessions=SessionRules(
+                gap_ms={channel: gap_ms for channel, gap_ms in gaps_ms.items() if gap_ms},
+                length_ms_max=self.session.length_ms_max,
+                memory_ms=self.session.memory_ms,
+            ),
+            carts=CartRules(
+                browse_delay_ms=cart.browse_delay_ms,
+                cart_delay_ms=cart.cart_delay_ms,
+                checkout_delay_ms=cart.checkout_delay_ms,
+                browse_views_min=cart.browse_views_min,
+                restart_on_activity=cart.restart_on == "activity",
+                age_ms_max=cart.age_ms_max,
+            ),
+            # These two sections are their rules, field by field; a field of only one side fails here.
+            footprint=FootprintRules(**msgspec.structs.asdict(self.footprint)),
+            decisions=DecisionRules(**msgspec.structs.asdict(self.decision)),
+            retention_ms=retention_ms,
+            lateness_ms=self.source.lateness_ms,
+            late_ms_max=self.profile.late_ms_max,
+        )
+
+
+def durations(section: Section, prefix: str = "") -> dict[str, int]:
+    """List the durations of a section and of those in it, in ms, by key: `session.gap.web`."""
+    found: dict[str, int] = {}
+    for field in msgspec.structs.fields(section):
+        value = getattr(section, field.name)
+        if isinstance(value, Section):
+            found |= durations(value, f"{prefix}{field.encode_name}.")
+        elif is_duration(field.name):
+            found[prefix + field.encode_name] = value
+    return found
+
+
+Relation = tuple[str, Literal["exceed", "be at least"], tuple[str, ...], str]
+"""A key, how it must compare, the keys whose sum it is compared with, and why."""
+
+_GAPS: Final = tuple(f"session.gap.{field.encode_name}" for field in msgspec.structs.fields(GapSettings))
+_DELAYS: Final = ("cart.browse_delay", "cart.cart_delay", "cart.checkout_delay")
+_COOLDOWNS: Final = (
+    "decision.abandonment_cooldown",
+    "decision.returning_cooldown",
+    "decision.offer_cooldown",
+)
+
+
+def _retention(key: str) -> tuple[Relation, ...]:
+    """List what a profile must outlive, whether visitor's or lead's."""
+    late = "a late event must find its profile, not begin one that is already over"
+    contacted = "a profile forgotten sooner forgets that it was contacted"
+    declined = "a profile forgotten sooner forgets that it declined"
+    return (
+        (key, "exceed", ("session.length_max",), "a profile must outlive its open session"),
+        *((key, "exceed", (delay,), "a profile must outlive its open cart") for delay in _DELAYS),
+        (key, "exceed", ("profile.late_max",), late),
+        *((key, "be at least", (cooldown,), contacted) for cooldown in _COOLDOWNS),
+        (key, "be at least", ("decision.declined",), declined),
+    )
+
+
+RELATIONS: Final[tuple[Relation, ...]] = (
+    (
+        "source.live_within",
+        "exceed",
+        ("source.idle_after", "source.lateness"),
+        "when a live pipe falls silent, its latest event may already be this old",
+    ),
+    *(("session.length_max", "exceed", (gap,), "two events must fit into a session") for gap in _GAPS),
+    # A session is remembered from its last event on, and closes only a gap after that.
+    *(("session.memory", "exceed", (gap,), "a session would be forgotten as it closes") for gap in _GAPS),
+    (
+        "session.memory",
+        "be at least",
+        ("source.lateness",),
+        "an event as late as is allowed must find the session that it belongs to",
+    ),
+    *(("cart.age_max", "exceed", (d,), "a cart would expire before it is abandoned") for d in _DELAYS),
+    (
+        "profile.late_max",
+        "be at least",
+        ("session.memory",),
+        "an event that a remembered session would take must not be too late for its profile",
+    ),
+    (
+        "duplicates.window",
+        "be at least",
+        ("source.lateness",),
+        "a repeat that is not late must be recognised",
+    ),
+    *_retention("profile.anonymous_retention"),
+    *_retention("profile.lead_retention"),
+)

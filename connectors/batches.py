@@ -1,0 +1,27 @@
+"""What a source hands on: raw records with their coordinates, and what it knows of time."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class RawBatch(msgspec.Struct, gc=False):
+    """Records read from one partition, in order; the i-th lies at `first_position + i`.
+
+    A source that knows how far back later records reach says so: `complete_before` is the instant up to
+    which event time was complete before this batch, `complete` after it (FOREVER at the true
+    end). A source that cannot know leaves them None, and the latest event less the allowed
+    lateness is taken.
+
+    `read_at` is the wall-clock instant of a live read, None in a replay. `idle_ms` is how long a live
+    source has been silent, 0 where it is not. `is_marked` asks for a marker to every key group.
+    """
+
+    partition: str
+    raws: list[bytes]
+    first_position: int = 0
+    complete_before: int | None = None
+    complete: int | None = None
+    read_at: int | None = None
+    idle_ms: int = 0
+    is_marked: bool = False

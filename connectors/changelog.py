@@ -1,0 +1,179 @@
+"""The changelog of one key group: an append-only file of changed states, the heart of a checkpoint.
+
+A file is a header and blocks; a block is its length, the CRC-32 of its payload and the payload, a msgpack
+list of [key, due_at, state]. The last entry of a key counts; an empty state says that the key is gone.
+
+A checkpoint is (file name, length): on resume the file is read to that length and the rest, written
+after the checkpoint, is cut off. When most of a file is dead entries it is rewritten under the
+next generation's name. The old generation stays until a checkpoint after the next one has been
+asked for: by then the engine has committed one that names the new file.
+
+How much is rewritten between two checkpoints follows how much was appended (`Rewrites`), so that
+no single checkpoint stops the flow for long and the folder stays below twice the live state.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from struct import Struct
+from typing import BinaryIO, Final
+from zlib import crc32
+
+import msgspec
+
+HEADER: Final = b"nextmove changelog 1\n"
+_BLOCK: Final = Struct("<II")
+# Entries a block holds at most: bounds the memory of reading one, and what a broken block loses.
+BLOCK_ENTRIES: Final = 2_000
+# A file may hold half as much again as is live, and something for the framing, before it is rewritten:
+# then two bytes are rewritten for each one appended, and the folder stays well under twice the live state.
+GARBAGE_RATIO: Final = 0.5
+GARBAGE_BYTES_MIN: Final = 4_096
+
+Entry = tuple[str, int, bytes]
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(list[tuple[str, int, bytes]]).decode
+
+
+class ChangelogError(Exception):
+    """A changelog that does not hold what its checkpoint says: one line with cause and cure."""
+
+
+class Rewrites:
+    """How many bytes may still be rewritten: twice what was appended, shared by a process's changelogs."""
+
+    def __init__(self) -> None:
+        """Start with nothing allowed."""
+        self._allowed = 0
+
+    def appended(self, size: int) -> None:
+        """Allow rewriting in proportion to `size` appended bytes."""
+        self._allowed = min(self._allowed + int(size / GARBAGE_RATIO), 1 << 26)
+
+    def take(self, size: int) -> bool:
+        """Whether `size` bytes may be rewritten now; if so they are used up."""
+        if self._allowed < size:
+            return False
+        self._allowed -= size
+        return True
+
+
+class Changelog:
+    """The changelog files of one key group in `folder`; see the module for the format."""
+
+    def __init__(self, folder: Path, name: str, rewrites: Rewrites, *, fsync: bool) -> None:
+        """Prepare; no file is touched before `start` or `load`."""
+        self._folder, self._name, self._rewrites, self._fsync = folder, name, rewrites, fsync
+        self._generation = 0
+        self._length = 0
+        self._file: BinaryIO | None = None
+        self._retired: list[tuple[int, Path]] = []
+        self._checkpoints = 0
+
+    def start(self) -> None:
+        """Begin an empty changelog: what an uncommitted run left behind is not part of it."""
+        for path in self._folder.glob(f"{self._name}.*.log"):
+            path.unlink()
+        self._open_new(0)
+
+    def load(self, generation: int, length: int) -> Iterable[list[Entry]]:
+        """Yield the blocks up to `length` of that generation, cut the rest off, and go on from there.
+
+        Raises:
+            ChangelogError: the file is missing, shorter than the checkpoint, or damaged.
+        """
+        path = self._path(generation)
+        try:
+            file = path.open("r+b")
+        except OSError as error:
+            msg = f"{path}: {error.strerror}: the checkpoint names it; restore the recovery folder whole"
+            raise ChangelogError(msg) from None
+        with file:
+            data = file.read(length)
+            if len(data) < length or not data.startswith(HEADER):
+                msg = f"{path}: {len(data)} bytes where the checkpoint has {length}; restore the recovery folder"
+                raise ChangelogError(msg)
+            file.truncate(length)
+        for other in self._folder.glob(f"{self._name}.*.log"):
+            if other != path:
+                other.unlink()
+        self._generation, self._length = generation, length
+        self._file = path.open("ab")
+        yield from _blocks(data, path)
+
+    def append(self, entries: list[Entry]) -> None:
+        """Add changed states; they are part of the next checkpoint."""
+        file = self._file
+        assert file is not None, "append before start or load"
+        for i in range(0, len(entries), BLOCK_ENTRIES):
+            size = _write_block(file, entries[i : i + BLOCK_ENTRIES])
+            self._length += size
+            self._rewrites.appended(size)
+
+    def checkpoint(self, live: Iterable[Entry], live_bytes: int) -> tuple[int, int]:
+        """Flush; return (generation, length). `live` is every live entry, read only for a rewrite."""
+        self._checkpoints += 1
+        self._remove_retired()
+        garbage = self._length - live_bytes
+        if garbage > GARBAGE_BYTES_MIN + live_bytes * GARBAGE_RATIO and self._rewrites.take(live_bytes):
+            self._rewrite(live)
+        file = self._file
+        assert file is not None, "checkpoint before start or load"
+        file.flush()
+        if self._fsync:
+            os.fsync(file.fileno())
+        return self._generation, self._length
+
+    def close(self) -> None:
+        """Close the file; nothing is written after the last checkpoint."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _rewrite(self, live: Iterable[Entry]) -> None:
+        self.close()
+        self._retired.append((self._checkpoints, self._path(self._generation)))
+        self._open_new(self._generation + 1)
+        file = self._file
+        assert file is not None
+        entries = list(live)
+        for i in range(0, len(entries), BLOCK_ENTRIES):
+            self._length += _write_block(file, entries[i : i + BLOCK_ENTRIES])
+
+    def _remove_retired(self) -> None:
+        # Retired at checkpoint n: that one names the new file, and is committed before n + 2 is asked for.
+        while self._retired and self._retired[0][0] + 2 <= self._checkpoints:
+            self._retired.pop(0)[1].unlink(missing_ok=True)
+
+    def _open_new(self, generation: int) -> None:
+        self._generation = generation
+        self._file = self._path(generation).open("wb")
+        self._file.write(HEADER)
+        self._length = len(HEADER)
+
+    def _path(self, generation: int) -> Path:
+        return self._folder / f"{self._name}.{generation}.log"
+
+
+def _write_block(file: BinaryIO, entries: list[Entry]) -> int:
+    payload = _encode(entries)
+    file.write(_BLOCK.pack(len(payload), crc32(payload)))
+    file.write(payload)
+    return _BLOCK.size + len(payload)
+
+
+def _blocks(data: bytes, path: Path) -> Iterable[list[Entry]]:
+    position = len(HEADER)
+    while position < len(data):
+        try:
+            size, checksum = _BLOCK.unpack_from(data, position)
+            payload = data[position + _BLOCK.size : position + _BLOCK.size + size]
+            if len(payload) != size or crc32(payload) != checksum:
+                raise ValueError
+            yield _decode(payload)
+        except Exception:
+            msg = f"{path}: damaged at byte {position}; restore the recovery folder from a copy"
+            raise ChangelogError(msg) from None
+        position += _BLOCK.size + size

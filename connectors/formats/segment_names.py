@@ -1,0 +1,76 @@
+"""The names of Segment's `track` calls and what they mean here.
+
+Sources: Segment's specs of e-commerce (v2 with the names of v1), e-mail and live chat; Braze's e-commerce
+events; the calls of the telephone bridge that the benchmarks' traffic imitates.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from operators.event import Channel, Kind
+
+_NAMES: Final[dict[Kind, tuple[str, ...]]] = {
+    "searched": ("Products Searched", "Searched Products"),
+    "product_list_viewed": ("Product List Viewed", "Product List Filtered", "Viewed Product Category"),
+    "product_clicked": ("Product Clicked", "Clicked Product"),
+    "product_viewed": ("Product Viewed", "Viewed Product"),
+    "product_added": ("Product Added", "Added Product"),
+    "product_removed": ("Product Removed", "Removed Product"),
+    "cart_viewed": ("Cart Viewed", "Viewed Cart"),
+    "cart_updated": ("Cart Updated", "ecommerce.cart_updated"),
+    "checkout_started": ("Checkout Started", "Started Checkout", "ecommerce.checkout_started"),
+    "checkout_progressed": (
+        "Checkout Step Viewed",
+        "Checkout Step Completed",
+        "Viewed Checkout Step",
+        "Completed Checkout Step",
+        "Payment Info Entered",
+        "Entered Payment Info",
+    ),
+    "order_completed": ("Order Completed", "Completed Order", "ecommerce.order_placed"),
+    "order_cancelled": ("Order Cancelled", "Order Canceled", "Cancelled Order", "ecommerce.order_cancelled"),
+    "order_refunded": ("Order Refunded", "Refunded Order"),
+    "page_left": ("Page Left", "page_left"),
+    "email_delivered": ("Email Delivered",),
+    "email_opened": ("Email Opened",),
+    "email_clicked": ("Email Link Clicked",),
+    "call_ringing": ("Call Ringing", "call_ringing", "Call Started", "call_started"),
+    "call_answered": ("Call Answered", "call_answered"),
+    "call_ended": ("Call Ended", "call_ended"),
+    "message_received": ("Live Chat Message Received", "Live Chat Message Sent"),
+    "consent_given": ("Subscribed",),
+    "consent_withdrawn": ("Unsubscribed",),
+    "offer_declined": ("Offer Declined",),
+}
+_NEITHER_LETTER_NOR_DIGIT: Final = re.compile(r"[\W_]+")
+
+
+def _bare(name: str) -> str:
+    return _NEITHER_LETTER_NOR_DIGIT.sub("", name.lower())
+
+
+KIND_OF: Final[dict[str, Kind]] = {
+    spelling: kind for kind, names in _NAMES.items() for name in names for spelling in (name, _bare(name))
+}
+"""Each name as it is usually spelt, so that most events need one look-up; and bare, for other spellings."""
+
+CHANNEL_OF: Final[dict[str | None, Channel]] = {
+    "web": "web",
+    "browser": "web",
+    "mobile": "app",
+    "app": "app",
+    "phone": "phone",
+    "email": "email",
+    "sms": "sms",
+    "chat": "chat",
+    "social": "social",
+    "server": "server",
+}
+"""A call's `channel`: our words, and those of Segment's and RudderStack's libraries."""
+
+
+def kind_of(name: str) -> Kind:
+    """Tell what a `track` call means; case and separators do not matter, an unknown name is "other"."""
+    return KIND_OF.get(name) or KIND_OF.get(_bare(name), "other")

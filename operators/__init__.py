@@ -1,0 +1,1 @@
+"""The rules, pure: what an event means, and what to do next."""

@@ -1,0 +1,536 @@
+"""Carts: what a person has picked and not yet bought, and when that counts as abandoned.
+
+Theory of operation
+-------------------
+Cart events are applied strictly in event-time order, once the watermark has passed them (the
+profile holds them until then), so that nothing here depends on the order of arrival. `apply` is
+the one place where a cart changes:
+
+    none ──added, checkout with a value──▶ open ──────delay without activity──▶ abandoned
+    open ──last line removed──▶ emptied            abandoned ──changed again──▶ open
+    open ──order──▶ purchased                      abandoned ──order──▶ recovered
+    open ──delay reached, but too old──▶ expired   emptied, purchased, recovered ──added──▶ open
+
+An intent is the furthest step taken: browse (products seen, nothing picked), cart, checkout. It decides
+the delay. A cart suppresses the browse intent, a checkout the cart's: one cart has one intent.
+
+The timer of a cart starts at its last change and, with `restart_on: activity`, again at each
+activity of the person on any channel within the delay: someone who still browses has not left.
+Activities are kept as instants, thinned so that none that could matter is lost: of three within
+the shortest delay the middle one is. Activity after the due instant never undoes it.
+
+An order closes the cart it names; failing that, the cart of its checkout id; failing that, every cart
+of the person. It also closes each parallel cart whose products were all bought: shops give a
+guest's cart a new id at registration (woocommerce-abandoned-cart #166), and the old one
+must not send a reminder of what has just been paid.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final, Literal
+
+import msgspec
+
+from operators.event import FOREVER, Commerce, Event, Item, rfc3339
+from operators.ids import digest
+
+Intent = Literal["browse", "cart", "checkout"]
+State = Literal["open", "abandoned", "recovered", "purchased", "emptied", "expired"]
+
+CART_KINDS: Final = frozenset(
+    {
+        "product_added",
+        "product_removed",
+        "cart_viewed",
+        "cart_updated",
+        "checkout_started",
+        "checkout_progressed",
+        "order_completed",
+    }
+)
+"""The kinds that change a cart; `product_viewed` feeds the browse intent only."""
+
+
+class CartRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Delays of the three intents in ms, and what restarts them."""
+
+    browse_delay_ms: int
+    cart_delay_ms: int
+    checkout_delay_ms: int
+    browse_views_min: int
+    restart_on_activity: bool
+    age_ms_max: int
+    carts_max: int = 20
+    lines_max: int = 100
+
+    @property
+    def delay_ms_min(self) -> int:
+        """The shortest of the delays: activities closer together than this may be thinned."""
+        return min(self.browse_delay_ms, self.cart_delay_ms, self.checkout_delay_ms)
+
+
+class Line(msgspec.Struct, array_like=True, gc=False):
+    """One product in a cart; `price` is for one piece."""
+
+    product_id: str
+    quantity: float
+    price: float
+    name: str = ""
+
+
+class Cart(msgspec.Struct, array_like=True):
+    """One cart as state. `cart_id` is the shop's, or derived from the visitor and the opening instant."""
+
+    cart_id: str
+    visitor_id: str
+    is_named: bool
+    opened_at: int
+    changed_at: int
+    state: State = "open"
+    lines: list[Line] = []
+    stated_value: float | None = None
+    currency: str = ""
+    url: str = ""
+    checkout_id: str = ""
+    is_checkout: bool = False
+    closed_at: int = 0
+    was_abandoned: bool = False
+    abandonments: int = 0
+    trigger_id: str = ""
+    revision: int = 0
+
+    @property
+    def value(self) -> float:
+        """The cart's worth: as the shop states it, else the sum of its lines."""
+        if self.stated_value is not None:
+            return self.stated_value
+        return round(sum(line.quantity * line.price for line in self.lines), 2)
+
+
+class CartLine(msgspec.Struct, gc=False):
+    """One product in a published cart; `price` is for one piece, in the cart's currency."""
+
+    product_id: str
+    quantity: float
+    price: float
+    name: str
+
+
+class Browse(msgspec.Struct, array_like=True, gc=False):
+    """Products seen since the last cart, order or abandonment, as state."""
+
+    visitor_id: str
+    since: int
+    changed_at: int
+    views: int
+    product_id: str
+    name: str
+    price: float
+    currency: str
+    url: str
+
+
+class CartRecord(msgspec.Struct, gc=False):
+    """A cart as published at each change of its state. The highest revision of a `cart_id` counts."""
+
+    stream: ClassVar[str] = "carts"
+
+    cart_id: str
+    visitor_id: str
+    profile_id: str
+    intent: Intent
+    state: State
+    value: float
+    currency: str
+    lines: tuple[CartLine, ...]
+    opened_at: str
+    last_activity_at: str
+    changed_at: str
+    resume_url: str
+    order_id: str
+    trigger_id: str
+    abandonments: int
+    revision: int
+
+    @property
+    def cloud_event(self) -> tuple[str, str, str, str]:
+        """Id, type, subject and time of this record as a CloudEvent."""
+        return (
+            digest("cart", self.visitor_id, self.cart_id, self.intent == "browse", self.revision),
+            f"io.nextmove.cart.{self.state}.v1",
+            self.profile_id,
+            self.changed_at,
+        )
+
+
+class Abandoned(msgspec.Struct, gc=False):
+    """A cart or browse intent left for its delay: the cause of a trigger, and the record to publish."""
+
+    record: CartRecord
+    cause_key: str
+    due_at: int
+    active_at: int
+
+
+class Carts(msgspec.Struct, array_like=True):
+    """The carts of one profile: open ones, and closed ones for as long as an id may come back."""
+
+    carts: list[Cart] = []
+    browse: Browse | None = None
+    ticks: list[int] = []
+
+
+class CartTracker:
+    """The rules at work on the carts of one profile."""
+
+    def __init__(self, rules: CartRules) -> None:
+        """Keep `rules`; the tracker itself has no state."""
+        self._rules = rules
+        self._thin_ms = rules.delay_ms_min
+        self._restart_on_activity = rules.restart_on_activity
+
+    def touch(self, carts: Carts, at: int) -> None:
+        """Note an activity of the person at `at`, in any order."""
+        if not self._restart_on_activity:
+            return
+        ticks = carts.ticks
+        if not ticks:
+            ticks.append(at)
+        elif at >= ticks[-1]:
+            if len(ticks) > 1 and at - ticks[-2] <= self._thin_ms:
+                ticks[-1] = at
+            else:
+                ticks.append(at)
+        elif at not in ticks:
+            ticks.append(at)
+            ticks.sort()
+
+    def settle(self, carts: Carts, now: int) -> None:
+        """Forget activities that a later one, itself at or before `now`, has outlived."""
+        ticks = carts.ticks
+        while len(ticks) > 1 and ticks[1] <= now:
+            del ticks[0]
+
+    def apply(self, carts: Carts, event: Event, profile_id: str, out: list[CartRecord]) -> None:
+        """Change the carts as `event` says; events come in event-time order, late ones excepted."""
+        kind, commerce = event.kind, event.commerce
+        if kind == "product_viewed":
+            self._view(carts, event)
+        elif kind == "order_completed":
+            self._order(carts, event, profile_id, out)
+        elif commerce is not None:
+            cart = self._cart_of(carts, event, commerce)
+            if cart is not None and event.at > cart.closed_at:
+                self._change(cart, event, commerce, profile_id, out)
+                carts.browse = None
+                self._limit(carts)
+
+    def due_at(self, carts: Carts) -> int:
+        """The instant at which the next cart or browse intent is abandoned, or FOREVER."""
+        due = FOREVER
+        for cart in carts.carts:
+            if cart.state == "open":
+                due = min(due, self._cart_due_at(carts, cart))
+        if carts.browse is not None:
+            due = min(due, self._browse_due_at(carts, carts.browse))
+        return due
+
+    def fire(self, carts: Carts, profile_id: str, now: int) -> list[Abandoned]:
+        """Abandon what is due at `now`, that instant included, in the order of the due instants."""
+        fired = []
+        for cart in carts.carts:
+            if cart.state == "open":
+                due_at = self._cart_due_at(carts, cart)
+                if due_at <= now:
+                    fired.append(self._abandon(cart, profile_id, due_at))
+        browse = carts.browse
+        if browse is not None:
+            due_at = self._browse_due_at(carts, browse)
+            if due_at <= now:
+                carts.browse = None
+                if browse.views >= self._rules.browse_views_min and not self._has_open(carts):
+                    fired.append(_browse_abandoned(browse, profile_id, due_at, self._rules.browse_delay_ms))
+        fired.sort(key=lambda a: (a.due_at, a.cause_key))
+        return fired
+
+    def union(self, carts: Carts, others: Carts) -> None:
+        """Join the carts of a profile that turned out to be the same person into `carts`.
+
+        Both sides are settled up to one instant. The same named cart on both sides becomes
+        one: what was bought on either side stays bought, lines changed after that add up.
+        """
+        for other in others.carts:
+            for cart in carts.carts:
+                if cart.cart_id == other.cart_id:
+                    _merge(cart, other)
+                    break
+            else:
+                carts.carts.append(other)
+        carts.carts.sort(key=lambda c: (c.opened_at, c.cart_id))
+        if others.browse is not None and not self._has_open(carts):
+            mine = carts.browse
+            if mine is None or (others.browse.changed_at, others.browse.product_id) > (
+                mine.changed_at,
+                mine.product_id,
+            ):
+                others.browse.views += mine.views if mine is not None else 0
+                carts.browse = others.browse
+            else:
+                mine.views += others.browse.views
+        if self._has_open(carts):
+            carts.browse = None
+        for tick in others.ticks:
+            self.touch(carts, tick)
+        self._limit(carts)
+
+    def _has_open(self, carts: Carts) -> bool:
+        return any(cart.state == "open" for cart in carts.carts)
+
+    def _cart_due_at(self, carts: Carts, cart: Cart) -> int:
+        delay_ms = self._rules.checkout_delay_ms if cart.is_checkout else self._rules.cart_delay_ms
+        return _active_until(carts.ticks, cart.changed_at, delay_ms) + delay_ms
+
+    def _browse_due_at(self, carts: Carts, browse: Browse) -> int:
+        delay_ms = self._rules.browse_delay_ms
+        return _active_until(carts.ticks, browse.changed_at, delay_ms) + delay_ms
+
+    def _view(self, carts: Carts, event: Event) -> None:
+        commerce = event.commerce
+        if commerce is None or not commerce.items or self._has_open(carts):
+            return
+        item, browse, at = commerce.items[0], carts.browse, event.at
+        if browse is None:
+            browse = carts.browse = Browse(event.visitor_id, at, at, 0, "", "", 0.0, "", "")
+        browse.views += 1
+        if at >= browse.changed_at:
+            browse.changed_at = at
+            browse.product_id, browse.name, browse.price = item.product_id, item.name, item.price
+            browse.currency, browse.url = commerce.currency, event.url
+
+    def _cart_of(self, carts: Carts, event: Event, commerce: Commerce) -> Cart | None:
+        """The cart that `event` is about; a new one where the event can open one."""
+        kind = event.kind
+        is_checkout = kind == "checkout_started" or kind == "checkout_progressed"
+        cart = _named(carts, commerce) or (None if commerce.cart_id else _latest(carts, event, is_checkout))
+        if cart is not None and (cart.state in ("open", "abandoned") or cart.is_named):
+            return cart
+        if is_checkout and not (commerce.items or commerce.value):
+            return None  # a checkout page opened on nothing is no cart
+        if kind == "product_removed" or (not is_checkout and not commerce.items):
+            return None
+        cart_id = commerce.cart_id or digest("cart", event.visitor_id, event.at)[:16]
+        cart = Cart(cart_id, event.visitor_id, bool(commerce.cart_id), event.at, event.at, state="emptied")
+        carts.carts.append(cart)
+        return cart
+
+    def _change(
+        self, cart: Cart, event: Event, commerce: Commerce, profile_id: str, out: list[CartRecord]
+    ) -> None:
+        kind, was = event.kind, cart.state
+        if was not in ("open", "abandoned"):
+            if kind == "product_removed":
+                return
+            cart.opened_at, cart.lines, cart.stated_value = event.at, [], None
+            cart.is_checkout, cart.checkout_id, cart.trigger_id = False, "", ""
+            cart.was_abandoned = False
+        if kind == "cart_viewed" and cart.lines:
+            return  # looking at one's cart is an activity, not a change
+        _set_lines(cart, kind, commerce, self._rules.lines_max)
+        if commerce.cart_value is not None:
+            cart.stated_value = commerce.cart_value
+        elif kind.startswith("checkout"):
+            if not cart.lines and commerce.value is not None:
+                cart.stated_value = commerce.value
+        else:
+            cart.stated_value = None
+        if kind.startswith("checkout"):
+            cart.is_checkout = True
+            cart.checkout_id = commerce.checkout_id or cart.checkout_id
+        cart.currency = commerce.currency or cart.currency
+        cart.url = commerce.url or event.url or cart.url
+        cart.changed_at = max(cart.changed_at, event.at)
+        if not (cart.lines if cart.stated_value is None else cart.stated_value > 0):
+            cart.state, cart.lines, cart.closed_at = "emptied", [], event.at
+            cart.stated_value = None
+            if was in ("open", "abandoned"):
+                out.append(_record(cart, profile_id, event.at))
+            return
+        cart.state = "open"
+        if was != "open":
+            out.append(_record(cart, profile_id, event.at))
+
+    def _order(self, carts: Carts, event: Event, profile_id: str, out: list[CartRecord]) -> None:
+        carts.browse = None
+        commerce = event.commerce or Commerce()
+        live = [cart for cart in carts.carts if cart.state in ("open", "abandoned")]
+        named = _named(carts, commerce)
+        bought = {item.product_id for item in commerce.items}
+        if named is not None:
+            bought.update(line.product_id for line in named.lines)
+        for cart in live:
+            covered = bool(cart.lines) and all(line.product_id in bought for line in cart.lines)
+            if named is not None and cart is not named and cart.is_named and not covered:
+                continue
+            if event.at < cart.opened_at:
+                continue  # a late order, older than this cart: it bought an earlier one
+            cart.state = "recovered" if cart.was_abandoned else "purchased"
+            out.append(_record(cart, profile_id, event.at, commerce.order_id))
+            cart.lines, cart.stated_value = [], None
+            cart.closed_at = max(cart.closed_at, event.at)
+
+    def _abandon(self, cart: Cart, profile_id: str, due_at: int) -> Abandoned:
+        delay_ms = self._rules.checkout_delay_ms if cart.is_checkout else self._rules.cart_delay_ms
+        if due_at - cart.changed_at > self._rules.age_ms_max:
+            cart.state = "expired"
+        else:
+            cart.state = "abandoned"
+            cart.was_abandoned = True
+            cart.abandonments += 1
+        key = digest("abandoned", cart.visitor_id, cart.cart_id, cart.abandonments)
+        active_at = due_at - delay_ms
+        return Abandoned(_record(cart, profile_id, due_at, active_at=active_at), key, due_at, active_at)
+
+    def _limit(self, carts: Carts) -> None:
+        """Forget closed carts first, then the ones unchanged for longest."""
+        if len(carts.carts) > self._rules.carts_max:
+            keep = sorted(carts.carts, key=lambda c: (c.state == "open", c.changed_at, c.cart_id))
+            carts.carts = sorted(
+                keep[-self._rules.carts_max :], key=lambda c: (c.opened_at, c.cart_id)
+            )
+
+    def forget(self, carts: Carts, now: int) -> None:
+        """Drop closed and abandoned carts that have not changed for the maximum age."""
+        horizon = now - self._rules.age_ms_max
+        carts.carts = [c for c in carts.carts if c.state == "open" or c.changed_at >= horizon]
+
+
+def _active_until(ticks: list[int], changed_at: int, delay_ms: int) -> int:
+    """The last of the activities that follow `changed_at` without a pause of more than `delay_ms`."""
+    active_at = changed_at
+    for tick in ticks:
+        if tick > active_at + delay_ms:
+            break
+        active_at = max(active_at, tick)
+    return active_at
+
+
+def _named(carts: Carts, commerce: Commerce) -> Cart | None:
+    for cart in carts.carts:
+        if commerce.cart_id and cart.is_named and cart.cart_id == commerce.cart_id:
+            return cart
+    for cart in carts.carts:
+        if commerce.checkout_id and cart.checkout_id == commerce.checkout_id:
+            return cart
+    return None
+
+
+def _latest(carts: Carts, event: Event, is_checkout: bool) -> Cart | None:
+    """The live cart changed last: of the person for a checkout, of the device (unnamed) for the rest."""
+    live = [
+        cart
+        for cart in carts.carts
+        if cart.state in ("open", "abandoned")
+        and (is_checkout or (cart.visitor_id == event.visitor_id and not cart.is_named))
+    ]
+    return max(live, key=lambda c: (c.changed_at, c.cart_id)) if live else None
+
+
+def _set_lines(cart: Cart, kind: str, commerce: Commerce, lines_max: int) -> None:
+    if kind == "product_added":
+        for item in commerce.items:
+            _add_line(cart.lines, item, item.quantity)
+    elif kind == "product_removed":
+        for item in commerce.items:
+            _add_line(cart.lines, item, -item.quantity)
+    elif commerce.items:
+        cart.lines = []
+        for item in commerce.items:
+            _add_line(cart.lines, item, item.quantity)
+    elif kind == "cart_updated":
+        cart.lines = []
+    del cart.lines[lines_max:]
+
+
+def _add_line(lines: list[Line], item: Item, quantity: float) -> None:
+    for line in lines:
+        if line.product_id == item.product_id:
+            line.quantity += quantity
+            line.price = item.price or line.price
+            if line.quantity <= 0:
+                lines.remove(line)
+            return
+    if quantity > 0:
+        lines.append(Line(item.product_id, quantity, item.price, item.name))
+
+
+def _merge(cart: Cart, other: Cart) -> None:
+    """Make `cart` the union of two views of one shop's cart, whichever of them is called `cart`."""
+    closed_at = max(cart.closed_at, other.closed_at)
+    both = sorted((cart, other), key=lambda c: (c.changed_at, c.revision, c.visitor_id))
+    live = [c for c in both if c.state in ("open", "abandoned") and c.changed_at > closed_at]
+    newest = (live or both)[-1]
+    lines: dict[str, Line] = {}
+    for part in live:
+        for line in part.lines:
+            lines[line.product_id] = line
+    cart.lines = [lines[product_id] for product_id in sorted(lines)]
+    cart.state, cart.stated_value = newest.state, newest.stated_value if len(live) < 2 else None
+    cart.currency, cart.url = newest.currency, newest.url
+    cart.is_checkout = any(c.is_checkout for c in live)
+    cart.checkout_id = newest.checkout_id
+    cart.trigger_id = newest.trigger_id or max(cart.trigger_id, other.trigger_id)
+    cart.visitor_id = min((cart.opened_at, cart.visitor_id), (other.opened_at, other.visitor_id))[1]
+    cart.opened_at = min(cart.opened_at, other.opened_at)
+    cart.changed_at = max(cart.changed_at, other.changed_at)
+    cart.closed_at = closed_at
+    cart.was_abandoned = any(c.was_abandoned for c in live)
+    cart.abandonments = max(cart.abandonments, other.abandonments)
+    cart.revision = max(cart.revision, other.revision)
+
+
+def _record(
+    cart: Cart, profile_id: str, now: int, order_id: str = "", active_at: int | None = None
+) -> CartRecord:
+    cart.revision += 1
+    return CartRecord(
+        cart.cart_id,
+        cart.visitor_id,
+        profile_id,
+        "checkout" if cart.is_checkout else "cart",
+        cart.state,
+        cart.value,
+        cart.currency,
+        tuple(CartLine(line.product_id, line.quantity, line.price, line.name) for line in cart.lines),
+        rfc3339(cart.opened_at),
+        rfc3339(cart.changed_at if active_at is None else active_at),
+        rfc3339(now),
+        cart.url,
+        order_id,
+        cart.trigger_id,
+        cart.abandonments,
+        cart.revision,
+    )
+
+
+def _browse_abandoned(browse: Browse, profile_id: str, due_at: int, delay_ms: int) -> Abandoned:
+    key = digest("browse", browse.visitor_id, browse.since)
+    line = CartLine(browse.product_id, 1.0, browse.price, browse.name)
+    record = CartRecord(
+        key[:16],
+        browse.visitor_id,
+        profile_id,
+        "browse",
+        "abandoned",
+        browse.price,
+        browse.currency,
+        (line,),
+        rfc3339(browse.since),
+        rfc3339(due_at - delay_ms),
+        rfc3339(due_at),
+        browse.url,
+        "",
+        "",
+        1,
+        1,
+    )
+    return Abandoned(record, key, due_at, due_at - delay_ms)

@@ -1,0 +1,269 @@
+"""Deciding: which cause becomes a trigger, on which channel, and why another does not.
+
+Each cause has one action, so at most one trigger a cause; what is held back has one reason. The order of
+the checks is that of contracts section 4: contact policy (cooldown, after a decline), then channel
+(consent, address, presence).
+
+Channels: `onsite` reaches whoever is in an open session of web or app at the instant of the cause; `email`
+reaches a lead with an address who has not withdrawn consent. Abandonments of leads go by e-mail,
+since who abandons has left; whoever is still there can be met on the site.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from operators.cart import Abandoned
+from operators.event import Commerce, Event, rfc3339
+from operators.ids import digest
+from operators.trigger import (
+    FAMILIES,
+    Action,
+    Outlet,
+    Suppressed,
+    Suppression,
+    Trigger,
+    cause,
+    slot_key,
+    trigger_id,
+)
+
+ONSITE_CHANNELS = frozenset({"web", "app"})
+
+
+class DecisionRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Contact policy in ms; `offer_views` is the view of a product from which an offer is made."""
+
+    abandonment_cooldown_ms: int
+    returning_cooldown_ms: int
+    offer_cooldown_ms: int
+    declined_ms: int
+    offer_views: int
+    expires_ms: int
+
+
+class Memory(msgspec.Struct, array_like=True):
+    """What deciding must remember of a profile; all of it merges by maximum or by the newest.
+
+    `fired` has the instant of the last trigger by action (and product), `counts` how many there
+    were, `consents` by channel [given, since]. E-mail addresses stay here, in state; records refer to
+    them by hash.
+    """
+
+    fired: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    declined_at: int = -1
+    email: str = ""
+    email_at: int = -1
+    consents: dict[str, tuple[int, bool]] = {}
+
+
+class Person(msgspec.Struct, gc=False):
+    """Who a decision is for: `assignment_id` is the first anonymous id, kept through merges."""
+
+    profile_id: str
+    anonymous_ids: list[str]
+    assignment_id: str
+
+
+class Decider:
+    """The contact policy at work on one profile's memory."""
+
+    def __init__(self, rules: DecisionRules) -> None:
+        """Keep `rules`; the decider itself has no state."""
+        self._rules = rules
+
+    def learn(self, memory: Memory, event: Event) -> None:
+        """Take in what `event` says of address and consent; the newest word counts."""
+        if event.email and event.at >= memory.email_at:
+            memory.email, memory.email_at = event.email, event.at
+        if event.consents:
+            for channel, given in event.consents.items():
+                known = memory.consents.get(channel)
+                # At one instant the refusal counts: nobody complains of a mail that did not come.
+                if known is None or (event.at, not given) >= (known[0], not known[1]):
+                    memory.consents[channel] = event.at, given
+        if event.kind == "offer_declined":
+            memory.declined_at = max(memory.declined_at, event.at)
+
+    def abandonment(
+        self, memory: Memory, person: Person, fact: Abandoned, is_onsite: bool
+    ) -> Trigger | Suppressed:
+        """Decide on an abandoned cart, checkout or browse intent, at its due instant.
+
+        `is_onsite` says whether the person was in an open web or app session at that instant.
+        """
+        record = fact.record
+        action: Action = (
+            "checkout_abandoned"
+            if record.intent == "checkout"
+            else "cart_abandoned"
+            if record.intent == "cart"
+            else "browse_abandoned"
+        )
+        why = cause(f"{record.intent}.timer", record.cart_id, fact.due_at)
+        id_ = trigger_id(action, fact.cause_key)
+        held = self._held(memory, action, fact.due_at, self._rules.abandonment_cooldown_ms)
+        outlet = _outlet(memory, is_onsite)
+        if held is None and outlet is None:
+            held = (
+                ("consent", "e-mail refused, not on the site")
+                if memory.email
+                else ("no_channel", "no e-mail address, not on the site")
+            )
+        if held is not None or outlet is None:
+            reason, detail = held or ("no_channel", "")
+            return Suppressed(id_, person.profile_id, action, reason, detail, why)
+        memory.fired[action] = fact.due_at
+        context: dict[str, Any] = {
+            "cart_id": record.cart_id,
+            "intent": record.intent,
+            "value": record.value,
+            "currency": record.currency,
+            "lines": record.lines,
+            "resume_url": record.resume_url,
+            "last_activity_at": record.last_activity_at,
+        }
+        slot = slot_key(FAMILIES[action], fact.cause_key)
+        return self._trigger(memory, person, action, outlet, why, id_, slot, context, fact.due_at)
+
+    def returning(
+        self, memories: list[Memory], person: Person, event: Event, visit: int
+    ) -> Trigger | Suppressed:
+        """Decide on the n-th visit of a profile, at its first event."""
+        why = cause("visit", f"{person.assignment_id}/{visit}", event.at, event.event_id)
+        return self._on_event(
+            memories,
+            person,
+            event,
+            action="returning_visitor",
+            fired_key="returning_visitor",
+            cooldown_ms=self._rules.returning_cooldown_ms,
+            why=why,
+            occurrence_key=f"{person.assignment_id}|visit|{visit}",
+            context={"visits": visit},
+        )
+
+    def viewed(
+        self, memories: list[Memory], person: Person, event: Event, views: int
+    ) -> Trigger | Suppressed:
+        """Decide on the view of a product that has been viewed often enough to be worth an offer."""
+        commerce = event.commerce or Commerce()
+        item = commerce.items[0]
+        key = f"offer_prompt|{item.product_id}"
+        count = sum(memory.counts.get(key, 0) for memory in memories)
+        why = cause("product", item.product_id, event.at, event.event_id)
+        return self._on_event(
+            memories,
+            person,
+            event,
+            action="offer_prompt",
+            fired_key=key,
+            cooldown_ms=self._rules.offer_cooldown_ms,
+            why=why,
+            occurrence_key=f"{person.assignment_id}|{item.product_id}|{count + 1}",
+            context={
+                "product_id": item.product_id,
+                "name": item.name,
+                "category": item.category,
+                "price": item.price,
+                "currency": commerce.currency,
+                "views": views,
+                "url": event.url,
+            },
+        )
+
+    def union(self, memory: Memory, other: Memory) -> None:
+        """Add what is remembered of a profile that turned out to be the same person."""
+        for key, at in other.fired.items():
+            memory.fired[key] = max(at, memory.fired.get(key, -1))
+        for key, count in other.counts.items():
+            memory.counts[key] = memory.counts.get(key, 0) + count
+        memory.declined_at = max(memory.declined_at, other.declined_at)
+        if (other.email_at, other.email) > (memory.email_at, memory.email):
+            memory.email, memory.email_at = other.email, other.email_at
+        for channel, (at, given) in other.consents.items():
+            known = memory.consents.get(channel)
+            if known is None or (at, not given) > (known[0], not known[1]):
+                memory.consents[channel] = at, given
+
+    def forget(self, memory: Memory, now: int) -> None:
+        """Drop the instants of triggers that no cooldown looks back to."""
+        rules = self._rules
+        horizon = now - max(
+            rules.abandonment_cooldown_ms, rules.returning_cooldown_ms, rules.offer_cooldown_ms
+        )
+        memory.fired = {key: at for key, at in memory.fired.items() if at >= horizon}
+
+    def _on_event(
+        self,
+        memories: list[Memory],
+        person: Person,
+        event: Event,
+        *,
+        action: Action,
+        fired_key: str,
+        cooldown_ms: int,
+        why: Any,
+        occurrence_key: str,
+        context: dict[str, Any],
+    ) -> Trigger | Suppressed:
+        id_ = trigger_id(action, occurrence_key)
+        held: tuple[Suppression, str] | None = None
+        for memory in memories:
+            held = held or self._held(memory, fired_key, event.at, cooldown_ms)
+        if held is None and event.channel not in ONSITE_CHANNELS:
+            held = "no_channel", "not on the site"
+        if held is not None:
+            return Suppressed(id_, person.profile_id, action, held[0], held[1], why)
+        mine = memories[0]
+        mine.fired[fired_key] = max(event.at, mine.fired.get(fired_key, -1))
+        mine.counts[fired_key] = mine.counts.get(fired_key, 0) + 1
+        slot = slot_key(FAMILIES[action], occurrence_key)
+        return self._trigger(mine, person, action, "onsite", why, id_, slot, context, event.at)
+
+    def _held(
+        self, memory: Memory, fired_key: str, at: int, cooldown_ms: int
+    ) -> tuple[Suppression, str] | None:
+        fired_at = memory.fired.get(fired_key)
+        # An event up to the cooldown before the last trigger is disorder, and as close to it.
+        if fired_at is not None and abs(at - fired_at) < cooldown_ms:
+            return "cooldown", f"last sent {rfc3339(fired_at)}"
+        if 0 <= memory.declined_at and 0 <= at - memory.declined_at < self._rules.declined_ms:
+            return "declined", f"declined {rfc3339(memory.declined_at)}"
+        return None
+
+    def _trigger(
+        self,
+        memory: Memory,
+        person: Person,
+        action: Action,
+        outlet: Outlet,
+        why: Any,
+        id_: str,
+        slot: str,
+        context: dict[str, Any],
+        at: int,
+    ) -> Trigger:
+        return Trigger(
+            id_,
+            slot,
+            person.profile_id,
+            person.anonymous_ids,
+            action,
+            FAMILIES[action],
+            outlet,
+            f"email:{digest('email', memory.email)}" if outlet == "email" else f"profile:{person.profile_id}",
+            why,
+            context,
+            rfc3339(at + self._rules.expires_ms),
+        )
+
+
+def _outlet(memory: Memory, is_onsite: bool) -> Outlet | None:
+    """Return the first channel that may be used, e-mail before the site."""
+    if memory.email and memory.consents.get("email", (0, True))[1]:
+        return "email"
+    return "onsite" if is_onsite else None

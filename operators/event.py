@@ -1,0 +1,132 @@
+"""The canonical event: one thing that happened, whatever format told of it.
+
+Instants are integer milliseconds since the epoch, UTC. A decoder fills an event once and
+nothing changes it afterwards, save that `resolve` writes `profile_id`.
+
+Event structs are `gc=False` (they hold no cycles) and `array_like`, so that one crosses a
+process or a checkpoint as a short msgpack array.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final, Literal, get_args
+
+import msgspec
+
+Kind = Literal[
+    "page_viewed",
+    "page_left",
+    "screen_viewed",
+    "searched",
+    "product_list_viewed",
+    "product_clicked",
+    "product_viewed",
+    "product_added",
+    "product_removed",
+    "cart_viewed",
+    "cart_updated",
+    "checkout_started",
+    "checkout_progressed",
+    "order_completed",
+    "order_cancelled",
+    "order_refunded",
+    "identified",
+    "consent_given",
+    "consent_withdrawn",
+    "email_delivered",
+    "email_opened",
+    "email_clicked",
+    "call_ringing",
+    "call_answered",
+    "call_ended",
+    "message_received",
+    "offer_declined",
+    "other",
+]
+KINDS: Final = frozenset(get_args(Kind))
+
+Channel = Literal["web", "app", "phone", "sms", "chat", "email", "social", "server"]
+CHANNELS: Final = frozenset(get_args(Channel))
+
+# An instant outside these years is a broken clock or a unit mistaken (s or µs for ms), never a visit.
+INSTANT_MIN: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1000
+INSTANT_MAX: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 1000
+
+FOREVER: Final = 1 << 62
+"""Later than every instant: the watermark of a source at its end, the due time of nothing."""
+
+
+class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One product in an event. `price` is for one piece, in the event's currency."""
+
+    product_id: str
+    quantity: float = 1.0
+    price: float = 0.0
+    name: str = ""
+    category: str = ""
+
+
+class Commerce(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What an event says of products, a cart or an order. Amounts are in `currency`, "" where unsaid."""
+
+    items: tuple[Item, ...] = ()
+    cart_id: str = ""
+    checkout_id: str = ""
+    order_id: str = ""
+    currency: str = ""
+    value: float | None = None
+    """The amount the event itself names: an order's revenue, a checkout's value."""
+    cart_value: float | None = None
+    """The whole cart's value after this event, where the shop says it; it outranks the sum of the lines."""
+    url: str = ""
+    """Where the cart can be taken up again, where the shop says it."""
+
+
+class Event(msgspec.Struct, array_like=True, gc=False):
+    """One event in canonical form.
+
+    `event_id` is the provider's message id; a record without one has a hash of its content.
+    `visitor_id` is the anonymous id, or what stands for one: the phone number of a caller, the
+    user id or e-mail of a server-side event that names no device.
+    `mark` is the watermark of the event's own source partition just before the event was read;
+    it makes what is late depend on the order of the input only, never on how it was batched.
+    `partition` and `position` say where the record lies (file and line, topic-partition and offset).
+    """
+
+    kind: Kind
+    at: int
+    event_id: str
+    channel: Channel
+    visitor_id: str
+    anonymous_id: str = ""
+    user_id: str = ""
+    email: str = ""
+    phone: str = ""
+    profile_id: str = ""
+    mark: int = 0
+    url: str = ""
+    referrer: str = ""
+    campaign: str = ""
+    client_session_id: str = ""
+    commerce: Commerce | None = None
+    query: str = ""
+    dwell_ms: int = 0
+    consents: dict[str, bool] | None = None
+    call_id: str = ""
+    name: str = ""
+    received_at: int = 0
+    partition: str = ""
+    position: int = 0
+
+
+@lru_cache(maxsize=100_000)  # a day and a bit: records come roughly in time order
+def _to_the_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+
+
+def rfc3339(instant: int) -> str:
+    """`instant` (ms) as RFC 3339 in UTC with milliseconds, as every record shows it on the wire."""
+    second, ms = divmod(instant, 1000)
+    return f"{_to_the_second(second)}{ms:03d}Z"

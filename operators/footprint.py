@@ -1,0 +1,193 @@
+"""Footprints: what a profile has looked at, within limits, whatever the order of its events.
+
+Visits, views and dwell are sums, "last" instants are maxima and interest is a decayed sum, so that
+footprints of two devices add up in any order. Where a list is full, the entry unseen for longest goes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from operators.event import Event
+
+# Half of an interest is gone after a week: long enough to span a weekend between two visits,
+# short enough that last month's gift for somebody else does not lead (a judgement; configurable).
+INTEREST_HALF_LIFE_MS: Final = 7 * 86_400_000
+
+# A page left open over lunch was not read for an hour: longer stays count as the inactivity gap.
+DWELL_MS_MAX: Final = 30 * 60_000
+
+
+class FootprintRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a footprint is kept. Ten pages are what an agent's screen shows (mission row 12)."""
+
+    enabled: bool = True
+    pages_max: int = 10
+    products_max: int = 10
+    categories_max: int = 5
+    searches_max: int = 5
+    interest_half_life_ms: int = INTEREST_HALF_LIFE_MS
+
+
+class Page(msgspec.Struct, array_like=True, gc=False):
+    """A page by its path: number of visits, milliseconds spent, instant of the last visit."""
+
+    visits: int
+    dwell_ms: int
+    last_at: int
+
+
+class Product(msgspec.Struct, array_like=True, gc=False):
+    """A product by its id: number of views, instant of the last one."""
+
+    views: int
+    last_at: int
+
+
+class Interest(msgspec.Struct, array_like=True, gc=False):
+    """A category's score as it stood at `at`; it halves every half-life from there."""
+
+    score: float
+    at: int
+
+
+class Footprint(msgspec.Struct, array_like=True):
+    """All of it. `open_page` and `open_at` name the page whose dwell is still running."""
+
+    pages: dict[str, Page] = {}
+    products: dict[str, Product] = {}
+    categories: dict[str, Interest] = {}
+    searches: dict[str, int] = {}
+    open_page: str = ""
+    open_at: int = 0
+
+
+class FootprintTracker:
+    """The rules at work on one profile's footprint."""
+
+    def __init__(self, rules: FootprintRules) -> None:
+        """Keep `rules`; the tracker itself has no state."""
+        self._rules = rules
+
+    def add(self, footprint: Footprint, event: Event) -> int:
+        """Add `event`; return how often the product it shows has been viewed, 0 if it shows none."""
+        at, kind = event.at, event.kind
+        if footprint.open_page and at > footprint.open_at and event.channel != "phone":
+            self._dwell(footprint, at - footprint.open_at)
+            if kind == "page_left":
+                footprint.open_page = ""
+        if kind == "page_viewed" or kind == "screen_viewed":
+            path = _path(event.url)
+            page = footprint.pages.get(path)
+            if page is None:
+                footprint.pages[path] = Page(1, event.dwell_ms, at)
+                if len(footprint.pages) > self._rules.pages_max:
+                    _drop_oldest(footprint.pages)
+            else:
+                page.visits += 1
+                page.dwell_ms += event.dwell_ms
+                if at > page.last_at:
+                    page.last_at = at
+            if at >= footprint.open_at:
+                footprint.open_page, footprint.open_at = path, at
+        elif kind == "product_viewed":
+            return self._view(footprint, event)
+        elif kind == "searched" and event.query:
+            query = event.query[:80].lower()
+            searches = footprint.searches
+            searches[query] = max(at, searches.get(query, 0))
+            if len(searches) > self._rules.searches_max:
+                del searches[min(searches, key=lambda q: (searches[q], q))]
+        return 0
+
+    def union(self, footprint: Footprint, other: Footprint) -> None:
+        """Add the footprint of a profile that turned out to be the same person."""
+        rules = self._rules
+        for path, page in other.pages.items():
+            mine = footprint.pages.get(path)
+            if mine is None:
+                footprint.pages[path] = page
+            else:
+                mine.visits += page.visits
+                mine.dwell_ms += page.dwell_ms
+                mine.last_at = max(mine.last_at, page.last_at)
+        for product_id, product in other.products.items():
+            seen = footprint.products.get(product_id)
+            if seen is None:
+                footprint.products[product_id] = product
+            else:
+                seen.views += product.views
+                seen.last_at = max(seen.last_at, product.last_at)
+        for category, interest in other.categories.items():
+            self._interest(footprint.categories, category, interest.score, interest.at)
+        for query, at in other.searches.items():
+            footprint.searches[query] = max(at, footprint.searches.get(query, 0))
+        while len(footprint.pages) > rules.pages_max:
+            _drop_oldest(footprint.pages)
+        while len(footprint.products) > rules.products_max:
+            _drop_oldest(footprint.products)
+        while len(footprint.searches) > rules.searches_max:
+            del footprint.searches[min(footprint.searches, key=lambda q: (footprint.searches[q], q))]
+        if (other.open_at, other.open_page) > (footprint.open_at, footprint.open_page):
+            footprint.open_page, footprint.open_at = other.open_page, other.open_at
+
+    def _view(self, footprint: Footprint, event: Event) -> int:
+        commerce = event.commerce
+        if commerce is None or not commerce.items:
+            return 0
+        item, at = commerce.items[0], event.at
+        if item.category:
+            self._interest(footprint.categories, item.category, 1.0, at)
+        product = footprint.products.get(item.product_id)
+        if product is None:
+            footprint.products[item.product_id] = Product(1, at)
+            if len(footprint.products) > self._rules.products_max:
+                _drop_oldest(footprint.products)
+            return 1
+        product.views += 1
+        if at > product.last_at:
+            product.last_at = at
+        return product.views
+
+    def _interest(self, categories: dict[str, Interest], category: str, score: float, at: int) -> None:
+        half_life_ms = self._rules.interest_half_life_ms
+        interest = categories.get(category)
+        if interest is None:
+            categories[category] = Interest(score, at)
+            if len(categories) > self._rules.categories_max:
+                now = max(i.at for i in categories.values())
+                weakest = min(
+                    categories,
+                    key=lambda c: (categories[c].score * 0.5 ** ((now - categories[c].at) / half_life_ms), c),
+                )
+                del categories[weakest]
+        elif at >= interest.at:
+            interest.score = interest.score * 0.5 ** ((at - interest.at) / half_life_ms) + score
+            interest.at = at
+        else:
+            interest.score += score * 0.5 ** ((interest.at - at) / half_life_ms)
+
+    def _dwell(self, footprint: Footprint, dwell_ms: int) -> None:
+        """Credit the open page with the time since its view was last heard of."""
+        page = footprint.pages.get(footprint.open_page)
+        footprint.open_at += dwell_ms
+        if page is not None and dwell_ms <= DWELL_MS_MAX:
+            page.dwell_ms += dwell_ms
+
+
+def _path(url: str) -> str:
+    """The path of `url` without host, query and fragment: what pages of one shop differ in."""
+    start = url.find("/", 8) if url.startswith("http") else 0
+    path = url[start:] if start >= 0 else "/"
+    for mark in "?#":
+        end = path.find(mark)
+        if end >= 0:
+            path = path[:end]
+    return path
+
+
+def _drop_oldest(entries: dict[str, Page] | dict[str, Product]) -> None:
+    oldest = min(entries.items(), key=lambda entry: (entry[1].last_at, entry[0]))
+    del entries[oldest[0]]

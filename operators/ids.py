@@ -1,0 +1,37 @@
+"""Identifiers that depend on their cause only: the same events give the same ids in every run."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+_M: Final = 0x5BD1E995
+_SEED: Final = 0x9747B28C
+_MASK: Final = 0xFFFFFFFF
+
+
+def digest(*parts: object) -> str:
+    """128-bit BLAKE2b of the parts as 32 hexadecimal digits; "a|b" and "a", "b" differ.
+
+    BLAKE2b rather than uuid5: a tenth of the time (contracts section 5).
+    """
+    text = "\x1f".join(map(str, parts))
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def murmur2(data: bytes) -> int:
+    """MurmurHash2 as Kafka's default partitioner has it, made positive as there (`toPositive`).
+
+    Producers who key by visitor with that partitioner have put each visitor where its state lives.
+    """
+    length = len(data)
+    h = (_SEED ^ length) & _MASK
+    whole = length & ~3
+    for i in range(0, whole, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * _M & _MASK
+        k = (k ^ k >> 24) * _M & _MASK
+        h = (h * _M & _MASK) ^ k
+    if length > whole:
+        h = (h ^ int.from_bytes(data[whole:], "little")) * _M & _MASK
+    h = (h ^ h >> 13) * _M & _MASK
+    return (h ^ h >> 15) & 0x7FFFFFFF

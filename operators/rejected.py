@@ -1,0 +1,36 @@
+"""What cannot become an event, and why: the closed set of reasons of the dead-letter lane."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+import msgspec
+
+Reason = Literal[
+    "not_json",  # broken JSON, invalid UTF-8, nesting deeper than the parser goes
+    "not_an_object",  # JSON, but an array, a number, a text
+    "unknown_format",  # an object that none of the known formats claims
+    "wrong_type",  # a field the event cannot do without has a value of another type
+    "missing_field",  # a field the event cannot do without is absent or empty
+    "no_identity",  # no anonymous id, user id, e-mail or phone number
+    "bad_time",  # a timestamp that is no timestamp, or lies outside the years 2000-2099
+    "too_large",  # a record over the size limit
+    "too_late",  # an event older than what its profile remembers
+]
+REASONS: Final = frozenset(get_args(Reason))
+
+
+class Rejected(msgspec.Struct, gc=False):
+    """A record that stays out, with its coordinates, so that it can be found, mended and fed back.
+
+    `payload` holds the head of the raw record; `detail` says in words what is wrong, without
+    repeating values of the record (they may be personal).
+    """
+
+    reason: Reason
+    detail: str
+    partition: str
+    position: int
+    payload: bytes = b""
+    stage: Literal["decode", "profile"] = "decode"
+    event_id: str = ""

@@ -1,0 +1,356 @@
+"""Sessions: maximal runs of one visitor's events on one channel.
+
+Theory of operation
+-------------------
+A session is an interval [started_at, ended_at]. An event joins a session of its visitor, channel and
+client session id if it lies at most the channel's gap before its start or after its end; a gap of
+exactly the timeout joins (RudderStack, Snowplow, dbt-segment: `<=`). No session grows beyond
+`length_ms_max`: what would make it longer opens the next one. Intervals do not care in which order
+their events come, so disorder within the lateness bound changes nothing, and an event that fits
+two sessions makes one of them.
+
+A session is due when the watermark reaches `ended_at + gap`: from then on no event in time can
+join it. It is then published and remembered for `memory_ms`. A late event that fits a remembered
+session opens it again, and as it is due at once, publishes it again with the next revision. When a
+late event bridges two published sessions, the earlier one goes on and the later one's last revision
+has the state "merged" and no events.
+
+A client session id is honoured both ways: events with different ids never share a session, and a
+run of events whose id was published before is that session's next revision, however long the
+pause. (The pause still publishes: how long a client will pause cannot be known.)
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final, Literal
+
+import msgspec
+
+from operators.event import FOREVER, Event, rfc3339
+from operators.ids import digest
+
+# Engaged visits last this long, convert, or see two pages (Google Analytics 4); the others bounced.
+ENGAGED_MS: Final = 10_000
+
+
+class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
+    """When a visit ends, by channel. A channel that is not named makes no sessions."""
+
+    gap_ms: dict[str, int]
+    length_ms_max: int
+    memory_ms: int
+    remembered_max: int = 8
+
+
+class Session(msgspec.Struct, array_like=True, gc=False):
+    """One visit as state. Sums and extremes only, so that events and sessions merge in any order."""
+
+    visitor_id: str
+    channel: str
+    client_session_id: str
+    started_at: int
+    ended_at: int
+    events: int = 0
+    pages: int = 0
+    products: int = 0
+    entry_at: int = FOREVER
+    entry_url: str = ""
+    exit_at: int = -1
+    exit_url: str = ""
+    referrer: str = ""
+    campaign_at: int = FOREVER
+    campaign: str = ""
+    orders: int = 0
+    order_value: float = 0.0
+    currency: str = ""
+    session_id: str = ""
+    revision: int = 0
+    closed: bool = False
+
+
+class SessionRecord(msgspec.Struct, gc=False):
+    """A session as published. Of several revisions of one `session_id` the highest counts."""
+
+    stream: ClassVar[str] = "sessions"
+
+    session_id: str
+    visitor_id: str
+    profile_id: str
+    channel: str
+    state: Literal["closed", "merged"]
+    started_at: str
+    ended_at: str
+    duration_ms: int
+    events: int
+    pages: int
+    products: int
+    entry_url: str
+    exit_url: str
+    referrer: str
+    campaign: str
+    bounced: bool
+    converted: bool
+    orders: int
+    order_value: float
+    currency: str
+    client_session_id: str
+    merged_into: str
+    revision: int
+
+    @property
+    def cloud_event(self) -> tuple[str, str, str, str]:
+        """Id, type, subject and time of this record as a CloudEvent."""
+        return (
+            f"{self.session_id}.{self.revision}",
+            f"io.nextmove.session.{self.state}.v1",
+            self.profile_id,
+            self.ended_at,
+        )
+
+
+class SessionTracker:
+    """The rules at work on a list of sessions, open and remembered, of one profile."""
+
+    def __init__(self, rules: SessionRules) -> None:
+        """Keep `rules`; the tracker itself has no state."""
+        self._rules = rules
+        self._gap_ms = rules.gap_ms
+
+    def join(self, sessions: list[Session], event: Event, gap: int, out: list[SessionRecord]) -> None:
+        """Put `event` into the session it belongs to; `gap` is that of its channel.
+
+        `out` receives the last revision of a published session that the event merges into another.
+        """
+        at = event.at
+        if sessions:
+            last = sessions[-1]
+            # Nearly every event goes on with the latest session, and then no earlier one is near.
+            if (
+                last.started_at <= at <= last.ended_at + gap
+                and event.visitor_id == last.visitor_id
+                and event.channel == last.channel
+                and event.client_session_id == last.client_session_id
+                and at - last.started_at <= self._rules.length_ms_max
+            ):
+                _add(last, event)
+                return
+        near = self._near(sessions, event, gap)
+        if not near:
+            session = Session(event.visitor_id, event.channel, event.client_session_id, at, at)
+            _add(session, event)
+            sessions.append(session)
+            if len(sessions) > 1:
+                sessions.sort(key=_order)
+            return
+        session = near[0]
+        _add(session, event)
+        for other in near[1:]:
+            if self._spans(session, other):
+                if session.session_id and other.session_id:
+                    out.append(_merged_record(other, session.session_id, event.profile_id))
+                _merge(session, other)
+                sessions.remove(other)
+        sessions.sort(key=_order)
+
+    def remembers(self, sessions: list[Session], event: Event) -> bool:
+        """Whether `event` belongs to a session that is still held."""
+        gap = self._gap_ms.get(event.channel)
+        return gap is not None and bool(self._near(sessions, event, gap))
+
+    def due_at(self, sessions: list[Session]) -> int:
+        """The instant at which the next session closes, or FOREVER."""
+        due = FOREVER
+        for session in sessions:
+            if not session.closed:
+                closes_at = session.ended_at + self._gap_ms.get(session.channel, 0)
+                if closes_at < due:
+                    due = closes_at
+        return due
+
+    def close(self, sessions: list[Session], profile_id: str, now: int, out: list[SessionRecord]) -> None:
+        """Publish the sessions due at `now`, that instant included, and forget what is too old to revise."""
+        due = [
+            s for s in sessions if not s.closed and s.ended_at + self._gap_ms.get(s.channel, 0) <= now
+        ]
+        if len(due) > 1:
+            due.sort(key=_close_order)
+        for run in due:
+            session = self._published_before(sessions, run) if run.client_session_id else run
+            if session is not run:
+                _merge(session, run)
+                sessions.remove(run)
+            session.closed = True
+            session.revision += 1
+            if not session.session_id:
+                session.session_id = digest(
+                    "session",
+                    session.visitor_id,
+                    session.channel,
+                    session.client_session_id,
+                    session.started_at,
+                )
+            out.append(_record(session, profile_id))
+        if len(sessions) > 1:
+            self._forget(sessions, now)
+
+    def union(self, sessions: list[Session], others: list[Session]) -> None:
+        """Join the sessions of a profile that turned out to be the same person into `sessions`."""
+        for other in others:
+            gap = self._gap_ms.get(other.channel, 0)
+            for session in sessions:
+                if (
+                    _same_visit(session, other)
+                    and session.session_id in ("", other.session_id)
+                    and other.started_at <= session.ended_at + gap
+                    and session.started_at <= other.ended_at + gap
+                    and self._spans(session, other)
+                ):
+                    _merge(session, other)
+                    break
+            else:
+                sessions.append(other)
+        sessions.sort(key=_order)
+
+    def _near(self, sessions: list[Session], event: Event, gap: int) -> list[Session]:
+        at, length_ms_max = event.at, self._rules.length_ms_max
+        return [
+            s
+            for s in sessions
+            if s.started_at - gap <= at <= s.ended_at + gap
+            and s.visitor_id == event.visitor_id
+            and s.channel == event.channel
+            and s.client_session_id == event.client_session_id
+            and max(s.ended_at, at) - min(s.started_at, at) <= length_ms_max
+        ]
+
+    def _spans(self, a: Session, b: Session) -> bool:
+        """Whether both together stay within the maximum length."""
+        length_ms = max(a.ended_at, b.ended_at) - min(a.started_at, b.started_at)
+        return length_ms <= self._rules.length_ms_max
+
+    def _published_before(self, sessions: list[Session], run: Session) -> Session:
+        for session in sessions:
+            if session.closed and _same_visit(session, run) and self._spans(session, run):
+                return session
+        return run
+
+    def _forget(self, sessions: list[Session], now: int) -> None:
+        horizon = now - self._rules.memory_ms
+        kept = [s for s in sessions if not s.closed or s.ended_at >= horizon]
+        over = sum(s.closed for s in kept) - self._rules.remembered_max
+        if over > 0:
+            oldest = [s for s in kept if s.closed][:over]
+            kept = [s for s in kept if s not in oldest]
+        sessions[:] = kept
+
+
+def _order(session: Session) -> tuple[int, int, str, str, str]:
+    return (
+        session.started_at,
+        session.ended_at,
+        session.visitor_id,
+        session.channel,
+        session.client_session_id,
+    )
+
+
+def _close_order(session: Session) -> tuple[int, int, str]:
+    return session.ended_at, session.started_at, session.channel
+
+
+def _same_visit(a: Session, b: Session) -> bool:
+    return (
+        a.visitor_id == b.visitor_id
+        and a.channel == b.channel
+        and a.client_session_id == b.client_session_id
+    )
+
+
+def _add(session: Session, event: Event) -> None:
+    at, kind = event.at, event.kind
+    session.closed = False
+    session.events += 1
+    if at > session.ended_at:
+        session.ended_at = at
+    elif at < session.started_at:
+        session.started_at = at
+    if kind == "page_viewed" or kind == "screen_viewed":
+        session.pages += 1
+    elif kind == "product_viewed":
+        session.products += 1
+    elif kind == "order_completed":
+        session.orders += 1
+        commerce = event.commerce
+        if commerce is not None:
+            session.order_value += commerce.value or 0.0
+            session.currency = max(session.currency, commerce.currency)
+    url = event.url
+    if url:
+        if (at, url) < (session.entry_at, session.entry_url):
+            session.entry_at, session.entry_url, session.referrer = at, url, event.referrer
+        if (at, url) > (session.exit_at, session.exit_url):
+            session.exit_at, session.exit_url = at, url
+    if event.campaign and (at, event.campaign) < (session.campaign_at, session.campaign):
+        session.campaign_at, session.campaign = at, event.campaign
+
+
+def _merge(session: Session, other: Session) -> None:
+    """Make `session` the union of both; a published one keeps its id, the earlier if both have one."""
+    session.closed = False
+    session.started_at = min(session.started_at, other.started_at)
+    session.ended_at = max(session.ended_at, other.ended_at)
+    session.events += other.events
+    session.pages += other.pages
+    session.products += other.products
+    if (other.entry_at, other.entry_url) < (session.entry_at, session.entry_url):
+        session.entry_at, session.entry_url = other.entry_at, other.entry_url
+        session.referrer = other.referrer
+    if (other.exit_at, other.exit_url) > (session.exit_at, session.exit_url):
+        session.exit_at, session.exit_url = other.exit_at, other.exit_url
+    if (other.campaign_at, other.campaign) < (session.campaign_at, session.campaign):
+        session.campaign_at, session.campaign = other.campaign_at, other.campaign
+    session.orders += other.orders
+    session.order_value += other.order_value
+    session.currency = max(session.currency, other.currency)
+    if not session.session_id:
+        session.session_id, session.revision = other.session_id, other.revision
+
+
+def _merged_record(session: Session, merged_into: str, profile_id: str) -> SessionRecord:
+    """The last word on a published session whose events now count in another one."""
+    gone = Session(
+        session.visitor_id, session.channel, session.client_session_id, session.started_at, session.ended_at
+    )
+    gone.session_id, gone.revision = session.session_id, session.revision + 1
+    record = _record(gone, profile_id)
+    record.state, record.merged_into = "merged", merged_into
+    return record
+
+
+def _record(session: Session, profile_id: str) -> SessionRecord:
+    duration_ms = session.ended_at - session.started_at
+    return SessionRecord(
+        session.session_id,
+        session.visitor_id,
+        profile_id,
+        session.channel,
+        "closed",
+        rfc3339(session.started_at),
+        rfc3339(session.ended_at),
+        duration_ms,
+        session.events,
+        session.pages,
+        session.products,
+        session.entry_url,
+        session.exit_url,
+        session.referrer,
+        session.campaign,
+        duration_ms < ENGAGED_MS and session.pages < 2 and not session.orders,
+        session.orders > 0,
+        session.orders,
+        round(session.order_value, 2),
+        session.currency,
+        session.client_session_id,
+        "",
+        session.revision,
+    )

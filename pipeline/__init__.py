@@ -1,0 +1,1 @@
+"""The way through: named steps from source to sink, and the state they keep. Start at flow.py."""

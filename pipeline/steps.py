@@ -1,0 +1,336 @@
+"""The steps of the flow: how batches are carried from one operator to the next. No rules here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+from bytewax.operators import StatefulBatchLogic
+
+from connectors.batches import RawBatch
+from connectors.changelog import Changelog
+from connectors.cloudevents import Encoder, Record
+from connectors.formats import decode_batch
+from connectors.memory import MemoryIdentity
+from operators.duplicates import DuplicateRules, Duplicates
+from operators.event import FOREVER, Event
+from operators.identity import plan, settled
+from operators.ids import murmur2
+from operators.profile import HandOver
+from operators.rejected import Rejected
+from pipeline.key_groups import GroupBatch, GroupOutput, Marker
+from pipeline.telemetry import Tally
+
+ONE: Final = "resolve"
+"""The one key of the resolve step: the embedded identity store is one, in one process."""
+
+# Groups of profile ids are remembered, since a hash costs as much as a decode; a million ids are 100 MB.
+GROUPS_REMEMBERED: Final = 500_000
+
+
+class Decoded(msgspec.Struct):
+    """A raw batch with its records decoded."""
+
+    raw: RawBatch
+    events: list[Event]
+    rejected: list[Rejected]
+
+
+class Resolved(msgspec.Struct):
+    """A batch with each event's profile known: its share for each key group, and records to publish."""
+
+    groups: list[GroupBatch]
+    records: list[Record]
+
+
+def decode(format_: Any, tally: Tally) -> Callable[[RawBatch], tuple[str, Decoded]]:
+    """Return the step that turns raw records into events, or rejects them; it never raises."""
+
+    def step(raw: RawBatch) -> tuple[str, Decoded]:
+        result = decode_batch(
+            raw.raws,
+            partition=raw.partition,
+            first_position=raw.first_position,
+            read_at=raw.read_at,
+            format=format_,
+        )
+        tally.read += len(raw.raws)
+        tally.decoded += len(result.events)
+        tally.clamped += result.clamped
+        return ONE, Decoded(raw, result.events, result.rejected)
+
+    return step
+
+
+class _Groups:
+    """Which key group a profile id belongs to."""
+
+    def __init__(self, key_groups: int) -> None:
+        self.count = key_groups
+        self._known: dict[str, int] = {}
+
+    def of(self, profile_id: str) -> int:
+        group = self._known.get(profile_id)
+        if group is None:
+            if len(self._known) >= GROUPS_REMEMBERED:
+                self._known.clear()
+            group = murmur2(profile_id.encode(errors="surrogatepass")) % self.count
+            self._known[profile_id] = group
+        return group
+
+
+class TimeRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How the watermark of a partition follows its events, in ms; see `config/settings.py`, source."""
+
+    lateness_ms: int
+    live_within_ms: int
+
+
+class ResolveSnapshot(msgspec.Struct, array_like=True):
+    """What the engine's own snapshot holds of the resolve step."""
+
+    version: int
+    generation: int
+    length: int
+    batch: int
+    marks: dict[str, int]
+    tops: dict[str, int]
+
+
+class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
+    """Drops duplicates, sets marks, asks who each event belongs to, and deals events out to key groups."""
+
+    def __init__(
+        self,
+        time: TimeRules,
+        duplicates: DuplicateRules,
+        key_groups: int,
+        changelog: Changelog | None,
+        tally: Tally,
+        resume: bytes | None,
+    ) -> None:
+        """Start knowing nothing, or from the checkpoint `resume`."""
+        self._time, self._changelog, self._tally = time, changelog, tally
+        self._store = MemoryIdentity()
+        self._duplicates = Duplicates(duplicates)
+        self._groups = _Groups(key_groups)
+        self._marks: dict[str, int] = {}
+        self._tops: dict[str, int] = {}
+        self._batch = 0
+        self._live_bytes = 0
+        self._log_keys: dict[int, list[str]] = {}
+        self._dropped: list[tuple[str, int, bytes]] = []
+        if changelog is not None:
+            if resume is None:
+                changelog.start()
+            else:
+                self._resume(changelog, msgspec.msgpack.decode(resume, type=ResolveSnapshot))
+
+    def on_batch(self, values: list[Decoded]) -> tuple[Iterable[Resolved], bool]:
+        """Work through the batches (bytewax calls this)."""
+        return [self._take(decoded) for decoded in values], StatefulBatchLogic.RETAIN
+
+    def _take(self, decoded: Decoded) -> Resolved:
+        raw, events = decoded.raw, decoded.events
+        self._batch += 1
+        records: list[Record] = list(decoded.rejected)
+        dealt: dict[int, GroupBatch] = {}
+        known = self._store.look_up(events)
+        is_new, group_of, batch = self._duplicates.is_new, self._groups.of, self._batch
+        top, mark = self._tops.get(raw.partition, -1), self._marks.get(raw.partition, -1)
+        is_stream, lateness_ms = raw.complete_before is None, self._time.lateness_ms
+        if raw.complete_before is not None:
+            mark = max(mark, raw.complete_before)
+        for event in events:
+            at = event.at
+            event.mark = mark
+            if at > top:
+                top = at
+                if is_stream and at - lateness_ms - 1 > mark:
+                    mark = at - lateness_ms - 1
+            if not is_new(event.event_id, at):
+                self._tally.duplicates += 1
+                continue
+            if event.user_id or event.email or event.phone:
+                is_lead = self._identify(event, known, dealt, records)
+            else:
+                lead = known.get("a:" + event.anonymous_id)
+                is_lead = lead is not None
+                event.profile_id = lead if lead is not None else event.anonymous_id
+            share = self._share(dealt, group_of(event.profile_id), batch)
+            (share.passing if is_lead else share.items).append(event)
+        self._tops[raw.partition], self._tally.top_at = top, max(self._tally.top_at, top)
+        mark = self._mark_after(raw, mark, top)
+        self._marks[raw.partition] = mark
+        if raw.is_marked:
+            marker = (Marker(raw.partition, raw.complete if raw.complete == FOREVER else mark, top),)
+            for group in range(self._groups.count):
+                self._share(dealt, group, batch).markers = marker
+        shares = list(dealt.values())
+        for share in shares:
+            share.groups = len(shares)
+        return Resolved(shares, records)
+
+    def _identify(
+        self,
+        event: Event,
+        known: Any,
+        dealt: dict[int, GroupBatch],
+        records: list[Record],
+    ) -> bool:
+        """Find the profile of an event with more than an anonymous id, and link; whether it is a lead."""
+        lead = settled(event, known)
+        if lead is not None:
+            event.profile_id = lead
+            return True
+        found = plan(event, known)
+        event.profile_id = found.profile_id
+        if found.links:
+            self._store.link(found.links)
+        for profile_id, visitor_id in found.handed_over:
+            share = self._share(dealt, self._groups.of(profile_id), self._batch)
+            share.items.append(
+                HandOver(profile_id, visitor_id, found.profile_id, event.at)
+            )
+        records += found.records
+        return found.is_lead
+
+    def _mark_after(self, raw: RawBatch, mark: int, top: int) -> int:
+        """Return the watermark of the batch's partition once the batch is done."""
+        if raw.complete is not None:
+            return mark if raw.complete == FOREVER else max(mark, raw.complete)
+        if raw.idle_ms and raw.read_at is not None:
+            # Silent and read to its end: time goes on. A pipe that paused amid old data is not at its
+            # end, though; there time goes on from the latest event.
+            is_live = top < 0 or raw.read_at - top <= self._time.live_within_ms
+            now = raw.read_at if is_live else top + raw.idle_ms
+            return max(mark, now - self._time.lateness_ms - 1)
+        return mark
+
+    def _share(self, dealt: dict[int, GroupBatch], group: int, batch: int) -> GroupBatch:
+        share = dealt.get(group)
+        if share is None:
+            share = dealt[group] = GroupBatch(group, batch, 0, [])
+        return share
+
+    def snapshot(self) -> bytes:
+        """Checkpoint new links and ids (bytewax calls this at the end of an epoch)."""
+        entries = [(name, 0, lead.encode()) for name, lead in self._store.changes()]
+        self._live_bytes += sum(len(name) + len(raw) + 8 for name, _, raw in entries)
+        self._forget()
+        for generation, ids in self._duplicates.fresh.items():
+            if ids:
+                keys = self._log_keys.setdefault(generation, [])
+                keys.append(f"#{generation}/{len(keys)}")
+                raw = "\n".join(ids).encode(errors="surrogatepass")
+                entries.append((keys[-1], 0, raw))
+                self._live_bytes += len(raw)
+                ids.clear()
+        entries += self._dropped
+        self._dropped = []
+        generation = length = 0
+        if self._changelog is not None:
+            if entries:
+                self._changelog.append(entries)
+            generation, length = self._changelog.checkpoint(self._live(), self._live_bytes)
+        snapshot = ResolveSnapshot(1, generation, length, self._batch, self._marks, self._tops)
+        return msgspec.msgpack.encode(snapshot)
+
+    def _forget(self) -> None:
+        watermark = min(self._marks.values(), default=-1)
+        for generation in self._duplicates.forget(watermark):
+            for key in self._log_keys.pop(generation, []):
+                self._dropped.append((key, 0, b""))
+
+    def _live(self) -> Iterable[tuple[str, int, bytes]]:
+        for name, lead in self._store.live():
+            yield name, 0, lead.encode()
+        for generation, ids in self._duplicates.generations.items():
+            self._log_keys[generation] = [f"#{generation}/0"]
+            yield f"#{generation}/0", 0, "\n".join(ids).encode(errors="surrogatepass")
+
+    def _resume(self, changelog: Changelog, snapshot: ResolveSnapshot) -> None:
+        batches: dict[str, bytes] = {}
+        for block in changelog.load(snapshot.generation, snapshot.length):
+            for key, _, raw in block:
+                if not key.startswith("#"):
+                    self._store.restore(key, raw.decode())
+                elif raw:
+                    batches[key] = raw
+                else:
+                    batches.pop(key, None)
+                self._live_bytes += len(key) + len(raw)
+        for key, raw in batches.items():
+            generation = int(key[1 : key.index("/")])
+            self._log_keys.setdefault(generation, []).append(key)
+            self._duplicates.restore(generation, raw.decode(errors="surrogatepass").split("\n"))
+        self._batch, self._marks, self._tops = snapshot.batch, snapshot.marks, snapshot.tops
+
+
+def deal(resolved: tuple[str, Resolved]) -> Iterable[tuple[str, GroupBatch]]:
+    """Give each key group its share of a batch."""
+    return [(str(share.group), share) for share in resolved[1].groups]
+
+
+class Gather:
+    """Brings together what the groups of the first half made of a batch, and deals it out to the second.
+
+    A lead's group may hear of a batch's watermark only after every visitor whom that batch made known
+    has arrived, from whatever group. So a batch is dealt on when all its shares are in, hand-overs
+    first. All shares of a batch are in one epoch, so there is nothing to keep in a checkpoint.
+    """
+
+    def __init__(self, key_groups: int, tally: Tally) -> None:
+        """Start with no batch under way."""
+        self._groups = _Groups(key_groups)
+        self._tally = tally
+        self._waiting: dict[int, list[GroupOutput]] = {}
+
+    def __call__(self, outputs: list[tuple[str, GroupOutput]]) -> list[tuple[str, GroupBatch]]:
+        """Take in outputs; return the shares of the batches that they complete."""
+        dealt: list[tuple[str, GroupBatch]] = []
+        for _, output in outputs:
+            self._tally.visitors += output.created
+            parts = self._waiting.setdefault(output.batch, [])
+            parts.append(output)
+            if len(parts) == output.groups:
+                del self._waiting[output.batch]
+                dealt += self._deal(parts)
+        return dealt
+
+    def _deal(self, parts: list[GroupOutput]) -> list[tuple[str, GroupBatch]]:
+        dealt: dict[int, GroupBatch] = {}
+        batch = parts[0].batch
+        parts.sort(key=lambda part: part.group)
+        for part in parts:
+            for absorb in part.absorbed:
+                group = self._groups.of(absorb.handover.to)
+                dealt.setdefault(group, GroupBatch(group, batch, 0, [])).items.append(absorb)
+        for part in parts:
+            if part.passing:
+                share = dealt.setdefault(part.group, GroupBatch(part.group, batch, 0, []))
+                share.items += part.passing
+        if parts[0].markers:
+            for group in range(self._groups.count):
+                share = dealt.setdefault(group, GroupBatch(group, batch, 0, []))
+                share.markers = parts[0].markers
+        return [(str(group), share) for group, share in dealt.items()]
+
+
+def publish(
+    encoder: Encoder, tally: Tally
+) -> Callable[[list[tuple[str, Resolved | GroupOutput]]], list[tuple[str, bytes]]]:
+    """Return the step that counts records and encodes them, by stream."""
+
+    def step(outputs: list[tuple[str, Resolved | GroupOutput]]) -> list[tuple[str, bytes]]:
+        records: list[Record] = []
+        for _, output in outputs:
+            records += output.records
+            if isinstance(output, GroupOutput):
+                tally.awake += output.awake
+        for record in records:
+            tally.record(record)
+        return list(encoder.encode(records).items()) if records else []
+
+    return step

@@ -1,0 +1,1 @@
+"""What formats, files, topics and stores promise."""

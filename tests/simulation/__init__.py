@@ -1,0 +1,1 @@
+"""Seeded runs with faults, checked by a naive auditor."""

@@ -1,0 +1,1 @@
+"""Whole journeys of customers, told by the clock."""

@@ -76,8 +76,8 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# No setting is a date: what looks like one stays text, so that 2026-13-01 is told by its key as any wrong value.
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_scalar)
+# No setting is a date: what looks like one stays text, so that 2026-13-01 is told by its key as others are.
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
 
 
 def _document(path: Path) -> object:

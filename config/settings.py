@@ -60,7 +60,7 @@ class SourceSettings(Section, frozen=True, kw_only=True):
     live_within_ms: Annotated[int, Meta(ge=SECOND, le=DAY)] = HOUR
     """The watermark of a silent pipe goes to the wall clock only if its latest event is at most this old: a
     paused replay of old data must not jump."""
-    record_bytes_max: Annotated[int, Meta(ge=1_024, le=64 * 1_024 * 1_024)] = 1_024 * 1_024
+    record_bytes_max: Annotated[int, Meta(ge=1_024, le=1_024 * 1_024)] = 1_024 * 1_024
     """A longer record is rejected. 1 MiB is the limit of a Kafka broker's default configuration."""
 
 
@@ -100,8 +100,8 @@ class CartSettings(Section, frozen=True, kw_only=True):
     """Quiet time after the last change of a cart: the inactivity that ends a visit."""
     checkout_delay_ms: Delay = 30 * MINUTE
     """Quiet time after the last step of a checkout."""
-    browse_views_min: Count = 3
-    """Products viewed before leaving counts as a browse intent: one or two are a glance."""
+    browse_views_min: Annotated[int, Meta(ge=0, le=1_000)] = 3
+    """Products viewed before leaving counts as a browse intent: one or two are a glance. 0: it never does."""
     restart_on: Literal["activity", "cart_change"] = "activity"
     """What starts a delay again. `activity`: anything the person does on any channel, since who still browses
     has not left. `cart_change`: changes of the cart only."""
@@ -129,6 +129,8 @@ class FootprintSettings(Section, frozen=True, kw_only=True):
 class DecisionSettings(Section, frozen=True, kw_only=True):
     """Contact policy: how often one person may be approached. A cool-down of 0 holds nothing back."""
 
+    enabled: bool = True
+    """Without decisions sessions and carts are still published, and no trigger."""
     abandonment_cooldown_ms: Policy = 7 * DAY
     """From one abandonment trigger to the next of the same kind: one reminder a week."""
     returning_cooldown_ms: Policy = 12 * HOUR
@@ -158,6 +160,8 @@ class ProfileSettings(Section, frozen=True, kw_only=True):
 class DuplicatesSettings(Section, frozen=True, kw_only=True):
     """How long an event's id is remembered, to drop the event when it is sent again."""
 
+    enabled: bool = True
+    """Without it a repeat counts as an event of its own: for input that is known to have none."""
     window_ms: Delay = DAY
     """Repeats within this are dropped; senders that retry give up within a day."""
     ids_max: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 2_000_000

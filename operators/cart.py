@@ -27,7 +27,7 @@ must not send a reminder of what has just been paid.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -52,7 +52,7 @@ CART_KINDS: Final = frozenset(
 
 
 class CartRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Delays of the three intents in ms, and what restarts them."""
+    """Delays of the three intents in ms, and what restarts them. `browse_views_min` 0: no browse intent."""
 
     browse_delay_ms: int
     cart_delay_ms: int
@@ -78,7 +78,7 @@ class Line(msgspec.Struct, array_like=True, gc=False):
     name: str = ""
 
 
-class Cart(msgspec.Struct, array_like=True):
+class Cart(msgspec.Struct, array_like=True, gc=False):
     """One cart as state. `cart_id` is the shop's, or derived from the visitor and the opening instant."""
 
     cart_id: str
@@ -86,6 +86,8 @@ class Cart(msgspec.Struct, array_like=True):
     is_named: bool
     opened_at: int
     changed_at: int
+    active_at: int
+    """The last activity that is known to have kept the cart alive; at least its last change."""
     state: State = "open"
     lines: list[Line] = []
     stated_value: float | None = None
@@ -122,6 +124,7 @@ class Browse(msgspec.Struct, array_like=True, gc=False):
     visitor_id: str
     since: int
     changed_at: int
+    active_at: int
     views: int
     product_id: str
     name: str
@@ -156,7 +159,7 @@ class CartRecord(msgspec.Struct, gc=False):
     def cloud_event(self) -> tuple[str, str, str, str]:
         """Id, type, subject and time of this record as a CloudEvent."""
         return (
-            digest("cart", self.visitor_id, self.cart_id, self.intent == "browse", self.revision),
+            f"cart/{self.visitor_id}/{self.cart_id}/{self.revision}",
             f"io.nextmove.cart.{self.state}.v1",
             self.profile_id,
             self.changed_at,
@@ -172,7 +175,7 @@ class Abandoned(msgspec.Struct, gc=False):
     active_at: int
 
 
-class Carts(msgspec.Struct, array_like=True):
+class Carts(msgspec.Struct, array_like=True, gc=False):
     """The carts of one profile: open ones, and closed ones for as long as an id may come back."""
 
     carts: list[Cart] = []
@@ -206,17 +209,22 @@ class CartTracker:
             ticks.sort()
 
     def settle(self, carts: Carts, now: int) -> None:
-        """Forget activities that a later one, itself at or before `now`, has outlived."""
+        """Forget activities up to `now`, having noted which carts they kept alive."""
         ticks = carts.ticks
+        if len(ticks) < 2 or ticks[1] > now:
+            return
+        for cart in carts.carts:
+            if cart.state == "open":
+                cart.active_at = self._active_at(carts, cart)
+        if carts.browse is not None:
+            carts.browse.active_at = self._browse_active_at(carts, carts.browse)
         while len(ticks) > 1 and ticks[1] <= now:
             del ticks[0]
 
-    def apply(self, carts: Carts, event: Event, profile_id: str, out: list[CartRecord]) -> None:
+    def apply(self, carts: Carts, event: Event, profile_id: str, out: list[Any]) -> None:
         """Change the carts as `event` says; events come in event-time order, late ones excepted."""
         kind, commerce = event.kind, event.commerce
-        if kind == "product_viewed":
-            self._view(carts, event)
-        elif kind == "order_completed":
+        if kind == "order_completed":
             self._order(carts, event, profile_id, out)
         elif commerce is not None:
             cart = self._cart_of(carts, event, commerce)
@@ -225,14 +233,31 @@ class CartTracker:
                 carts.browse = None
                 self._limit(carts)
 
+    def view(self, carts: Carts, event: Event) -> None:
+        """Take in a product view: it counts for the browse intent while nothing is in a cart."""
+        commerce = event.commerce
+        if commerce is None or not commerce.items or self._has_open(carts):
+            return
+        item, browse, at = commerce.items[0], carts.browse, event.at
+        if browse is None or at > self._browse_due_at(carts, browse):
+            browse = carts.browse = Browse(event.visitor_id, at, at, at, 0, "", "", 0.0, "", "")
+        browse.views += 1
+        if at >= browse.changed_at:
+            browse.changed_at = at
+            browse.product_id, browse.name, browse.price = item.product_id, item.name, item.price
+            browse.currency, browse.url = commerce.currency, event.url
+
     def due_at(self, carts: Carts) -> int:
         """The instant at which the next cart or browse intent is abandoned, or FOREVER."""
         due = FOREVER
         for cart in carts.carts:
             if cart.state == "open":
-                due = min(due, self._cart_due_at(carts, cart))
-        if carts.browse is not None:
-            due = min(due, self._browse_due_at(carts, carts.browse))
+                due_at = self._cart_due_at(carts, cart)
+                if due_at < due:
+                    due = due_at
+        browse = carts.browse
+        if browse is not None and browse.views >= self._rules.browse_views_min:
+            due = min(due, self._browse_due_at(carts, browse))
         return due
 
     def fire(self, carts: Carts, profile_id: str, now: int) -> list[Abandoned]:
@@ -244,11 +269,11 @@ class CartTracker:
                 if due_at <= now:
                     fired.append(self._abandon(cart, profile_id, due_at))
         browse = carts.browse
-        if browse is not None:
+        if browse is not None and browse.views >= self._rules.browse_views_min:
             due_at = self._browse_due_at(carts, browse)
             if due_at <= now:
                 carts.browse = None
-                if browse.views >= self._rules.browse_views_min and not self._has_open(carts):
+                if not self._has_open(carts):
                     fired.append(_browse_abandoned(browse, profile_id, due_at, self._rules.browse_delay_ms))
         fired.sort(key=lambda a: (a.due_at, a.cause_key))
         return fired
@@ -284,28 +309,23 @@ class CartTracker:
         self._limit(carts)
 
     def _has_open(self, carts: Carts) -> bool:
-        return any(cart.state == "open" for cart in carts.carts)
+        return bool(carts.carts) and any(cart.state == "open" for cart in carts.carts)
+
+    def _delay_ms(self, cart: Cart) -> int:
+        return self._rules.checkout_delay_ms if cart.is_checkout else self._rules.cart_delay_ms
+
+    def _active_at(self, carts: Carts, cart: Cart) -> int:
+        return _active_until(carts.ticks, max(cart.changed_at, cart.active_at), self._delay_ms(cart))
 
     def _cart_due_at(self, carts: Carts, cart: Cart) -> int:
-        delay_ms = self._rules.checkout_delay_ms if cart.is_checkout else self._rules.cart_delay_ms
-        return _active_until(carts.ticks, cart.changed_at, delay_ms) + delay_ms
+        return self._active_at(carts, cart) + self._delay_ms(cart)
+
+    def _browse_active_at(self, carts: Carts, browse: Browse) -> int:
+        active_at = max(browse.changed_at, browse.active_at)
+        return _active_until(carts.ticks, active_at, self._rules.browse_delay_ms)
 
     def _browse_due_at(self, carts: Carts, browse: Browse) -> int:
-        delay_ms = self._rules.browse_delay_ms
-        return _active_until(carts.ticks, browse.changed_at, delay_ms) + delay_ms
-
-    def _view(self, carts: Carts, event: Event) -> None:
-        commerce = event.commerce
-        if commerce is None or not commerce.items or self._has_open(carts):
-            return
-        item, browse, at = commerce.items[0], carts.browse, event.at
-        if browse is None:
-            browse = carts.browse = Browse(event.visitor_id, at, at, 0, "", "", 0.0, "", "")
-        browse.views += 1
-        if at >= browse.changed_at:
-            browse.changed_at = at
-            browse.product_id, browse.name, browse.price = item.product_id, item.name, item.price
-            browse.currency, browse.url = commerce.currency, event.url
+        return self._browse_active_at(carts, browse) + self._rules.browse_delay_ms
 
     def _cart_of(self, carts: Carts, event: Event, commerce: Commerce) -> Cart | None:
         """The cart that `event` is about; a new one where the event can open one."""
@@ -319,12 +339,13 @@ class CartTracker:
         if kind == "product_removed" or (not is_checkout and not commerce.items):
             return None
         cart_id = commerce.cart_id or digest("cart", event.visitor_id, event.at)[:16]
-        cart = Cart(cart_id, event.visitor_id, bool(commerce.cart_id), event.at, event.at, state="emptied")
+        at = event.at
+        cart = Cart(cart_id, event.visitor_id, bool(commerce.cart_id), at, at, at, state="emptied")
         carts.carts.append(cart)
         return cart
 
     def _change(
-        self, cart: Cart, event: Event, commerce: Commerce, profile_id: str, out: list[CartRecord]
+        self, cart: Cart, event: Event, commerce: Commerce, profile_id: str, out: list[Any]
     ) -> None:
         kind, was = event.kind, cart.state
         if was not in ("open", "abandoned"):
@@ -359,7 +380,7 @@ class CartTracker:
         if was != "open":
             out.append(_record(cart, profile_id, event.at))
 
-    def _order(self, carts: Carts, event: Event, profile_id: str, out: list[CartRecord]) -> None:
+    def _order(self, carts: Carts, event: Event, profile_id: str, out: list[Any]) -> None:
         carts.browse = None
         commerce = event.commerce or Commerce()
         live = [cart for cart in carts.carts if cart.state in ("open", "abandoned")]
@@ -379,7 +400,7 @@ class CartTracker:
             cart.closed_at = max(cart.closed_at, event.at)
 
     def _abandon(self, cart: Cart, profile_id: str, due_at: int) -> Abandoned:
-        delay_ms = self._rules.checkout_delay_ms if cart.is_checkout else self._rules.cart_delay_ms
+        delay_ms = self._delay_ms(cart)
         if due_at - cart.changed_at > self._rules.age_ms_max:
             cart.state = "expired"
         else:
@@ -482,6 +503,7 @@ def _merge(cart: Cart, other: Cart) -> None:
     cart.visitor_id = min((cart.opened_at, cart.visitor_id), (other.opened_at, other.visitor_id))[1]
     cart.opened_at = min(cart.opened_at, other.opened_at)
     cart.changed_at = max(cart.changed_at, other.changed_at)
+    cart.active_at = max(cart.active_at, other.active_at)
     cart.closed_at = closed_at
     cart.was_abandoned = any(c.was_abandoned for c in live)
     cart.abandonments = max(cart.abandonments, other.abandonments)

@@ -36,6 +36,7 @@ ONSITE_CHANNELS = frozenset({"web", "app"})
 class DecisionRules(msgspec.Struct, frozen=True, kw_only=True):
     """Contact policy in ms; `offer_views` is the view of a product from which an offer is made."""
 
+    enabled: bool = True
     abandonment_cooldown_ms: int
     returning_cooldown_ms: int
     offer_cooldown_ms: int
@@ -44,7 +45,7 @@ class DecisionRules(msgspec.Struct, frozen=True, kw_only=True):
     expires_ms: int
 
 
-class Memory(msgspec.Struct, array_like=True):
+class Memory(msgspec.Struct, array_like=True, gc=False):
     """What deciding must remember of a profile; all of it merges by maximum or by the newest.
 
     `fired` has the instant of the last trigger by action (and product), `counts` how many there

@@ -14,6 +14,7 @@ import msgspec
 class DuplicateRules(msgspec.Struct, frozen=True, kw_only=True):
     """How long an id is remembered, in ms of event time, and how many at most."""
 
+    enabled: bool = True
     window_ms: int
     ids_max: int
 
@@ -29,32 +30,36 @@ class Duplicates:
         self.fresh: dict[int, list[str]] = {}
         """Ids new since the last checkpoint, by generation."""
         self.forgotten_early = 0
-        self._count = 0
+        self._ids: set[str] = set()
+        self._fresh: list[str] = []
+        self._beside: list[set[str]] = []
+        self._from_at = self._until_at = 0
 
     def is_new(self, event_id: str, at: int) -> bool:
         """Return whether this id has not been seen, and remember it."""
-        generation = at // self._span_ms
-        generations = self.generations
-        ids = generations.get(generation)
-        if ids is None:
-            ids = generations[generation] = set()
-            self.fresh.setdefault(generation, [])
-        if event_id in ids:
+        if not self._from_at <= at < self._until_at:
+            self._turn_to(at // self._span_ms)
+        if event_id in self._ids:
             return False
-        for near in (generation - 1, generation + 1):
-            others = generations.get(near)
-            if others is not None and event_id in others:
+        for others in self._beside:
+            if event_id in others:
                 return False
-        ids.add(event_id)
-        self.fresh[generation].append(event_id)
-        self._count += 1
+        self._ids.add(event_id)
+        self._fresh.append(event_id)
         return True
+
+    def _turn_to(self, generation: int) -> None:
+        """Make `generation` the one that is asked for, as nearly every next event asks for the same."""
+        self._ids = self.generations.setdefault(generation, set())
+        self._fresh = self.fresh.setdefault(generation, [])
+        beside = (self.generations.get(generation - 1), self.generations.get(generation + 1))
+        self._beside = [ids for ids in beside if ids]
+        self._from_at = generation * self._span_ms
+        self._until_at = self._from_at + self._span_ms
 
     def restore(self, generation: int, ids: list[str]) -> None:
         """Take back ids from a checkpoint."""
-        known = self.generations.setdefault(generation, set())
-        self._count += len(ids)
-        known.update(ids)
+        self.generations.setdefault(generation, set()).update(ids)
         self.fresh.setdefault(generation, [])
 
     def forget(self, watermark: int) -> list[int]:
@@ -63,7 +68,7 @@ class Duplicates:
         gone = [g for g in self.generations if g < horizon]
         for generation in gone:
             self._drop(generation)
-        while self._count > self._rules.ids_max and len(self.generations) > 1:
+        while len(self.generations) > 1 and sum(map(len, self.generations.values())) > self._rules.ids_max:
             oldest = min(self.generations)
             self.forgotten_early += len(self.generations[oldest])
             self._drop(oldest)
@@ -71,5 +76,6 @@ class Duplicates:
         return gone
 
     def _drop(self, generation: int) -> None:
-        self._count -= len(self.generations.pop(generation))
+        del self.generations[generation]
         self.fresh.pop(generation, None)
+        self._from_at = self._until_at = 0  # ask anew which generations there are

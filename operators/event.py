@@ -9,7 +9,7 @@ process or a checkpoint as a short msgpack array.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, Literal, get_args
 
@@ -53,6 +53,8 @@ CHANNELS: Final = frozenset(get_args(Channel))
 # An instant outside these years is a broken clock or a unit mistaken (s or µs for ms), never a visit.
 INSTANT_MIN: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1000
 INSTANT_MAX: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 1000
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 FOREVER: Final = 1 << 62
 """Later than every instant: the watermark of a source at its end, the due time of nothing."""
@@ -121,12 +123,17 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     position: int = 0
 
 
-@lru_cache(maxsize=100_000)  # a day and a bit: records come roughly in time order
-def _to_the_second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+_DAY_MS: Final = 86_400_000
+_MINUTES: Final = tuple(f"T{m // 60:02d}:{m % 60:02d}:" for m in range(1440))
+
+
+@lru_cache(maxsize=1_000)
+def _date(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).strftime("%Y-%m-%d")
 
 
 def rfc3339(instant: int) -> str:
     """`instant` (ms) as RFC 3339 in UTC with milliseconds, as every record shows it on the wire."""
-    second, ms = divmod(instant, 1000)
-    return f"{_to_the_second(second)}{ms:03d}Z"
+    day, rest = divmod(instant, _DAY_MS)
+    minute, ms = divmod(rest, 60_000)
+    return f"{_date(day)}{_MINUTES[minute]}{ms // 1000:02d}.{ms % 1000:03d}Z"

@@ -1,12 +1,14 @@
 """Footprints: what a profile has looked at, within limits, whatever the order of its events.
 
 Visits, views and dwell are sums, "last" instants are maxima and interest is a decayed sum, so that
-footprints of two devices add up in any order. Where a list is full, the entry unseen for longest goes.
+footprints of two devices add up in any order. Each list is in the order in which its entries were last
+seen; where it is full, the first goes.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -18,6 +20,11 @@ INTEREST_HALF_LIFE_MS: Final = 7 * 86_400_000
 
 # A page left open over lunch was not read for an hour: longer stays count as the inactivity gap.
 DWELL_MS_MAX: Final = 30 * 60_000
+
+# Longer searches are sentences; what they were about shows in the beginning.
+QUERY_CHARS_MAX: Final = 80
+
+V = TypeVar("V")
 
 
 class FootprintRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +60,7 @@ class Interest(msgspec.Struct, array_like=True, gc=False):
     at: int
 
 
-class Footprint(msgspec.Struct, array_like=True):
+class Footprint(msgspec.Struct, array_like=True, gc=False):
     """All of it. `open_page` and `open_at` name the page whose dwell is still running."""
 
     pages: dict[str, Page] = {}
@@ -79,27 +86,15 @@ class FootprintTracker:
             if kind == "page_left":
                 footprint.open_page = ""
         if kind == "page_viewed" or kind == "screen_viewed":
-            path = _path(event.url)
-            page = footprint.pages.get(path)
-            if page is None:
-                footprint.pages[path] = Page(1, event.dwell_ms, at)
-                if len(footprint.pages) > self._rules.pages_max:
-                    _drop_oldest(footprint.pages)
-            else:
-                page.visits += 1
-                page.dwell_ms += event.dwell_ms
-                if at > page.last_at:
-                    page.last_at = at
-            if at >= footprint.open_at:
-                footprint.open_page, footprint.open_at = path, at
+            self._visit(footprint, event)
         elif kind == "product_viewed":
             return self._view(footprint, event)
         elif kind == "searched" and event.query:
-            query = event.query[:80].lower()
+            query = event.query[:QUERY_CHARS_MAX].lower()
             searches = footprint.searches
-            searches[query] = max(at, searches.get(query, 0))
+            searches[query] = max(at, searches.pop(query, 0))
             if len(searches) > self._rules.searches_max:
-                del searches[min(searches, key=lambda q: (searches[q], q))]
+                _drop_first(searches)
         return 0
 
     def union(self, footprint: Footprint, other: Footprint) -> None:
@@ -124,31 +119,46 @@ class FootprintTracker:
             self._interest(footprint.categories, category, interest.score, interest.at)
         for query, at in other.searches.items():
             footprint.searches[query] = max(at, footprint.searches.get(query, 0))
-        while len(footprint.pages) > rules.pages_max:
-            _drop_oldest(footprint.pages)
-        while len(footprint.products) > rules.products_max:
-            _drop_oldest(footprint.products)
-        while len(footprint.searches) > rules.searches_max:
-            del footprint.searches[min(footprint.searches, key=lambda q: (footprint.searches[q], q))]
+        footprint.pages = _newest(footprint.pages, lambda page: page.last_at, rules.pages_max)
+        footprint.products = _newest(footprint.products, lambda product: product.last_at, rules.products_max)
+        footprint.searches = _newest(footprint.searches, lambda at: at, rules.searches_max)
         if (other.open_at, other.open_page) > (footprint.open_at, footprint.open_page):
             footprint.open_page, footprint.open_at = other.open_page, other.open_at
+
+    def _visit(self, footprint: Footprint, event: Event) -> None:
+        at, pages = event.at, footprint.pages
+        path = _path(event.url)
+        page = pages.pop(path, None)
+        if page is None:
+            page = Page(1, event.dwell_ms, at)
+            if len(pages) >= self._rules.pages_max:
+                _drop_first(pages)
+        else:
+            page.visits += 1
+            page.dwell_ms += event.dwell_ms
+            if at > page.last_at:
+                page.last_at = at
+        pages[path] = page
+        if at >= footprint.open_at:
+            footprint.open_page, footprint.open_at = path, at
 
     def _view(self, footprint: Footprint, event: Event) -> int:
         commerce = event.commerce
         if commerce is None or not commerce.items:
             return 0
-        item, at = commerce.items[0], event.at
+        item, at, products = commerce.items[0], event.at, footprint.products
         if item.category:
             self._interest(footprint.categories, item.category, 1.0, at)
-        product = footprint.products.get(item.product_id)
+        product = products.pop(item.product_id, None)
         if product is None:
-            footprint.products[item.product_id] = Product(1, at)
-            if len(footprint.products) > self._rules.products_max:
-                _drop_oldest(footprint.products)
-            return 1
-        product.views += 1
-        if at > product.last_at:
-            product.last_at = at
+            product = Product(1, at)
+            if len(products) >= self._rules.products_max:
+                _drop_first(products)
+        else:
+            product.views += 1
+            if at > product.last_at:
+                product.last_at = at
+        products[item.product_id] = product
         return product.views
 
     def _interest(self, categories: dict[str, Interest], category: str, score: float, at: int) -> None:
@@ -181,13 +191,16 @@ def _path(url: str) -> str:
     """The path of `url` without host, query and fragment: what pages of one shop differ in."""
     start = url.find("/", 8) if url.startswith("http") else 0
     path = url[start:] if start >= 0 else "/"
-    for mark in "?#":
-        end = path.find(mark)
-        if end >= 0:
-            path = path[:end]
+    if "?" in path or "#" in path:
+        path = path.partition("#")[0].partition("?")[0]
     return path
 
 
-def _drop_oldest(entries: dict[str, Page] | dict[str, Product]) -> None:
-    oldest = min(entries.items(), key=lambda entry: (entry[1].last_at, entry[0]))
-    del entries[oldest[0]]
+def _drop_first(entries: dict[str, Any]) -> None:
+    del entries[next(iter(entries))]
+
+
+def _newest(entries: dict[str, V], at: Callable[[V], int], count: int) -> dict[str, V]:
+    """The `count` entries last seen, in that order."""
+    order = sorted(entries.items(), key=lambda entry: (at(entry[1]), entry[0]))
+    return dict(order[-count:])

@@ -26,7 +26,7 @@ What = Literal["created", "linked", "moved", "refused"]
 Rule = Literal["", "one_user_id_per_lead", "identifier_of_another_lead"]
 
 
-class IdentityRecord(msgspec.Struct):
+class IdentityRecord(msgspec.Struct, gc=False):
     """What happened to an identifier. E-mail addresses and phone numbers appear as a hash only."""
 
     stream: ClassVar[str] = "identity"
@@ -44,7 +44,7 @@ class IdentityRecord(msgspec.Struct):
     def cloud_event(self) -> tuple[str, str, str, str]:
         """Id, type, subject and time of this record as a CloudEvent."""
         return (
-            digest("identity", self.what, self.profile_id, self.identifier, self.event_id),
+            f"{self.event_id}/{self.what}/{self.identifier_type}",
             f"io.nextmove.identity.{self.what}.v1",
             self.profile_id,
             self.at,

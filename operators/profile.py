@@ -46,7 +46,6 @@ ORDERED_KINDS: Final = CART_KINDS | {
 # A profile holds this many events back at most; beyond it the oldest is applied early. Within the
 # lateness bound nobody does five hundred things that change a cart; a robot does.
 PENDING_MAX: Final = 500
-PENDING_DRAINED: Final = 8
 ANONYMOUS_IDS_MAX: Final = 20
 
 
@@ -63,7 +62,7 @@ class ProfileRules(msgspec.Struct, frozen=True, kw_only=True):
     """How far behind the watermark an event may come that belongs to no remembered session."""
 
 
-class Track(msgspec.Struct, array_like=True):
+class Track(msgspec.Struct, array_like=True, gc=False):
     """The half of a profile that depends on the order of events."""
 
     sessions: list[Session] = []
@@ -72,7 +71,7 @@ class Track(msgspec.Struct, array_like=True):
     pending: list[Event] = []
 
 
-class Guest(msgspec.Struct, array_like=True):
+class Guest(msgspec.Struct, array_like=True, gc=False):
     """A visitor's track until the watermark reaches `at`, the instant the visitor became known."""
 
     at: int
@@ -94,18 +93,17 @@ class HandOver(msgspec.Struct, array_like=True, gc=False):
     at: int
 
 
-class Profile(msgspec.Struct, array_like=True):
-    """All that is known of one person. `expires_at` comes first: a sweep reads no further.
+class Profile(msgspec.Struct, array_like=True, gc=False):
+    """All that is known of one person. `last_at` comes first: a sweep for what is over reads no further.
 
     `due_at` is a lower bound: nothing happens before it, and something may at it. `visits` counts pauses
     longer than the session gap and the allowed lateness together: of those no straggler can make
     one visit. `anonymous_ids` has the instant at which each was first seen.
     """
 
-    expires_at: int
+    last_at: int
     due_at: int
     first_at: int
-    last_at: int
     visits: int
     anonymous_ids: dict[str, int]
     track: Track
@@ -149,15 +147,20 @@ class ProfileOperator:
     def __init__(self, rules: ProfileRules) -> None:
         """Compose the trackers of `rules`."""
         self._rules = rules
+        self.retention_ms = rules.retention_ms
+        """A profile is over this long after its last event."""
         self._sessions = SessionTracker(rules.sessions)
         self._carts = CartTracker(rules.carts)
         self._footprint = FootprintTracker(rules.footprint)
         self._decider = Decider(rules.decisions)
         self._gap_ms = rules.sessions.gap_ms
         self._browse_delay_ms = rules.carts.browse_delay_ms
+        self._views_min = rules.carts.browse_views_min
         self._has_ticks = rules.carts.restart_on_activity
         self._has_footprint = rules.footprint.enabled
-        self._offer_views = rules.decisions.offer_views
+        self._decides = rules.decisions.enabled
+        self._offer_views = rules.decisions.offer_views if self._decides else FOREVER
+        self._ordered_kinds = ORDERED_KINDS if rules.carts.browse_views_min else ORDERED_KINDS - {"product_viewed"}
 
     def on_event(
         self, key: str, profile: Profile | None, event: Event, watermark: int
@@ -171,23 +174,24 @@ class ProfileOperator:
         if at <= watermark and self._is_too_late(profile, event, watermark):
             out.append(_too_late(event))
             return profile, out
-        if profile is not None and at - profile.last_at > self._rules.retention_ms:
+        gap = self._gap_ms.get(event.channel)
+        if profile is not None and at - profile.last_at > self.retention_ms:
             out += self.expire(key, profile)
             profile = None
-        gap = self._gap_ms.get(event.channel)
         if profile is None:
-            profile = Profile(at + self._rules.retention_ms, FOREVER, at, at, 1, {}, Track(), Footprint())
-        else:
-            self._see_again(key, profile, event, gap, out)
+            profile = Profile(at, FOREVER, at, 1, {}, Track(), Footprint())
+        elif at > profile.last_at:
+            pause_ms, profile.last_at = at - profile.last_at, at
+            if gap is not None and pause_ms > gap + self._rules.lateness_ms:
+                self._return(key, profile, event, out)
+        elif at < profile.first_at:
+            profile.first_at = at
         anonymous_id = event.anonymous_id
         if anonymous_id and anonymous_id not in profile.anonymous_ids:
             _add_anonymous_id(profile.anonymous_ids, anonymous_id, at)
         track = profile.track if not profile.guests else _track_of(profile, event)
         if gap is not None:
-            records: list[SessionRecord] = []
-            self._sessions.join(track.sessions, event, gap, records)
-            if records:
-                out += records
+            self._sessions.join(track.sessions, event, gap, out)
             if at + gap < profile.due_at:
                 profile.due_at = at + gap
         if self._has_ticks:
@@ -196,28 +200,22 @@ class ProfileOperator:
             views = self._footprint.add(profile.footprint, event)
             if views >= self._offer_views:
                 out.append(self._decider.viewed(_memories(profile), _person(key, profile), event, views))
-        if event.kind in ORDERED_KINDS or event.email or event.consents:
+        pending = profile.track.pending
+        if pending and pending[0].at <= watermark:
+            self._settle(key, profile.track, watermark, out)
+        if event.kind in self._ordered_kinds or event.email or event.consents:
             self._hold(profile, track, event)
-            if len(track.pending) > PENDING_DRAINED:
-                self._drain(key, profile, track, watermark, out)
         return profile, out
 
     def on_timer(self, key: str, profile: Profile, now: int) -> tuple[Profile | None, list[Output]]:
         """Do all that is due up to `now`, that instant included, in event-time order."""
         out: list[Output] = []
-        own = profile.track
-        for guest in sorted(profile.guests, key=_link_order) if profile.guests else ():
-            person = Person(guest.profile_id, sorted(guest.anonymous_ids), _first(guest.anonymous_ids))
-            self._advance(guest.track, person, min(now, guest.at - 1), out)
-            if guest.at <= now:
-                self._advance(own, _person(key, profile), guest.at - 1, out)
-                self._join(own, guest.track)
-                profile.guests.remove(guest)
-        self._advance(own, _person(key, profile), now, out)
-        due_at = self._due_at(own)
-        for guest in profile.guests:
-            due_at = min(due_at, guest.at, self._due_at(guest.track))
-        profile.due_at = due_at
+        now = min(now, FOREVER - 1)  # what is due at FOREVER is due never
+        track = profile.track
+        due_at = FOREVER
+        if profile.guests:
+            due_at = self._advance_guests(key, profile, now, out)
+        profile.due_at = min(due_at, self._advance(track, key, profile.anonymous_ids, now, out))
         return profile, out
 
     def due_at(self, profile: Profile) -> int:
@@ -231,10 +229,9 @@ class ProfileOperator:
         due_at = min(at, visitor.due_at)
         if profile is None:
             return Profile(
-                visitor.last_at + self._rules.retention_ms,
+                visitor.last_at,
                 due_at,
                 visitor.first_at,
-                visitor.last_at,
                 visitor.visits,
                 dict(visitor.anonymous_ids),
                 Track(),
@@ -245,16 +242,11 @@ class ProfileOperator:
         profile.due_at = min(profile.due_at, due_at)
         profile.first_at = min(profile.first_at, visitor.first_at)
         profile.last_at = max(profile.last_at, visitor.last_at)
-        profile.expires_at = profile.last_at + self._rules.retention_ms
         profile.visits += visitor.visits
         for anonymous_id, first_at in visitor.anonymous_ids.items():
             _add_anonymous_id(profile.anonymous_ids, anonymous_id, first_at)
         self._footprint.union(profile.footprint, visitor.footprint)
         return profile
-
-    def expires_at(self, profile: Profile) -> int:
-        """Return the instant from which on a profile without further events is over."""
-        return profile.expires_at
 
     def expire(self, key: str, profile: Profile) -> list[Output]:
         """Return the last records of a profile that has had no event for its retention time."""
@@ -275,45 +267,79 @@ class ProfileOperator:
         )
         return out
 
-    def _advance(self, track: Track, person: Person, until: int, out: list[Output]) -> None:
-        """Apply held events and fire timers of one track in event-time order, up to `until`."""
-        pending, carts = track.pending, track.carts
-        while True:
-            held_at = pending[0].at if pending else FOREVER
-            fires_at = self._carts.due_at(carts)
-            if held_at <= fires_at:
-                if held_at > until or not pending:
-                    break
-                self._apply(track, person, pending.pop(0), out)
+    def _advance_guests(self, key: str, profile: Profile, now: int, out: list[Output]) -> int:
+        """Advance the guests' tracks, join those whose link is reached; return when the next guest is due."""
+        own, due_at = profile.track, FOREVER
+        for guest in sorted(profile.guests, key=_link_order):
+            until = min(now, guest.at - 1)
+            guest_due_at = self._advance(guest.track, guest.profile_id, guest.anonymous_ids, until, out)
+            if guest.at <= now:
+                self._advance(own, key, profile.anonymous_ids, guest.at - 1, out)
+                self._join(own, guest.track)
+                profile.guests.remove(guest)
             else:
-                if fires_at > until:
+                due_at = min(due_at, guest.at, guest_due_at)
+        return due_at
+
+    def _advance(
+        self, track: Track, profile_id: str, anonymous_ids: dict[str, int], until: int, out: list[Output]
+    ) -> int:
+        """Apply held events and fire timers of one track in event-time order; return when it is next due."""
+        pending, carts = track.pending, track.carts
+        fires_at = FOREVER
+        if pending or carts.carts or carts.browse is not None:
+            fires_at = self._carts.due_at(carts)
+            while True:
+                if pending and pending[0].at <= fires_at and pending[0].at <= until:
+                    self._apply(track, profile_id, pending.pop(0), out)
+                elif fires_at <= until:
+                    self._fire(track, profile_id, anonymous_ids, fires_at, out)
+                else:
                     break
-                self._fire(track, person, fires_at, out)
+                fires_at = self._carts.due_at(carts)
         self._carts.settle(carts, until)
-        records: list[SessionRecord] = []
-        self._sessions.close(track.sessions, person.profile_id, until, records)
-        out += records
+        closes_at = self._sessions.close(track.sessions, profile_id, until, out)
+        if pending:
+            fires_at = min(fires_at, self._wakes_at(track))
+        return min(closes_at, fires_at)
 
-    def _apply(self, track: Track, person: Person, event: Event, out: list[Output]) -> None:
+    def _wakes_at(self, track: Track) -> int:
+        """Return the first instant at which something held back makes a difference."""
+        wakes_at, browse = FOREVER, track.carts.browse
+        views = browse.views if browse is not None else 0
+        for event in track.pending:
+            if event.kind in CART_KINDS:
+                return min(wakes_at, event.at)
+            if event.kind == "product_viewed":
+                views += 1
+                if views >= self._views_min:
+                    wakes_at = min(wakes_at, event.at + self._browse_delay_ms)
+        return wakes_at
+
+    def _apply(self, track: Track, profile_id: str, event: Event, out: list[Output]) -> None:
+        if event.kind == "product_viewed":
+            self._carts.view(track.carts, event)
+            return
         self._decider.learn(track.memory, event)
-        if event.commerce is not None or event.kind == "order_completed":
-            records: list[CartRecord] = []
-            self._carts.apply(track.carts, event, person.profile_id, records)
-            out += records
+        if event.kind in CART_KINDS:
+            self._carts.apply(track.carts, event, profile_id, out)
 
-    def _fire(self, track: Track, person: Person, now: int, out: list[Output]) -> None:
+    def _fire(
+        self, track: Track, profile_id: str, anonymous_ids: dict[str, int], now: int, out: list[Output]
+    ) -> None:
         """Abandon what is due and decide on it; the cart's record names the trigger."""
-        for fact in self._carts.fire(track.carts, person.profile_id, now):
-            out.append(fact.record)
-            if fact.record.state != "abandoned":
+        for fact in self._carts.fire(track.carts, profile_id, now):
+            record = fact.record
+            out.append(record)
+            if record.state != "abandoned" or not self._decides:
                 continue
-            decision = self._decider.abandonment(
-                track.memory, person, fact, self._is_onsite(track.sessions, fact.due_at)
-            )
+            person = Person(profile_id, sorted(anonymous_ids), _first(anonymous_ids) or profile_id)
+            is_onsite = self._is_onsite(track.sessions, fact.due_at)
+            decision = self._decider.abandonment(track.memory, person, fact, is_onsite)
             if isinstance(decision, Trigger):
-                fact.record.trigger_id = decision.trigger_id
+                record.trigger_id = decision.trigger_id
                 for cart in track.carts.carts:
-                    if cart.cart_id == fact.record.cart_id:
+                    if cart.cart_id == record.cart_id:
                         cart.trigger_id = decision.trigger_id
             out.append(decision)
 
@@ -324,20 +350,12 @@ class ProfileOperator:
         self._decider.union(track.memory, other.memory)
         track.pending = sorted(track.pending + other.pending, key=_application_order)
 
-    def _see_again(
-        self, key: str, profile: Profile, event: Event, gap: int | None, out: list[Output]
-    ) -> None:
-        """Note an event of a known profile; one after a long enough pause is a new visit."""
-        pause_ms = event.at - profile.last_at
-        if pause_ms > 0:
-            profile.last_at = event.at
-            profile.expires_at = event.at + self._rules.retention_ms
-            if gap is not None and pause_ms > gap + self._rules.lateness_ms:
-                profile.visits += 1
-                person = _person(key, profile)
-                out.append(self._decider.returning(_memories(profile), person, event, profile.visits))
-        elif event.at < profile.first_at:
-            profile.first_at = event.at
+    def _return(self, key: str, profile: Profile, event: Event, out: list[Output]) -> None:
+        """Note a new visit."""
+        profile.visits += 1
+        if self._decides:
+            person = _person(key, profile)
+            out.append(self._decider.returning(_memories(profile), person, event, profile.visits))
 
     def _hold(self, profile: Profile, track: Track, event: Event) -> None:
         """Keep `event` until the watermark has passed it."""
@@ -348,26 +366,17 @@ class ProfileOperator:
             insort(pending, event, key=_application_order)
         if kind in CART_KINDS:
             profile.due_at = min(profile.due_at, event.at)
-        elif kind == "product_viewed":
-            profile.due_at = min(profile.due_at, event.at + self._browse_delay_ms)
+        elif kind == "product_viewed" and event.at + self._browse_delay_ms < profile.due_at:
+            profile.due_at = min(profile.due_at, self._wakes_at(track))
 
-    def _drain(
-        self, key: str, profile: Profile, track: Track, watermark: int, out: list[Output]
-    ) -> None:
-        """Apply held events ahead of the timers: those passed already, and those over the limit."""
-        if track.pending[0].at <= watermark:
-            out += self.on_timer(key, profile, watermark)[1]
-        if len(track.pending) > PENDING_MAX:
-            self._apply(track, _person(key, profile), track.pending.pop(0), out)
+    def _settle(self, key: str, track: Track, watermark: int, out: list[Output]) -> None:
+        """Apply held events that the watermark has passed, and those over the limit.
 
-    def _due_at(self, track: Track) -> int:
-        due = min(self._sessions.due_at(track.sessions), self._carts.due_at(track.carts))
-        for event in track.pending:
-            if event.kind in CART_KINDS:
-                return min(due, event.at)
-            if event.kind == "product_viewed":
-                due = min(due, event.at + self._browse_delay_ms)
-        return due
+        Timers due before them have fired: they wake the profile before any event does.
+        """
+        pending = track.pending
+        while pending and (pending[0].at <= watermark or len(pending) > PENDING_MAX):
+            self._apply(track, key, pending.pop(0), out)
 
     def _is_onsite(self, sessions: list[Session], at: int) -> bool:
         return any(
@@ -376,9 +385,20 @@ class ProfileOperator:
         )
 
     def _is_too_late(self, profile: Profile | None, event: Event, watermark: int) -> bool:
-        if event.at >= watermark - self._rules.late_ms_max:
+        """Whether a late event can belong only to what has been forgotten.
+
+        Sessions are remembered for `memory_ms`. An event older than that may still begin a session of
+        its own, up to `late_ms_max`, where the profile was not yet there at the time.
+        """
+        at = event.at
+        if at >= watermark - self._rules.sessions.memory_ms:
             return False
-        return profile is None or not self._sessions.remembers(profile.track.sessions, event)
+        if profile is not None and self._sessions.remembers(profile.track.sessions, event):
+            return False
+        if at < watermark - self._rules.late_ms_max:
+            return True
+        gap = self._gap_ms.get(event.channel, 0)
+        return profile is not None and at >= profile.first_at - gap
 
 
 def _memories(profile: Profile) -> list[Memory]:
@@ -394,13 +414,14 @@ def _track_of(profile: Profile, event: Event) -> Track:
 
 
 def _first(anonymous_ids: dict[str, int]) -> str:
-    if not anonymous_ids:
-        return ""
+    if len(anonymous_ids) < 2:
+        return next(iter(anonymous_ids), "")
     return min(anonymous_ids, key=lambda i: (anonymous_ids[i], i))
 
 
 def _person(key: str, profile: Profile) -> Person:
-    return Person(key, sorted(profile.anonymous_ids), _first(profile.anonymous_ids) or key)
+    ids = profile.anonymous_ids
+    return Person(key, sorted(ids), _first(ids) or key)
 
 
 def _add_anonymous_id(anonymous_ids: dict[str, int], anonymous_id: str, at: int) -> None:

@@ -22,7 +22,7 @@ pause. (The pause still publishes: how long a client will pause cannot be known.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
@@ -116,7 +116,7 @@ class SessionTracker:
         self._rules = rules
         self._gap_ms = rules.gap_ms
 
-    def join(self, sessions: list[Session], event: Event, gap: int, out: list[SessionRecord]) -> None:
+    def join(self, sessions: list[Session], event: Event, gap: int, out: list[Any]) -> None:
         """Put `event` into the session it belongs to; `gap` is that of its channel.
 
         `out` receives the last revision of a published session that the event merges into another.
@@ -157,21 +157,24 @@ class SessionTracker:
         gap = self._gap_ms.get(event.channel)
         return gap is not None and bool(self._near(sessions, event, gap))
 
-    def due_at(self, sessions: list[Session]) -> int:
-        """The instant at which the next session closes, or FOREVER."""
-        due = FOREVER
+    def close(
+        self, sessions: list[Session], profile_id: str, now: int, out: list[Any]
+    ) -> int:
+        """Publish the sessions due at `now`, that instant included; return when the next is due.
+
+        What is too old to be revised is forgotten on the occasion.
+        """
+        due: list[Session] = []
+        next_at = FOREVER
         for session in sessions:
             if not session.closed:
                 closes_at = session.ended_at + self._gap_ms.get(session.channel, 0)
-                if closes_at < due:
-                    due = closes_at
-        return due
-
-    def close(self, sessions: list[Session], profile_id: str, now: int, out: list[SessionRecord]) -> None:
-        """Publish the sessions due at `now`, that instant included, and forget what is too old to revise."""
-        due = [
-            s for s in sessions if not s.closed and s.ended_at + self._gap_ms.get(s.channel, 0) <= now
-        ]
+                if closes_at <= now:
+                    due.append(session)
+                elif closes_at < next_at:
+                    next_at = closes_at
+        if not due:
+            return next_at
         if len(due) > 1:
             due.sort(key=_close_order)
         for run in due:
@@ -183,15 +186,12 @@ class SessionTracker:
             session.revision += 1
             if not session.session_id:
                 session.session_id = digest(
-                    "session",
-                    session.visitor_id,
-                    session.channel,
-                    session.client_session_id,
-                    session.started_at,
+                    session.visitor_id, session.channel, session.client_session_id, session.started_at
                 )
             out.append(_record(session, profile_id))
         if len(sessions) > 1:
             self._forget(sessions, now)
+        return next_at
 
     def union(self, sessions: list[Session], others: list[Session]) -> None:
         """Join the sessions of a profile that turned out to be the same person into `sessions`."""
@@ -286,12 +286,13 @@ def _add(session: Session, event: Event) -> None:
             session.currency = max(session.currency, commerce.currency)
     url = event.url
     if url:
-        if (at, url) < (session.entry_at, session.entry_url):
-            session.entry_at, session.entry_url, session.referrer = at, url, event.referrer
-        if (at, url) > (session.exit_at, session.exit_url):
+        if at > session.exit_at or (at == session.exit_at and url > session.exit_url):
             session.exit_at, session.exit_url = at, url
-    if event.campaign and (at, event.campaign) < (session.campaign_at, session.campaign):
-        session.campaign_at, session.campaign = at, event.campaign
+        if at < session.entry_at or (at == session.entry_at and url < session.entry_url):
+            session.entry_at, session.entry_url, session.referrer = at, url, event.referrer
+    if at <= session.campaign_at and event.campaign:
+        if at < session.campaign_at or event.campaign < session.campaign:
+            session.campaign_at, session.campaign = at, event.campaign
 
 
 def _merge(session: Session, other: Session) -> None:

@@ -48,7 +48,7 @@ class Cause(msgspec.Struct, gc=False):
     event_id: str = ""
 
 
-class Trigger(msgspec.Struct):
+class Trigger(msgspec.Struct, gc=False):
     """A next best action for one profile on one channel, for one cause.
 
     `trigger_id` is the hash of action and cause: never of a clock, an offset, a rule version or the
@@ -97,7 +97,7 @@ class Suppressed(msgspec.Struct, gc=False):
         """
         cause = self.cause
         return (
-            digest("suppressed", self.trigger_id, cause.event_id, cause.time),
+            f"{self.trigger_id}/{cause.event_id or cause.time}",
             f"io.nextmove.suppressed.{self.action}.v1",
             self.profile_id,
             cause.time,

@@ -6,8 +6,9 @@ bytewax keeps one logic object, one timer and one recovery row a key, and pays f
 every epoch and at resume. Here its key is the *key group*, one of a fixed number of slices of all
 profiles, and a `KeyGroup` does the rest itself, with one item a (batch, group):
 
-* **States.** `hot` has the states touched since the last checkpoint, as structs; `rest` has every other as
-  msgpack bytes. A checkpoint encodes what is hot and cools it: one encoding does for memory and disk.
+* **States.** `hot` has the states touched since the last checkpoint, as structs, and `warm` those touched in
+  the epoch before; `rest` has the others as msgpack bytes. A checkpoint encodes what is hot, makes it
+  warm, and lets go of what stayed warm: who is active is not decoded again at every epoch.
 * **Timers.** One heap of (due, key) for the group. The operator only says `due_at(state)`, a lower bound.
   An entry whose key has since been given another due instant is stale and skipped.
 * **Watermark.** The minimum over source partitions of their marks. A mark comes with each event (the
@@ -48,7 +49,7 @@ _decode = msgspec.msgpack.Decoder(Profile).decode
 class _Header(msgspec.Struct, array_like=True, gc=False):
     """The first field of a `Profile`, all that a sweep needs to read."""
 
-    expires_at: int
+    last_at: int
 
 
 _decode_header = msgspec.msgpack.Decoder(_Header).decode
@@ -78,6 +79,7 @@ class GroupBatch(msgspec.Struct):
     """
 
     group: int
+    partition: str
     batch: int
     groups: int
     items: list[Any]
@@ -89,6 +91,7 @@ class GroupOutput(msgspec.Struct):
     """What a key group made of a `GroupBatch`."""
 
     group: int
+    partition: str
     batch: int
     groups: int
     records: list[Output]
@@ -136,10 +139,12 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
         self._changelog: Changelog | None = None
         self._group = -1
         self.hot: dict[str, Profile | None] = {}
+        self.warm: dict[str, Profile | None] = {}
         self.rest: dict[str, bytes] = {}
         self._due: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
         self._marks = dict.fromkeys(partitions, -1)
+        self._is_one = len(self._marks) == 1
         self._watermark = -1
         self._top_at = -1
         self._swept_at = -1
@@ -159,33 +164,41 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
         records: list[Output] = []
         absorbed: list[Absorb] = []
         created = 0
-        on_event, hot, due, marks = self._operator.on_event, self.hot, self._due, self._marks
+        hot, due, heap, on_event = self.hot, self._due, self._heap, self._operator.on_event
+        watermark = self._watermark
+        next_due_at = heap[0][0] if heap else FOREVER
         for item in batch.items:
             if type(item) is not Event:
                 created += self._move(item, absorbed)
+                next_due_at = heap[0][0] if heap else FOREVER
                 continue
             mark = item.mark
-            if mark > marks[item.partition]:
-                marks[item.partition] = mark
-            if self._heap and self._heap[0][0] <= mark or item.at <= mark:
-                self._watermark = max(self._watermark, min(marks.values()))
-                self._fire(self._watermark, records)
+            if mark >= next_due_at or item.at <= mark:
+                watermark = self._reach(batch.partition, mark, records)
+                next_due_at = heap[0][0] if heap else FOREVER
+            elif self._is_one:
+                watermark = mark
             key = item.profile_id
             state = hot[key] if key in hot else self._wake(key)
             if state is None:
                 created += 1
-            state, outputs = on_event(key, state, item, self._watermark)
+            state, outputs = on_event(key, state, item, watermark)
             hot[key] = state
             if outputs:
                 records += outputs
-            if state is not None and state.due_at < due.get(key, FOREVER):
-                due[key] = state.due_at
-                heappush(self._heap, (state.due_at, key))
+            if state is not None:
+                due_at = state.due_at
+                if due_at < due.get(key, FOREVER):
+                    due[key] = due_at
+                    heappush(heap, (due_at, key))
+                    if due_at < next_due_at:
+                        next_due_at = due_at
         for marker in batch.markers:
             self._advance(marker, records)
         awake, self._awake = len(due) - self._awake, len(due)
         return GroupOutput(
             batch.group,
+            batch.partition,
             batch.batch,
             batch.groups,
             records,
@@ -198,13 +211,16 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
 
     def snapshot(self) -> bytes:
         """Checkpoint what has changed; cool it (bytewax calls this at the end of an epoch)."""
-        entries = [self._cool(key, state) for key, state in self.hot.items()]
-        self.hot.clear()
         generation = length = 0
         if self._changelog is not None:
+            entries = [self._cool(key, state) for key, state in self.hot.items()]
             if entries:
                 self._changelog.append(entries)
             generation, length = self._changelog.checkpoint(self._live(), self._live_bytes)
+        else:
+            for key, state in self.warm.items():
+                self._cool(key, state)
+        self.warm, self.hot = self.hot, {}
         marks = {partition: mark for partition, mark in self._marks.items() if mark < FOREVER}
         return _encode(
             Checkpoint(STATE_VERSION, self._group, generation, length, marks, self._top_at, self._swept_at)
@@ -239,6 +255,14 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
                 self._watermark = watermark
         self._sweep(min(watermark, self._top_at), records)
 
+    def _reach(self, partition: str, mark: int, records: list[Output]) -> int:
+        """Take in an event's mark; fire what is due by the group's watermark, and return that."""
+        if mark > self._marks[partition]:
+            self._marks[partition] = mark
+            self._watermark = max(self._watermark, min(self._marks.values()))
+        self._fire(self._watermark, records)
+        return self._watermark
+
     def _fire(self, watermark: int, records: list[Output]) -> None:
         heap, due = self._heap, self._due
         while heap and heap[0][0] <= watermark:
@@ -268,11 +292,13 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
         is_first, self._swept_at = self._swept_at < 0, day_at
         if is_first:
             return
-        over = [key for key, state in self.hot.items() if state is not None and state.expires_at <= day_at]
+        horizon = day_at - self._operator.retention_ms
+        awake = self.warm | self.hot
+        over = [key for key, state in awake.items() if state is not None and state.last_at <= horizon]
         over += [
             key
             for key, raw in self.rest.items()
-            if key not in self.hot and _decode_header(raw).expires_at <= day_at
+            if key not in awake and _decode_header(raw).last_at <= horizon
         ]
         for key in over:
             state = self._load(key)
@@ -285,6 +311,9 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
         return self.hot[key] if key in self.hot else self._wake(key)
 
     def _wake(self, key: str) -> Profile | None:
+        """Return a state that is not hot; whoever asks makes it hot."""
+        if key in self.warm:
+            return self.warm.pop(key)
         raw = self.rest.get(key)
         return None if raw is None else _decode(raw)
 

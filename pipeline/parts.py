@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from connectors.changelog import Changelog, Rewrites
 from connectors.cloudevents import Encoder
 from config.settings import Settings
@@ -38,9 +40,7 @@ class Parts:
             TimeRules(
                 lateness_ms=settings.source.lateness_ms, live_within_ms=settings.source.live_within_ms
             ),
-            DuplicateRules(
-                window_ms=settings.duplicates.window_ms, ids_max=settings.duplicates.ids_max
-            ),
+            DuplicateRules(**msgspec.structs.asdict(settings.duplicates)),
             settings.key_groups,
             changelog("identity"),
             tally,

@@ -14,6 +14,9 @@ class Operator(Protocol):
     Its methods may change the state they are given and return it. A state of None means: forget the key.
     """
 
+    retention_ms: int
+    """A profile is over this long after its last event."""
+
     def on_event(
         self, key: str, profile: Profile | None, event: Event, watermark: int
     ) -> tuple[Profile | None, list[Output]]:
@@ -27,9 +30,6 @@ class Operator(Protocol):
 
     def absorb(self, profile: Profile | None, visitor: Profile, handover: HandOver) -> Profile:
         """Join a visitor's state into a lead's; commutative with events and other hand-overs."""
-
-    def expires_at(self, profile: Profile) -> int:
-        """Return the instant from which on a profile without further events is over."""
 
     def expire(self, key: str, profile: Profile) -> list[Output]:
         """Return the last records of a profile that is over."""

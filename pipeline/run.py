@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+import re
 import signal
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,10 +32,18 @@ from pipeline.parts import Parts
 from pipeline.telemetry import Tally
 
 STATE_FILE: Final = "nextmove.json"
+# Of fewer records no share is told: one bad line among the first ten says nothing.
+RATIO_RECORDS_MIN: Final = 1_000
+# How the engine says whose partition raised.
+PARTITION_IN_ERROR: Final = re.compile(r'in step "nextmove\.(source|sink)" for partition "(.*)"')
 
 
 class RunError(Exception):
     """Why a run cannot start or go on: one line with cause and cure."""
+
+
+class TooManyRejectedError(RunError):
+    """So much was rejected that something else must be wrong, by `dead_letters.ratio_max`."""
 
 
 class Outcome(NamedTuple):
@@ -42,6 +52,31 @@ class Outcome(NamedTuple):
     tally: Tally
     is_stopped: bool
     seconds: float
+
+
+class _Stop:
+    """Tells sources to end: for a signal, or because too large a share of the records was rejected."""
+
+    def __init__(self, tally: Tally, ratio_max: float) -> None:
+        self._tally, self._ratio_max = tally, ratio_max
+        self.is_told = False
+
+    def is_set(self) -> bool:
+        return self.is_told or self.is_too_much
+
+    @property
+    def is_too_much(self) -> bool:
+        read, rejected = self._tally.read, self._tally.rejected.total()
+        return read >= RATIO_RECORDS_MIN and rejected > self._ratio_max * read
+
+    def check(self) -> None:
+        if self.is_too_much:
+            read, rejected = self._tally.read, self._tally.rejected.total()
+            msg = (
+                f"{rejected} of {read} records were rejected, more than dead_letters.ratio_max {self._ratio_max:g};"
+                " see dead_letters.jsonl for the reasons, mend the input or raise the limit"
+            )
+            raise TooManyRejectedError(msg)
 
 
 class RecoveryFacts(msgspec.Struct, kw_only=True):
@@ -70,8 +105,11 @@ def run(
 
     Raises:
         RunError: it cannot start, or could not go on.
+        TooManyRejectedError: of the records read, more than `dead_letters.ratio_max` were rejected; what had been
+            handled by then is published and, with a `recovery` folder, saved.
     """
-    tally, stop = Tally(), threading.Event()
+    tally = Tally()
+    stop = _Stop(tally, settings.dead_letters.ratio_max)
     source = _source(settings, inputs, speed, stop)
     _make_folder(out)
     started_at = time.monotonic()
@@ -79,19 +117,20 @@ def run(
         parts = Parts(settings, inputs, recovery, tally, _now)
         sink = FileSink(out, STREAMS, fsync=settings.checkpoint.fsync)
         with _watching(watch, tally), _quiet_collector():
-            _execute(flow.build(source, parts, sink), settings, recovery_config)
+            _execute(flow.build(source, parts, sink), settings, recovery_config, out)
     seconds = time.monotonic() - started_at
     if tally.imbalance:
         msg = f"{tally.imbalance} of {tally.read} records read are unaccounted for; please report this"
         raise RunError(msg)
-    return Outcome(tally, stop.is_set(), seconds)
+    stop.check()
+    return Outcome(tally, stop.is_told, seconds)
 
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _source(settings: Settings, inputs: Sequence[str], speed: float, stop: threading.Event) -> FileSource:
+def _source(settings: Settings, inputs: Sequence[str], speed: float, stop: _Stop) -> FileSource:
     options = SourceOptions(
         batch_records=settings.source.batch_records,
         is_exact=settings.source.file_watermark == "exact",
@@ -176,11 +215,11 @@ def _start_anew(out: Path) -> None:
 
 
 @contextmanager
-def _stopping(stop: threading.Event) -> Iterator[None]:
+def _stopping(stop: _Stop) -> Iterator[None]:
     """Let SIGTERM and Ctrl-C set `stop`: sources end, the epoch closes, and the run ends well."""
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+        stop.is_told = True
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -227,7 +266,9 @@ def _quiet_collector() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _execute(dataflow: Any, settings: Settings, recovery_config: RecoveryConfig | None) -> None:
+def _execute(
+    dataflow: Any, settings: Settings, recovery_config: RecoveryConfig | None, out: Path
+) -> None:
     try:
         cli_main(
             dataflow,
@@ -236,13 +277,26 @@ def _execute(dataflow: Any, settings: Settings, recovery_config: RecoveryConfig 
             recovery_config=recovery_config,
         )
     except Exception as error:
-        cause = _cause(error)
-        if isinstance(cause, (SourceError, SinkError, ChangelogError)):
-            raise RunError(str(cause)) from None
-        if isinstance(cause, OSError):
-            msg = f"{cause.filename or 'output'}: {os.strerror(cause.errno) if cause.errno else cause}"
-            raise RunError(msg) from None
-        raise
+        told = _told(error, out)
+        if told is None:
+            raise
+        raise RunError(told) from None
+
+
+def _told(error: Exception, out: Path) -> str | None:
+    """Put what the world did to a run in one line; None for what is no fault of the world."""
+    cause = _cause(error)
+    if isinstance(cause, (SourceError, SinkError, ChangelogError)):
+        return str(cause)
+    found = PARTITION_IN_ERROR.search(str(error))
+    step, partition = found.groups() if found else ("", "a file")
+    place = f"{out / partition}.jsonl" if step == "sink" else partition
+    # What gzip raises for a file cut short or with bytes changed; BadGzipFile is an OSError without a number.
+    if isinstance(cause, (EOFError, zlib.error)) or (isinstance(cause, OSError) and not cause.errno):
+        return f"{place} is damaged: {cause}; restore it, or unpack what is left of it"
+    if isinstance(cause, OSError):
+        return f"{cause.filename or place}: {cause.strerror}; see to that and run again"
+    return None
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -68,15 +68,15 @@ class _Groups:
 
     def __init__(self, key_groups: int) -> None:
         self.count = key_groups
-        self._known: dict[str, int] = {}
+        self.known: dict[str, int] = {}
 
     def of(self, profile_id: str) -> int:
-        group = self._known.get(profile_id)
+        group = self.known.get(profile_id)
         if group is None:
-            if len(self._known) >= GROUPS_REMEMBERED:
-                self._known.clear()
+            if len(self.known) >= GROUPS_REMEMBERED:
+                self.known.clear()
             group = murmur2(profile_id.encode(errors="surrogatepass")) % self.count
-            self._known[profile_id] = group
+            self.known[profile_id] = group
         return group
 
 
@@ -114,6 +114,7 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
         self._time, self._changelog, self._tally = time, changelog, tally
         self._store = MemoryIdentity()
         self._duplicates = Duplicates(duplicates)
+        self._drops_duplicates = duplicates.enabled
         self._groups = _Groups(key_groups)
         self._marks: dict[str, int] = {}
         self._tops: dict[str, int] = {}
@@ -133,13 +134,17 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
 
     def _take(self, decoded: Decoded) -> Resolved:
         raw, events = decoded.raw, decoded.events
+        partition = raw.partition
         self._batch += 1
         records: list[Record] = list(decoded.rejected)
-        dealt: dict[int, GroupBatch] = {}
+        visitors: list[list[Any]] = [[] for _ in range(self._groups.count)]
+        leads: list[list[Any]] = [[] for _ in range(self._groups.count)]
         known = self._store.look_up(events)
-        is_new, group_of, batch = self._duplicates.is_new, self._groups.of, self._batch
-        top, mark = self._tops.get(raw.partition, -1), self._marks.get(raw.partition, -1)
-        is_stream, lateness_ms = raw.complete_before is None, self._time.lateness_ms
+        is_new, lead_of = self._duplicates.is_new, known.get
+        groups, group_of = self._groups.known, self._groups.of
+        top, mark = self._tops.get(partition, -1), self._marks.get(partition, -1)
+        lateness_ms, drops = self._time.lateness_ms + 1, self._drops_duplicates
+        stream_top = top if raw.complete_before is None else FOREVER
         if raw.complete_before is not None:
             mark = max(mark, raw.complete_before)
         for event in events:
@@ -147,36 +152,45 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
             event.mark = mark
             if at > top:
                 top = at
-                if is_stream and at - lateness_ms - 1 > mark:
-                    mark = at - lateness_ms - 1
-            if not is_new(event.event_id, at):
+                if at > stream_top and at - lateness_ms > mark:
+                    mark = at - lateness_ms
+            if drops and not is_new(event.event_id, at):
                 self._tally.duplicates += 1
                 continue
             if event.user_id or event.email or event.phone:
-                is_lead = self._identify(event, known, dealt, records)
+                shares = leads if self._identify(event, known, visitors, records) else visitors
+                profile_id = event.profile_id
             else:
-                lead = known.get("a:" + event.anonymous_id)
-                is_lead = lead is not None
-                event.profile_id = lead if lead is not None else event.anonymous_id
-            share = self._share(dealt, group_of(event.profile_id), batch)
-            (share.passing if is_lead else share.items).append(event)
-        self._tops[raw.partition], self._tally.top_at = top, max(self._tally.top_at, top)
-        mark = self._mark_after(raw, mark, top)
-        self._marks[raw.partition] = mark
+                profile_id = event.anonymous_id
+                lead = lead_of("a:" + profile_id)
+                if lead is None:
+                    shares = visitors
+                else:
+                    shares, profile_id = leads, lead
+                event.profile_id = profile_id
+            group = groups.get(profile_id)
+            if group is None:
+                group = group_of(profile_id)
+            shares[group].append(event)
+        self._tops[partition], self._tally.top_at = top, max(self._tally.top_at, top)
+        mark = self._marks[partition] = self._mark_after(raw, mark, top)
+        markers: tuple[Marker, ...] = ()
         if raw.is_marked:
-            marker = (Marker(raw.partition, raw.complete if raw.complete == FOREVER else mark, top),)
-            for group in range(self._groups.count):
-                self._share(dealt, group, batch).markers = marker
-        shares = list(dealt.values())
-        for share in shares:
-            share.groups = len(shares)
-        return Resolved(shares, records)
+            markers = (Marker(partition, FOREVER if raw.complete == FOREVER else mark, top),)
+        shared = [
+            GroupBatch(group, partition, self._batch, 0, items, passing, markers)
+            for group, (items, passing) in enumerate(zip(visitors, leads, strict=True))
+            if items or passing or markers
+        ]
+        for share in shared:
+            share.groups = len(shared)
+        return Resolved(shared, records)
 
     def _identify(
         self,
         event: Event,
-        known: Any,
-        dealt: dict[int, GroupBatch],
+        known: Mapping[str, str],
+        visitors: list[list[Any]],
         records: list[Record],
     ) -> bool:
         """Find the profile of an event with more than an anonymous id, and link; whether it is a lead."""
@@ -189,10 +203,8 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
         if found.links:
             self._store.link(found.links)
         for profile_id, visitor_id in found.handed_over:
-            share = self._share(dealt, self._groups.of(profile_id), self._batch)
-            share.items.append(
-                HandOver(profile_id, visitor_id, found.profile_id, event.at)
-            )
+            handover = HandOver(profile_id, visitor_id, found.profile_id, event.at)
+            visitors[self._groups.of(profile_id)].append(handover)
         records += found.records
         return found.is_lead
 
@@ -207,12 +219,6 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
             now = raw.read_at if is_live else top + raw.idle_ms
             return max(mark, now - self._time.lateness_ms - 1)
         return mark
-
-    def _share(self, dealt: dict[int, GroupBatch], group: int, batch: int) -> GroupBatch:
-        share = dealt.get(group)
-        if share is None:
-            share = dealt[group] = GroupBatch(group, batch, 0, [])
-        return share
 
     def snapshot(self) -> bytes:
         """Checkpoint new links and ids (bytewax calls this at the end of an epoch)."""
@@ -300,22 +306,25 @@ class Gather:
         return dealt
 
     def _deal(self, parts: list[GroupOutput]) -> list[tuple[str, GroupBatch]]:
-        dealt: dict[int, GroupBatch] = {}
-        batch = parts[0].batch
+        first = parts[0]
         parts.sort(key=lambda part: part.group)
+        items: dict[int, list[Any]] = {}
         for part in parts:
             for absorb in part.absorbed:
-                group = self._groups.of(absorb.handover.to)
-                dealt.setdefault(group, GroupBatch(group, batch, 0, [])).items.append(absorb)
+                items.setdefault(self._groups.of(absorb.handover.to), []).append(absorb)
         for part in parts:
             if part.passing:
-                share = dealt.setdefault(part.group, GroupBatch(part.group, batch, 0, []))
-                share.items += part.passing
-        if parts[0].markers:
-            for group in range(self._groups.count):
-                share = dealt.setdefault(group, GroupBatch(group, batch, 0, []))
-                share.markers = parts[0].markers
-        return [(str(group), share) for group, share in dealt.items()]
+                items.setdefault(part.group, []).extend(part.passing)
+        groups = range(self._groups.count) if first.markers else sorted(items)
+        return [
+            (
+                str(group),
+                GroupBatch(
+                    group, first.partition, first.batch, 0, items.get(group, []), [], first.markers
+                ),
+            )
+            for group in groups
+        ]
 
 
 def publish(

@@ -69,10 +69,10 @@ class Tally:
                 self.browses += 1
             else:
                 self.carts[record.state] += 1
-        elif isinstance(record, Trigger):
-            self._trigger(record)
         elif isinstance(record, Suppressed):
             self.suppressed[record.reason] += 1
+        elif isinstance(record, Trigger):
+            self._trigger(record)
         elif isinstance(record, IdentityRecord):
             self.identity[record.what] += 1
         elif isinstance(record, Rejected):

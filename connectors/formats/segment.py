@@ -78,9 +78,7 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
         return None
     at, received_at = clocks(call, reading)
     if call.type == "track":
-        name = call.event
-        if not name:
-            raise Unusable("missing_field", "a track call without the name of its event")
+        name = call.event or ""
         kind = KIND_OF.get(name) or kind_of(name)
     else:
         name = call.name or ""
@@ -90,10 +88,8 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
     anonymous_id = identifier(call.anonymous_id or call.previous_id)
     user_id = identifier(call.user_id) if call.user_id else ""
     channel = CHANNEL_OF.get(call.channel) or _channel(kind, call, context)
-    if call.traits is not None or context.traits is not None or kind in _CONTACT_KINDS:
-        email, phone = _contacts(kind, call, context, properties)
-    else:
-        email = phone = ""
+    personal = call.traits is not None or context.traits is not None or kind in _CONTACT_KINDS
+    email, phone = _contacts(kind, call, context, properties) if personal else ("", "")
     page = context.page or _NO_PAGE
     campaign = context.campaign or _NO_CAMPAIGN
     event = Event(
@@ -114,16 +110,12 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
         "" if context.session_id is None else identifier(str(context.session_id)),
         _commerce(kind, properties) if kind in COMMERCE_KINDS else None,
         properties.query or "",
-        0,
-        None,
-        "",
-        name,
-        received_at,
-        reading.partition,
-        position,
+        name=name,
+        received_at=received_at,
+        partition=reading.partition,
+        position=position,
     )
-    complete = _COMPLETE.get(kind)
-    if complete is not None:
+    if (complete := _COMPLETE.get(kind)) is not None:
         complete(event, call, context, properties)
     return event
 
@@ -169,7 +161,7 @@ def clocks(told: Call | Clocks, reading: Reading) -> tuple[int, int]:
     if received is None:
         received_at = reading.read_at
     else:
-        # `milliseconds`, written out here and below: the two calls would cost 5 % of decoding.
+        # `milliseconds`, written out here and below: two calls fewer are 2 % of decoding.
         span = received - EPOCH
         received_at = span.days * DAY_MS + span.seconds * 1000 + span.microseconds // 1000
     if received is not None and sent is not None and original is not None:

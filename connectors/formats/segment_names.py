@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from connectors.formats.common import Unusable
 from operators.event import Channel, Kind
 
 _NAMES: Final[dict[Kind, tuple[str, ...]]] = {
@@ -72,5 +73,11 @@ CHANNEL_OF: Final[dict[str | None, Channel]] = {
 
 
 def kind_of(name: str) -> Kind:
-    """Tell what a `track` call means; case and separators do not matter, an unknown name is "other"."""
+    """Tell what a `track` call means; case and separators do not matter, an unknown name is "other".
+
+    Raises:
+        Unusable: `missing_field`, where there is no name.
+    """
+    if not name:
+        raise Unusable("missing_field", "a track call without the name of its event")
     return KIND_OF.get(name) or KIND_OF.get(_bare(name), "other")

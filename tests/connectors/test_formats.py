@@ -1,6 +1,7 @@
 """Whatever the bytes are: an event or a rejection with its reason, and never an exception."""
 
 import os
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -108,7 +109,8 @@ names = st.sampled_from([*sorted(KIND_OF)[::3], "Wheel Spun", ""])
 short = st.text(max_size=12)
 identifiers = short | st.sampled_from(["ann", "null", "0", "00-00", " u1 ", "a@b.example", "+49 151"])
 amounts = st.floats(0, 1e6) | st.integers(0, 10**6)
-moments = st.datetimes().map(lambda when: f"{when.isoformat()}Z") | st.sampled_from(
+sane = st.datetimes(datetime(2019, 1, 1), datetime(2029, 1, 1))  # noqa: DTZ001 - the Z is added to the text
+moments = (sane | sane | st.datetimes()).map(lambda when: f"{when.isoformat()}Z") | st.sampled_from(
     ["2026-03-01T12:00:00Z", "2026-03-01T12:00:00.123456789Z", "2026-03-01T12:06:00.5+02:00"]
 )
 
@@ -145,12 +147,17 @@ VALUES[fields.Products] = st.none() | st.lists(object_of(fields.Product), max_si
 calls = st.builds(
     dict.__or__,
     object_of(segment_call.Call),
-    st.fixed_dictionaries({"type": st.sampled_from(["track", "page", "identify"]), "event": names}),
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["track", "page", "identify"]), "event": names, "timestamp": moments},
+        optional={"anonymousId": st.just("ann"), "context": object_of(segment_call.Context)},
+    ),
 )
 records = st.builds(
     dict.__or__,
     object_of(Record),
-    st.fixed_dictionaries({"kind": st.sampled_from(sorted(KINDS)), "occurred_at": moments}),
+    st.fixed_dictionaries(
+        {"kind": st.sampled_from(sorted(KINDS)), "occurred_at": moments}, optional={"user_id": st.just("u1")}
+    ),
 )
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | moments,

@@ -29,7 +29,8 @@ def call(type_: str = "track", **fields: object) -> dict[str, Any]:
 def event(kind: Kind, **fields: object) -> Event:
     """The event of such a call."""
     told: dict[str, Any] = {"event_id": "m-1", "channel": "web", "visitor_id": "ann", "anonymous_id": "ann"}
-    return Event(kind, NOON, **{**told, "partition": "day.jsonl", "position": 7, **fields})
+    told |= {"partition": "day.jsonl", "position": 7} | fields
+    return Event(kind, NOON, **told)
 
 
 def only(decoded: Decoded) -> Event:
@@ -257,8 +258,11 @@ def test_a_group_call_is_kept_as_something_else() -> None:
         "[object Object]",
         "--",
         "00000000-0000-0000-0000-000000000000",
-    ]
-    + [None, [], {}, True],
+        None,
+        [],
+        {},
+        True,
+    ],
 )
 def test_a_word_for_nobody_names_nobody(nobody: object) -> None:
     """

@@ -1,0 +1,367 @@
+"""The command line: `nextmove run`, `demo`, `generate`, `check`. What goes wrong is told in one line.
+
+Each command imports what it needs when it runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from benchmarks.traffic import TrafficPlan
+    from pipeline.run import Outcome
+
+DONE: Final = 0
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+TOO_MANY_REJECTED: Final = 3
+INTERRUPTED: Final = 130  # what shells make of SIGINT
+
+EXIT_CODES: Final = """\b
+Exit codes:
+  0    done, or stopped cleanly by Ctrl-C or SIGTERM
+  1    a run could not start or go on; stderr says why
+  2    wrong usage or settings
+  3    more was rejected than dead_letters.ratio_max allows
+  130  interrupted before there was anything to stop cleanly"""
+
+DEMO_OUT: Final = Path("out/demo")
+DEMO_EVENTS: Final = 60_000
+DEMO_SECONDS: Final = 15.0
+# Lines of a visitor and day, on average: two or three visits, of which most are short.
+EVENTS_A_VISITOR: Final = 24
+DEMO_MALFORMED_SHARE: Final = 0.002
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+SHARE = click.FloatRange(0, 0.25)
+
+
+def _version() -> str:
+    try:
+        return version("nextmove")
+    except PackageNotFoundError:
+        return "of a checkout that is not installed"
+
+
+def _finite(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter("must be a finite number")
+    return value
+
+
+@click.group(
+    name="nextmove",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"""\b
+Examples:
+  nextmove demo
+  nextmove run events.jsonl --out out
+  tail -f live.jsonl | nextmove run - --out out --recovery state
+  nextmove COMMAND --help
+
+{EXIT_CODES}
+
+NEXTMOVE_DEBUG=1 in the environment shows tracebacks.""",
+)
+@click.version_option(_version(), message="%(prog)s %(version)s")
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Watch every touchpoint of a shop's customers and say within seconds what to do next."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(WRONG_USAGE)
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  nextmove run events.jsonl --out out
+  nextmove run shop.jsonl.gz calls.jsonl --out out --config shop.yaml
+  tail -f live.jsonl | nextmove run - --out out --recovery state
+
+\b
+Ctrl-C or SIGTERM stops cleanly. With --recovery the same command goes on from there,
+also after a crash; without, it starts anew and replaces its outputs.
+Progress goes to stderr, the summary at the end to stdout.""",
+)
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option("--out", type=FOLDER, required=True, help="Folder for the outputs: one .jsonl file a stream.")
+@click.option("--config", type=FILE, help="Settings in YAML; without, the defaults hold.")
+@click.option("--recovery", type=FOLDER, help="Folder in which the state survives this process.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    callback=_finite,
+    help="Replay files at so many seconds of event time a second; 0 (default): as fast as it goes.",
+)
+def run(inputs: tuple[str, ...], out: Path, config: Path | None, recovery: Path | None, speed: float) -> None:
+    """Run events through the flow into files.
+
+    INPUT is a file of JSON Lines, plain or gzip (.gz), or - for stdin. Each is a source partition.
+    """
+    from config.load import load
+    from pipeline.run import run as run_flow
+    from pipeline.terminal import Progress, summarize
+
+    if speed and "-" in inputs:
+        raise click.UsageError("--speed paces files, but stdin comes at its own speed; leave one of them out")
+    settings = load(config)
+    _tell_of_replacing(inputs, out, recovery)
+    progress = Progress("waiting for input" if "-" in inputs else "looking through the input")
+    with _engine_muted(), progress.shown():
+        outcome = run_flow(settings, inputs, out, recovery=recovery, speed=speed, watch=progress.watch)
+    summarize(outcome, out, _ending(outcome, is_recoverable=recovery is not None))
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  nextmove demo
+  nextmove demo --events 1000000 --seconds 60
+  nextmove demo --seconds 0 2>/dev/null""",
+)
+@click.option("--out", type=FOLDER, default=DEMO_OUT, show_default=True, help="Folder for the outputs.")
+@click.option("--events", type=click.IntRange(1), default=DEMO_EVENTS, show_default=True, help="Lines to generate.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another number, another day.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    default=DEMO_SECONDS,
+    callback=_finite,
+    show_default=True,
+    help="How long the day takes on the screen; 0: as long as the work takes.",
+)
+def demo(out: Path, events: int, seed: int, seconds: float) -> None:
+    """Generate a shop's day, run it live and sum it up.
+
+    The day is made up, the rest is real: the flow, the rules, the files.
+    """
+    from benchmarks.traffic import generate as generate_lines
+    from pipeline import demo as show
+    from pipeline.terminal import summarize
+
+    plan = _plan(events, None, seed, malformed_share=DEMO_MALFORMED_SHARE)
+    day = out / "day.jsonl"
+    if out != DEMO_OUT:
+        _tell_of_replacing([], out, None)
+    _say(f"generating a day of {events:,} events in {day}")
+    show.save(generate_lines(plan), day)
+    with _engine_muted():
+        outcome, delays = show.play(day, out, plan.start_at, seconds)
+    summarize(outcome, out, _ending(outcome, is_recoverable=False), delays)
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  nextmove generate --out day.jsonl.gz --events 1000000
+  nextmove generate --out - --events 1000 | nextmove run - --out out""",
+)
+@click.option("--out", required=True, metavar="FILE", help="File to write, gzip by the name .gz; - for stdout.")
+@click.option("--events", type=click.IntRange(1), default=DEMO_EVENTS, show_default=True, help="Lines, exactly.")
+@click.option("--visitors", type=click.IntRange(1), help=f"Shoppers; by default one for {EVENTS_A_VISITOR} events.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--days", type=click.IntRange(1, 400), default=1, show_default=True, help="Days that visits start in.")
+@click.option("--malformed", type=SHARE, default=0.0, show_default=True, help="Share of broken lines.")
+@click.option("--duplicates", type=SHARE, default=0.01, show_default=True, help="Share of lines sent twice.")
+def generate(  # noqa: PLR0913 - one argument an option
+    *, out: str, events: int, visitors: int | None, seed: int, days: int, malformed: float, duplicates: float
+) -> None:
+    """Generate traffic of a shop and its call centre.
+
+    Segment-style JSON Lines in order of arrival: visits, carts, orders, e-mails, calls; up to 30 s of
+    disorder, repeated lines, clients whose clock is wrong.
+    """
+    from benchmarks.traffic import generate as generate_lines
+
+    plan = _plan(events, visitors, seed, days=days, malformed_share=malformed, duplicate_share=duplicates)
+    began_s = time.monotonic()
+    if out == "-":
+        _write(sys.stdout.buffer, generate_lines(plan), events)
+        return
+    with _replacing(Path(out)) as file:
+        _write(file, generate_lines(plan), events)
+    size_mb = Path(out).stat().st_size / 1e6
+    _say(f"wrote {events:,} lines, {size_mb:,.1f} MB, to {out} in {time.monotonic() - began_s:.1f} s")
+
+
+@command.command(epilog="""\b
+Example:
+  nextmove check shop.yaml > effective.yaml""")
+@click.argument("config", type=FILE)
+def check(config: Path) -> None:
+    """Check settings and print those in force.
+
+    Prints every setting, defaults included, as YAML that --config takes; or one line on stderr that says
+    which key is wrong and what it may be, with exit code 2.
+    """
+    from config.load import describe, load
+
+    click.echo(describe(load(config)), nl=False)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit (the entry point)."""
+    sys.exit(_main())
+
+
+def _main() -> int:
+    """Run the command line; return the exit code, with every fault told in one line."""
+    try:
+        result = command.main(prog_name="nextmove", standalone_mode=False)
+        sys.stdout.flush()
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx is not None else "nextmove"
+        _say(f"{_clause(error.format_message())}; see {path} --help")
+        return WRONG_USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - nothing is swallowed: each fault is told, with an exit code
+        return _failed(error)
+    return result if isinstance(result, int) else DONE
+
+
+def _failed(error: Exception) -> int:
+    """Tell what went wrong in one line; return the exit code."""
+    from config.load import ConfigError
+    from pipeline.run import RunError, TooManyRejectedError
+
+    if _is_debugging():
+        import traceback
+
+        traceback.print_exception(error)
+    match error:
+        case ConfigError():
+            _say(str(error))
+            return WRONG_USAGE
+        case TooManyRejectedError():
+            _say(str(error))
+            return TOO_MANY_REJECTED
+        case RunError():
+            _say(str(error))
+        case BrokenPipeError():  # whoever read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        case OSError(strerror=str(reason)):
+            _say(f"{error.filename or 'output'}: {reason}; see to that and run again")
+        case _:
+            _say(_bug(error))
+    return FAILED
+
+
+def _bug(error: BaseException) -> str:
+    """Say where our own code broke: the engine wraps what that raised in errors of its own."""
+    import traceback
+
+    while error.__cause__ is not None:
+        error = error.__cause__
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"a bug: {what}{where}; set NEXTMOVE_DEBUG=1 for the traceback, and please report it"
+
+
+def _say(line: str) -> None:
+    """Write one line on stderr."""
+    click.echo(f"nextmove: {line}", err=True)
+
+
+def _clause(message: str) -> str:
+    """Make click's sentences the first half of our line."""
+    text = " ".join(message.split()).rstrip(".?").replace("'. Did you mean", "', did you mean")
+    return text[:1].lower() + text[1:]
+
+
+def _is_debugging() -> bool:
+    return os.environ.get("NEXTMOVE_DEBUG", "") not in ("", "0")
+
+
+@contextmanager
+def _engine_muted() -> Iterator[None]:
+    from pipeline.terminal import engine_muted
+
+    if _is_debugging():
+        yield
+        return
+    with engine_muted():
+        yield
+
+
+def _tell_of_replacing(inputs: Iterable[str], out: Path, recovery: Path | None) -> None:
+    """Say that the outputs of an earlier run go; refuse where one of them is to be read."""
+    from connectors.cloudevents import STREAMS
+    from pipeline.run import STATE_FILE
+
+    if recovery is not None and (recovery / STATE_FILE).exists():
+        return
+    there = [path for name in STREAMS if (path := out / f"{name}.jsonl").is_file()]
+    for name in inputs:
+        if any(Path(name).resolve() == path.resolve() for path in there):
+            raise click.UsageError(f"{name} is an input and would be replaced as an output; name another --out")
+    if any(path.stat().st_size for path in there):
+        _say(f"the outputs of an earlier run in {out} will be replaced; name another --out to keep them")
+
+
+def _ending(outcome: Outcome, *, is_recoverable: bool) -> str:
+    """Say how a run ended."""
+    tally, seconds = outcome.tally, outcome.seconds
+    pace = f"{tally.read:,} records in {seconds:,.2f} s, {tally.read / seconds:,.0f} a second."
+    if not outcome.is_stopped:
+        return f"Done: {pace}"
+    if is_recoverable:
+        return f"Stopped: {pace} The same command goes on from here."
+    return f"Stopped: {pace} {tally.awake:,} profiles were still open; with --recovery a run goes on instead."
+
+
+def _plan(events: int, visitors: int | None, seed: int, **rest: float) -> TrafficPlan:
+    from benchmarks.traffic import TrafficPlan
+
+    try:
+        most = TrafficPlan(events=events, visitors=1, seed=seed, **rest).sound  # type: ignore[arg-type] - days is an int
+        count = visitors if visitors is not None else max(1, min(events // EVENTS_A_VISITOR, most))
+        return TrafficPlan(events=events, visitors=count, seed=seed, **rest)  # type: ignore[arg-type] - as above
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes its name when it is whole, so that no run reads half a day."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            if path.suffix == ".gz":  # no name and no time in it: the same plan gives the same bytes
+                with gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed:
+                    yield packed
+            else:
+                yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write(file: IO[bytes], lines: Iterable[bytes], count: int) -> None:
+    """Write lines, with a progress bar on a terminal."""
+    if not sys.stderr.isatty():
+        file.writelines(lines)
+        return
+    steps = max(1, count // 200)
+    with click.progressbar(lines, count, "generating", file=sys.stderr, update_min_steps=steps) as shown:
+        file.writelines(shown)
+
+
+if __name__ == "__main__":
+    main()

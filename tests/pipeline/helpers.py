@@ -1,0 +1,409 @@
+"""
+The whole chain of steps in this process, without an engine, and made-up event logs to drive it with.
+
+`Chain` hands items from step to step as bytewax does: what comes in one activation is grouped by key, keys in
+order. `play` reads a log's partitions as a script says, with checkpoints and crashes in between, and returns
+what a consumer sees at the end.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+import msgspec
+from hypothesis import strategies as st
+
+from config.durations import DAY, HOUR, MINUTE, SECOND
+from config.settings import (
+    CartSettings,
+    DecisionSettings,
+    DuplicatesSettings,
+    ProfileSettings,
+    SessionSettings,
+    Settings,
+    SourceSettings,
+)
+from connectors.batches import RawBatch
+from connectors.cloudevents import Encoder
+from connectors.formats import event_times
+from operators.event import FOREVER
+from pipeline.parts import Parts
+from pipeline.telemetry import Tally
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SHARED: Final = ROOT.parent / "shared"
+
+BEGIN_AT: Final = 1_700_000_000_000
+LATENESS_MS: Final = 30 * SECOND
+
+SMALL: Final = Settings(
+    key_groups=3,
+    source=SourceSettings(lateness_ms=LATENESS_MS),
+    session=SessionSettings(length_ms_max=3 * HOUR),
+    cart=CartSettings(browse_views_min=2, age_ms_max=DAY),
+    decision=DecisionSettings(
+        abandonment_cooldown_ms=2 * HOUR,
+        returning_cooldown_ms=2 * HOUR,
+        offer_cooldown_ms=HOUR,
+        declined_ms=2 * HOUR,
+        offer_views=2,
+        expires_ms=HOUR,
+    ),
+    profile=ProfileSettings(
+        anonymous_retention_ms=2 * DAY, lead_retention_ms=4 * DAY, late_ms_max=12 * HOUR
+    ),
+    duplicates=DuplicatesSettings(window_ms=6 * HOUR),
+)
+"""Few groups, so that profiles share them, and short memories, so that short logs outlive them."""
+
+Snapshots = dict[str, dict[str, bytes]]
+"""What an engine would keep: by step and key, the latest snapshot."""
+
+Told = tuple[str, Any]
+"""A published record: its stream and its CloudEvent."""
+
+T = TypeVar("T")
+InT = TypeVar("InT", contravariant=True)
+OutT = TypeVar("OutT", covariant=True)
+
+
+class Logic(Protocol[InT, OutT]):
+    """What the chain asks of a stateful step."""
+
+    def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]: ...
+
+    def snapshot(self) -> bytes: ...
+
+
+class Chain:
+    """The steps of `pipeline/flow.py`, called one after the other."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        partitions: Sequence[str],
+        folder: Path | None = None,
+        snapshots: Snapshots | None = None,
+    ) -> None:
+        """Start anew, or from `snapshots` and the changelogs in `folder`."""
+        self.tally = Tally()
+        parts = Parts(settings, partitions, folder, self.tally, lambda: 0)
+        self._parts = parts
+        self._builders = {
+            "resolve": parts.resolve,
+            "visitors": parts.visitors,
+            "profiles": parts.profiles,
+        }
+        self._encoder = Encoder("/test", lambda: 0)
+        self.steps: dict[str, dict[str, Any]] = {name: {} for name in self._builders}
+        self._awake: set[tuple[str, str]] = set()
+        for name, keys in (snapshots or {}).items():
+            for key, snapshot in keys.items():
+                self.steps[name][key] = self._builders[name](snapshot)
+
+    def take(self, raws: list[RawBatch]) -> list[Told]:
+        """Carry batches that come in one activation through all steps; return what is published."""
+        resolved = self._step("resolve", [self._parts.decode(raw) for raw in raws])
+        visited = self._step("visitors", [share for item in resolved for share in self._parts.deal(item)])
+        decided = self._step("profiles", self._parts.gather(visited))
+        published = self._parts.publish([*resolved, *visited, *decided])
+        return [
+            (stream, msgspec.json.decode(line)) for stream, lines in published for line in lines.splitlines()
+        ]
+
+    def snapshot(self) -> Snapshots:
+        """Return the snapshots of the keys that were awake since the last time."""
+        found: Snapshots = {name: {} for name in self.steps}
+        for name, key in sorted(self._awake):
+            found[name][key] = self.steps[name][key].snapshot()
+        self._awake.clear()
+        return found
+
+    def _step(self, name: str, items: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+        by_key: defaultdict[str, list[Any]] = defaultdict(list)
+        for key, item in items:
+            by_key[key].append(item)
+        outputs: list[tuple[str, Any]] = []
+        logics = self.steps[name]
+        for key, values in sorted(by_key.items()):
+            if key not in logics:
+                logics[key] = self._builders[name](None)
+            self._awake.add((name, key))
+            outputs += [(key, output) for output in logics[key].on_batch(values)[0]]
+        return outputs
+
+
+class Read(NamedTuple):
+    """One activation: (partition, lines, marked) of each batch that comes in it."""
+
+    batches: tuple[tuple[int, int, bool], ...]
+
+
+class Epoch(NamedTuple):
+    """A checkpoint."""
+
+
+class Crash(NamedTuple):
+    """The process dies; another one goes on from the last checkpoint."""
+
+
+Action = Read | Epoch | Crash
+
+
+class Player:
+    """Plays a log through a chain, as a script says."""
+
+    def __init__(
+        self, settings: Settings, partitions: Mapping[str, Sequence[bytes]], folder: Path | None = None
+    ) -> None:
+        """`partitions` are the log's lines by the name of the file they are in."""
+        self._settings, self._folder = settings, folder
+        self._names = list(partitions)
+        self._lines = {name: list(lines) for name, lines in partitions.items()}
+        self._complete = {
+            name: _complete(lines) for name, lines in self._lines.items()
+        }
+        self.chain = Chain(settings, self._names, folder)
+        self.told: list[Told] = []
+        self.at = dict.fromkeys(self._names, 0)
+        self._is_ended: set[str] = set()
+        self._saved: Snapshots = {name: {} for name in self.chain.steps}
+        self._committed = dict(self.at), 0
+
+    def play(self, script: Iterable[Action]) -> list[Told]:
+        """Do what the script says, read what is left, and return all that was told, sorted."""
+        for action in script:
+            if isinstance(action, Read):
+                self.read([(self._names[p % len(self._names)], n, m) for p, n, m in action.batches])
+            elif isinstance(action, Epoch):
+                self.checkpoint()
+            else:
+                self.crash()
+        for name in self._names:
+            self.read([(name, len(self._lines[name]), True)])
+        self.checkpoint()
+        return sorted(self.told, key=_order)
+
+    def read(self, batches: list[tuple[str, int, bool]]) -> None:
+        """Read so many lines of each partition, all in one activation."""
+        raws = [self._batch(*batch) for batch in batches if batch[0] not in self._is_ended]
+        if raws:
+            self.told += self.chain.take(raws)
+
+    def checkpoint(self) -> None:
+        """End an epoch."""
+        for name, keys in self.chain.snapshot().items():
+            self._saved[name].update(keys)
+        self._committed = dict(self.at), len(self.told)
+
+    def crash(self) -> None:
+        """Lose what came after the last checkpoint, and go on from it."""
+        self.at, length = dict(self._committed[0]), self._committed[1]
+        del self.told[length:]
+        self._is_ended.clear()
+        # An engine does not know of steps before their first checkpoint: those begin anew.
+        self.chain = Chain(self._settings, self._names, self._folder, self._saved)
+
+    def _batch(self, name: str, count: int, is_marked: bool) -> RawBatch:  # noqa: FBT001
+        first, lines = self.at[name], self._lines[name]
+        raws = lines[first : first + count]
+        self.at[name] = first + len(raws)
+        is_ended = self.at[name] == len(lines)
+        raw = RawBatch(name, raws, first + 1, is_marked=is_marked or is_ended)
+        if self._settings.source.file_watermark == "exact":
+            raw.complete_before, raw.complete = self._complete[name][first], self._complete[name][self.at[name]]
+        if is_ended:
+            raw.complete = FOREVER
+            self._is_ended.add(name)
+        return raw
+
+
+def _complete(lines: Sequence[bytes]) -> list[int]:
+    """For each position, the instant up to which no line from there on lies; -1 where none has a time."""
+    earliest = FOREVER
+    complete = [-1]
+    for at in reversed(event_times(lines)):
+        earliest = earliest if at is None else min(earliest, at)
+        complete.append(earliest - 1 if earliest < FOREVER else -1)
+    return complete[::-1]
+
+
+def _order(told: Told) -> tuple[str, str, bytes]:
+    stream, event = told
+    return stream, event["id"], msgspec.json.encode(event)
+
+
+def without_coordinates(told: Iterable[Told]) -> list[Told]:
+    """Leave out of dead letters where the record lay: another split into files puts it elsewhere."""
+    kept = []
+    for stream, event in told:
+        if stream == "dead_letters":
+            data = {k: v for k, v in event["data"].items() if k not in ("partition", "position")}
+            kept.append((stream, {**event, "id": "", "subject": "", "data": data}))
+        else:
+            kept.append((stream, event))
+    return sorted(kept, key=_order)
+
+
+# --- logs ---------------------------------------------------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """A line of a log: whose it is, when it happened and when it arrived."""
+
+    household: int
+    at: int
+    arrived_at: int
+    raw: bytes
+
+
+PAUSES: Final = (
+    0,
+    SECOND,
+    20 * SECOND,
+    30 * SECOND,
+    10 * MINUTE,
+    30 * MINUTE - 1,
+    30 * MINUTE,
+    30 * MINUTE + 1,
+    31 * MINUTE,
+    HOUR,
+    3 * HOUR,
+    DAY,
+    2 * DAY + 1,
+    5 * DAY,
+)
+ACTS: Final = (
+    "view",
+    "page",
+    "add",
+    "order",
+    "identify",
+    "checkout",
+    "remove",
+    "cart",
+    "decline",
+    "refuse",
+    "allow",
+    "mail",
+    "call",
+    "named",
+    "again",
+    "broken",
+)
+Act = tuple[int, int, int, str, int, int]
+"""Index of the pause before it, household, device, what, which of two things, index of the delay."""
+
+
+def acts(*, households: int = 2, size_max: int = 30) -> st.SearchStrategy[list[Act]]:
+    """Draw what some households do."""
+    return st.lists(
+        st.tuples(
+            st.sampled_from(range(len(PAUSES))),
+            st.integers(0, households - 1),
+            st.integers(0, 1),
+            st.sampled_from(ACTS),
+            st.integers(0, 1),
+            st.sampled_from((0, 0, 0, SECOND, 11 * SECOND, LATENESS_MS)),
+        ),
+        min_size=1,
+        max_size=size_max,
+    )
+
+
+def lines_of(done: Sequence[Act]) -> list[Line]:
+    """Write down what was done, in order of happening."""
+    lines: list[Line] = []
+    at = BEGIN_AT
+    for number, (pause, household, device, what, which, delay_ms) in enumerate(done):
+        at += PAUSES[pause]
+        if what == "again":
+            own = [line for line in lines if line.household == household and at - line.at < HOUR]
+            if own:
+                lines.append(Line(household, at, at + delay_ms, own[-1].raw))
+            continue
+        raw = b'{"broken' if what == "broken" else msgspec.json.encode(_record(number, at, household, device, what, which))
+        lines.append(Line(household, at, at + delay_ms, raw))
+    return lines
+
+
+def _record(number: int, at: int, household: int, device: int, what: str, which: int) -> dict[str, Any]:
+    name = f"h{household}"
+    record: dict[str, Any] = {
+        "event_id": f"e{number}",
+        "occurred_at": at,
+        "anonymous_id": f"{name}-device-{device}",
+        "channel": "app" if device else "web",
+        "url": f"https://shop.example.com/{which}",
+    }
+    item = {"product_id": f"p{which}", "quantity": 1, "price": 10.0 + which, "category": f"c{which}"}
+    email = f"{name}-{which}@example.com"
+    match what:
+        case "view":
+            record |= {"kind": "product_viewed", "items": [item]}
+        case "page":
+            record |= {"kind": "page_viewed"}
+        case "add":
+            record |= {"kind": "product_added", "items": [item]}
+        case "named":
+            record |= {"kind": "product_added", "items": [item], "cart_id": f"{name}-cart"}
+        case "remove":
+            record |= {"kind": "product_removed", "items": [item]}
+        case "cart":
+            record |= {"kind": "cart_viewed", "items": [item]}
+        case "checkout":
+            record |= {"kind": "checkout_started", "items": [item], "checkout_id": f"{name}-checkout"}
+        case "order":
+            record |= {"kind": "order_completed", "items": [item], "order_id": f"o{number}", "value": 20.0}
+        case "identify":
+            record |= {"kind": "identified", "user_id": f"{name}-user", "email": email}
+            record |= {"phone": f"+4915100000{household}{which}"} if which else {}
+        case "decline":
+            record |= {"kind": "offer_declined"}
+        case "refuse":
+            record |= {"kind": "consent_withdrawn", "consents": {"email": False}}
+        case "allow":
+            record |= {"kind": "consent_given", "consents": {"email": True}}
+        case "mail":
+            del record["anonymous_id"], record["url"]
+            record |= {"kind": "email_clicked", "channel": "email", "email": email}
+        case _:
+            del record["anonymous_id"], record["url"]
+            record |= {"kind": "call_answered", "channel": "phone", "phone": f"+4915100000{household}{which}"}
+    return record
+
+
+def as_arrived(lines: Sequence[Line]) -> list[Line]:
+    """Sort by arrival; what arrives together keeps its order."""
+    return sorted(lines, key=lambda line: line.arrived_at)
+
+
+def split(lines: Sequence[Line], count: int) -> dict[str, list[bytes]]:
+    """Put each household's lines into one of `count` files."""
+    partitions: dict[str, list[bytes]] = {f"part-{i}": [] for i in range(count)}
+    for line in lines:
+        partitions[f"part-{line.household % count}"].append(line.raw)
+    return partitions
+
+
+def scripts(*, with_crashes: bool) -> st.SearchStrategy[list[Action]]:
+    """Draw how a log is read: by batches of several sizes, several an activation, with cuts in between."""
+    batch = st.tuples(st.integers(0, 2), st.integers(0, 4), st.booleans())
+    read = st.lists(batch, min_size=1, max_size=3).map(lambda batches: Read(tuple(batches)))
+    if not with_crashes:
+        return st.lists(read, max_size=20)
+    cut = st.sampled_from((Epoch(), Crash()))
+    return st.lists(st.one_of(read, read, cut), max_size=25)
+
+
+def reference(settings: Settings, lines: Sequence[Line]) -> list[Told]:
+    """What a log yields that is one file and read in one batch."""
+    return Player(settings, split(lines, 1)).play([])
+
+
+def records_of(told: Iterable[Told], *streams: str) -> Iterator[dict[str, Any]]:
+    """Give the data of the records in some streams."""
+    return (event["data"] for stream, event in told if stream in streams)
+
+

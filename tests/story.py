@@ -1,0 +1,434 @@
+"""
+A shop's day told as a story: what people do, at what time, and what nextmove makes of it.
+
+`Loop` carries events through the rules as the flow does, without an engine: resolve by
+`operators/identity.py`, then visitors, then leads, each a `Half` that does what `pipeline/key_groups.py` does
+for one key group. A state lies as msgpack bytes between any two calls, so what does not survive a checkpoint
+does not survive here.
+
+`Story` is the language on top. Times are of 21 November 2026, "10:00" or "10:00:00.001"; "day 3 10:00" is two
+days later. An event moves the watermark to its own time less the allowed lateness; `time`, and every
+expectation, moves it to the instant named, that instant included.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from config.settings import Settings
+from operators.cart import CartRecord
+from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
+from operators.identity import IdentityRecord, caller_key, plan, settled
+from operators.profile import HandOver, Output, Profile, ProfileOperator, ProfileRecord
+from operators.rejected import Rejected
+from operators.session import SessionRecord
+from operators.trigger import Suppressed, Trigger
+
+DAY_1: Final = int(datetime(2026, 11, 21, tzinfo=UTC).timestamp()) * 1000
+DAY_MS: Final = 86_400_000
+ANON: Final = "anon-7"
+"""Who acts where nobody is named."""
+
+# A timer that fires and is due again at once, this often, would hang the flow.
+FIRED_MAX: Final = 1_000
+
+Record = Output | IdentityRecord
+R = TypeVar("R", bound=Record)
+
+
+def instant(text: str) -> int:
+    """Read "10:00", "10:00:30", "10:00:00.001" or "day 3 10:00"."""
+    day = 1
+    if text.startswith("day "):
+        _, number, text = text.split()
+        day = int(number)
+    hours, minutes, *rest = text.split(":")
+    seconds_ms = round(float(rest[0]) * 1000) if rest else 0
+    return DAY_1 + (day - 1) * DAY_MS + (int(hours) * 60 + int(minutes)) * 60_000 + seconds_ms
+
+
+def clock(at: int | str) -> str:
+    """Write an instant, or its form on the wire, as `instant` reads it."""
+    if isinstance(at, str):
+        at = round(datetime.fromisoformat(at).timestamp() * 1000)
+    day, of_day_ms = divmod(at - DAY_1, DAY_MS)
+    text = rfc3339(at)[11:-1].removesuffix(".000")
+    if of_day_ms % 60_000 == 0:
+        text = text[:5]
+    return text if day == 0 else f"day {day + 1} {text}"
+
+
+class Half:
+    """Visitors or leads: what one key group does for one operator."""
+
+    def __init__(self, operator: ProfileOperator) -> None:
+        self.operator = operator
+        self.watermark = -1
+        self._rest: dict[str, bytes] = {}
+        self._due: dict[str, int] = {}
+
+    def state(self, key: str) -> Profile | None:
+        raw = self._rest.get(key)
+        return None if raw is None else msgspec.msgpack.decode(raw, type=Profile)
+
+    def profiles(self) -> list[tuple[str, Profile]]:
+        """List all states with their keys."""
+        return [(key, msgspec.msgpack.decode(raw, type=Profile)) for key, raw in sorted(self._rest.items())]
+
+    def take(self, event: Event) -> list[Output]:
+        """Let fire what the event's mark allows, then take the event in."""
+        out = self.advance(event.mark)
+        key = event.profile_id
+        state, more = self.operator.on_event(key, self.state(key), event, self.watermark)
+        self._put(key, state)
+        return out + more
+
+    def advance(self, watermark: int) -> list[Output]:
+        """Fire what is due. The end of the input is the end of time for timers, but not a mark to keep."""
+        out: list[Output] = []
+        if self.watermark < watermark < FOREVER:
+            self.watermark = watermark
+        for fired in range(FIRED_MAX):
+            due = [(due_at, key) for key, due_at in self._due.items() if due_at <= watermark]
+            if not due:
+                break
+            assert fired < FIRED_MAX - 1, f"the timer of {min(due)[1]!r} is due again and again"
+            key = min(due)[1]
+            state = self.state(key)
+            assert state is not None, f"a timer of {key!r}, which has no state"
+            state, more = self.operator.on_timer(key, state, watermark)
+            self._put(key, state)
+            out += more
+        return out
+
+    def let_go(self, key: str) -> Profile | None:
+        state = self.state(key)
+        self._put(key, None)
+        return state
+
+    def take_in(self, visitor: Profile, handover: HandOver) -> None:
+        self._put(handover.to, self.operator.absorb(self.state(handover.to), visitor, handover))
+
+    def sweep(self, now: int) -> list[Output]:
+        """Expire what is over."""
+        out: list[Output] = []
+        for key, state in self.profiles():
+            if state.last_at + self.operator.retention_ms <= now:
+                out += self.operator.expire(key, state)
+                self._put(key, None)
+        return out
+
+    def _put(self, key: str, state: Profile | None) -> None:
+        self._rest.pop(key, None)
+        self._due.pop(key, None)
+        if state is not None:
+            self._rest[key] = msgspec.msgpack.encode(state)
+            due_at = self.operator.due_at(state)
+            if due_at < FOREVER:
+                self._due[key] = due_at
+
+
+class Loop:
+    """The flow from resolved events to records, for one source partition."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.visitors = Half(ProfileOperator(settings.visitor_rules()))
+        self.leads = Half(ProfileOperator(settings.lead_rules()))
+        self.links: dict[str, str] = {}
+        self.records: list[Record] = []
+        self.mark = -1
+        self.top_at = -1
+        self._lateness_ms = settings.source.lateness_ms
+
+    def take(self, events: Sequence[Event]) -> None:
+        """Work through one batch: visitors and hand-overs as they come, then absorptions, then leads."""
+        passing: list[Event] = []
+        absorbed: list[tuple[HandOver, Profile]] = []
+        for event in events:
+            event.mark = self.mark
+            self.top_at = max(self.top_at, event.at)
+            self.mark = max(self.mark, self.top_at - self._lateness_ms - 1)
+            is_lead, handovers = self._resolve(event)
+            for handover in handovers:
+                visitor = self.visitors.let_go(handover.profile_id)
+                if visitor is not None:
+                    absorbed.append((handover, visitor))
+            if is_lead:
+                passing.append(event)
+            else:
+                self.records += self.visitors.take(event)
+        for handover, visitor in absorbed:
+            self.leads.take_in(visitor, handover)
+        for event in passing:
+            self.records += self.leads.take(event)
+
+    def advance(self, watermark: int | None = None) -> None:
+        """Bring a marker to both halves: of the instant given, else of the events so far."""
+        if watermark is None:
+            watermark = self.mark
+        elif watermark < FOREVER:
+            self.mark = max(self.mark, watermark)
+        for half in (self.visitors, self.leads):
+            self.records += half.advance(watermark)
+            self.records += half.sweep(min(watermark, self.top_at))
+
+    def _resolve(self, event: Event) -> tuple[bool, list[HandOver]]:
+        lead = settled(event, self.links)
+        if lead is not None:
+            event.profile_id = lead
+            return True, []
+        found = plan(event, self.links)
+        event.profile_id = found.profile_id
+        self.links |= found.links
+        self.records += found.records
+        handovers = [HandOver(key, visitor, found.profile_id, event.at) for key, visitor in found.handed_over]
+        return found.is_lead, handovers
+
+
+@dataclass(frozen=True)
+class Nudge:
+    """A trigger: to whom, what, for a cause of what instant, by which channel."""
+
+    to: str
+    action: str
+    at: str
+    channel: str = "email"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A trigger that was not sent, and why."""
+
+    to: str
+    action: str
+    at: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A session as published; `of` is the profile."""
+
+    by: str
+    start: str
+    end: str
+    events: int = 1
+    revision: int = 1
+    channel: str = "web"
+    state: str = "closed"
+    of: str = ANON
+
+
+@dataclass(frozen=True)
+class CartNews:
+    """A cart as published when its state changed; that of a browse intent is named after its product."""
+
+    cart: str
+    state: str
+    at: str
+    value: float
+    intent: str = "cart"
+    of: str = ANON
+
+
+class Story:
+    """A shop, its people and what nextmove has said so far."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.loop = Loop(settings or Settings())
+        self._told = 0
+        self._events = 0
+        self._callers: dict[str, str] = {}
+
+    def at(self, time: str) -> "Moment":
+        return Moment(self, time)
+
+    def time(self, time: str) -> None:
+        """Let event time be complete up to this instant."""
+        self.loop.advance(instant(time))
+
+    def ends(self) -> None:
+        """Read the input to its end: whatever is due will be."""
+        self.loop.advance(FOREVER)
+
+    def tell(self, event: Event) -> None:
+        """Let an event happen; a marker follows each."""
+        self._events += 1
+        event.event_id = event.event_id or f"e{self._events:04d}"
+        event.position = self._events
+        if event.phone:
+            self._callers[caller_key(event.phone)] = event.phone
+        self.loop.take([event])
+        self.loop.advance()
+
+    def name(self, profile_id: str) -> str:
+        """Name a profile as the story does: leads by user id or e-mail, callers by number."""
+        user = self.loop.links.get("l:" + profile_id)
+        if user is not None:
+            return user
+        known = sorted(name for name, lead in self.loop.links.items() if lead == profile_id)
+        emails = [name[2:] for name in known if name.startswith("e:")]
+        return emails[0] if emails else self._callers.get(profile_id, profile_id)
+
+    def news(self) -> list[Nudge | Held]:
+        """Tell what was decided since the last time this was asked."""
+        since, self._told = self._told, len(self.loop.records)
+        decisions = [r for r in self.loop.records[since:] if isinstance(r, Trigger | Suppressed)]
+        return [self._decision(record) for record in decisions]
+
+    def triggers(self) -> list[Trigger]:
+        return self.of(Trigger)
+
+    def suppressed(self) -> list[Suppressed]:
+        return self.of(Suppressed)
+
+    def rejected(self) -> list[Rejected]:
+        return self.of(Rejected)
+
+    def identity(self) -> list[IdentityRecord]:
+        return self.of(IdentityRecord)
+
+    def profiles(self) -> list[ProfileRecord]:
+        return self.of(ProfileRecord)
+
+    def sessions(self) -> list[Visit]:
+        """All sessions published, all revisions, in the order of publication."""
+        return [
+            Visit(
+                s.visitor_id,
+                clock(s.started_at),
+                clock(s.ended_at),
+                s.events,
+                s.revision,
+                s.channel,
+                s.state,
+                self.name(s.profile_id),
+            )
+            for s in self.of(SessionRecord)
+        ]
+
+    def carts(self) -> list[CartNews]:
+        """All news of carts, in the order of publication."""
+        return [
+            CartNews(
+                c.lines[0].product_id if c.intent == "browse" else c.cart_id,
+                c.state,
+                clock(c.changed_at),
+                c.value,
+                c.intent,
+                self.name(c.profile_id),
+            )
+            for c in self.of(CartRecord)
+        ]
+
+    def of(self, type_: type[R]) -> list[R]:
+        return [record for record in self.loop.records if isinstance(record, type_)]
+
+    def profile(self, name: str) -> Profile:
+        """Look into the state of a profile by the name the story gives it."""
+        for half in (self.loop.visitors, self.loop.leads):
+            for key, state in half.profiles():
+                if self.name(key) == name:
+                    return state
+        raise AssertionError(f"nobody is called {name!r}")
+
+    def _decision(self, record: Trigger | Suppressed) -> Nudge | Held:
+        to, at = self.name(record.profile_id), clock(record.cause.time)
+        if isinstance(record, Trigger):
+            return Nudge(to, record.action, at, record.channel)
+        return Held(to, record.action, at, record.reason)
+
+
+class Moment:
+    """An instant of a story, at which people do things and nextmove is expected to have spoken."""
+
+    def __init__(self, story: Story, time: str) -> None:
+        self._story = story
+        self._at = instant(time)
+
+    def expects(self, *decisions: Nudge | Held) -> None:
+        """By this instant exactly these decisions were taken since the last expectation."""
+        self._story.loop.advance(self._at)
+        told = self._story.news()
+        assert told == list(decisions), f"by {clock(self._at)} was decided: {told}"
+
+    def expects_nothing(self) -> None:
+        self.expects()
+
+    def reads(self, url: str = "", by: str = ANON, **more: object) -> "Moment":
+        """View a page."""
+        return self.happens("page_viewed", by, url=url, **more)
+
+    def leaves(self, by: str = ANON, **more: object) -> "Moment":
+        return self.happens("page_left", by, **more)
+
+    def searches(self, query: str, by: str = ANON, **more: object) -> "Moment":
+        return self.happens("searched", by, query=query, **more)
+
+    def views(self, product: str, by: str = ANON, *, category: str = "", **more: object) -> "Moment":
+        """View a product."""
+        item = Item(product, category=category)
+        return self.happens("product_viewed", by, commerce=Commerce((item,)), **more)
+
+    def adds(
+        self, product: str, price: float = 30.0, cart: str = "c1", by: str = ANON, **more: object
+    ) -> "Moment":
+        commerce = Commerce((Item(product, price=price),), cart_id=cart, currency="EUR")
+        return self.happens("product_added", by, commerce=commerce, **more)
+
+    def removes(self, product: str, cart: str = "c1", by: str = ANON, **more: object) -> "Moment":
+        commerce = Commerce((Item(product),), cart_id=cart)
+        return self.happens("product_removed", by, commerce=commerce, **more)
+
+    def empties(self, cart: str = "c1", by: str = ANON, **more: object) -> "Moment":
+        """Update a cart to hold nothing."""
+        return self.happens("cart_updated", by, commerce=Commerce(cart_id=cart), **more)
+
+    def updates(
+        self, cart: str = "c1", total: float | None = None, by: str = ANON, **more: object
+    ) -> "Moment":
+        """Have the shop say what the whole cart is worth."""
+        items = () if total == 0 else (Item("kettle", price=total or 0.0),)
+        commerce = Commerce(items, cart_id=cart, cart_value=total)
+        return self.happens("cart_updated", by, commerce=commerce, **more)
+
+    def checks_out(self, cart: str = "c1", by: str = ANON, *, checkout: str = "", **more: object) -> "Moment":
+        commerce = Commerce(cart_id=cart, checkout_id=checkout)
+        return self.happens("checkout_started", by, commerce=commerce, **more)
+
+    def orders(
+        self, *products: str, cart: str = "", by: str = ANON, order: str = "o1", **more: object
+    ) -> "Moment":
+        """Buy; `value=` and `checkout=` as the shop says them."""
+        value, checkout = more.pop("value", None), more.pop("checkout", "")
+        told: dict[str, Any] = {"value": value, "checkout_id": checkout, "currency": "EUR"}
+        commerce = Commerce(tuple(map(Item, products)), cart_id=cart, order_id=order, **told)
+        return self.happens("order_completed", by, commerce=commerce, **more)
+
+    def identifies(self, by: str = ANON, *, as_: str = "", email: str = "", **more: object) -> "Moment":
+        """Log in, register or subscribe: the device says who its user is."""
+        return self.happens("identified", by, user_id=as_, email=email, **more)
+
+    def calls(self, phone: str, **more: object) -> "Moment":
+        """Ring; a caller has no device."""
+        return self.happens("call_ringing", "", phone=phone, channel="phone", call_id="call-1", **more)
+
+    def declines(self, by: str = ANON, **more: object) -> "Moment":
+        return self.happens("offer_declined", by, **more)
+
+    def opts_out(self, by: str = ANON, channel: str = "email", **more: object) -> "Moment":
+        return self.happens("consent_withdrawn", by, consents={channel: False}, **more)
+
+    def opts_in(self, by: str = ANON, channel: str = "email", **more: object) -> "Moment":
+        return self.happens("consent_given", by, consents={channel: True}, **more)
+
+    def happens(self, kind: Kind, by: str, **more: object) -> "Moment":
+        """Let an event of any kind happen; `session=` is the client's own session id."""
+        told: dict[str, Any] = {"channel": "web", "client_session_id": more.pop("session", "")} | more
+        visitor = by or next(str(told[name]) for name in ("phone", "user_id", "email") if told.get(name))
+        told = {"event_id": "", "visitor_id": visitor, "anonymous_id": by} | told
+        self._story.tell(Event(kind, self._at, **told))
+        return self

@@ -167,13 +167,25 @@ def _write_block(file: BinaryIO, entries: list[Entry]) -> int:
 def _blocks(data: bytes, path: Path) -> Iterable[list[Entry]]:
     position = len(HEADER)
     while position < len(data):
-        try:
-            size, checksum = _BLOCK.unpack_from(data, position)
-            payload = data[position + _BLOCK.size : position + _BLOCK.size + size]
-            if len(payload) != size or crc32(payload) != checksum:
-                raise ValueError
-            yield _decode(payload)
-        except Exception:
+        block = _block(data, position)
+        if block is None:
             msg = f"{path}: damaged at byte {position}; restore the recovery folder from a copy"
-            raise ChangelogError(msg) from None
-        position += _BLOCK.size + size
+            raise ChangelogError(msg)
+        size, entries = block
+        yield entries
+        position += size
+
+
+def _block(data: bytes, position: int) -> tuple[int, list[Entry]] | None:
+    """Return the size and the entries of the block at `position`, None where it is damaged."""
+    start = position + _BLOCK.size
+    if start > len(data):
+        return None
+    size, checksum = _BLOCK.unpack_from(data, position)
+    payload = data[start : start + size]
+    if len(payload) != size or crc32(payload) != checksum:
+        return None
+    try:
+        return _BLOCK.size + size, _decode(payload)
+    except msgspec.MsgspecError:
+        return None

@@ -7,19 +7,16 @@ from typing import Any, Final
 
 import msgspec
 
-from operators.cart import CartRecord
+from connectors.dead_letter import DeadLetter, dead_letter
+from operators.cart_record import CartRecord
 from operators.event import rfc3339
 from operators.identity import IdentityRecord
-from operators.profile import ProfileRecord
+from operators.profile_state import ProfileRecord
 from operators.rejected import Rejected
 from operators.session import SessionRecord
 from operators.trigger import Suppressed, Trigger
 
-from connectors.dead_letter import DeadLetter, dead_letter
-
-Record = (
-    SessionRecord | CartRecord | Trigger | Suppressed | IdentityRecord | ProfileRecord | Rejected
-)
+Record = SessionRecord | CartRecord | Trigger | Suppressed | IdentityRecord | ProfileRecord | Rejected
 
 STREAMS: Final = (
     "sessions",
@@ -69,9 +66,7 @@ class Encoder:
             elif type(record) is Rejected:
                 data = dead_letter(record, rfc3339(self._now()))
             id_, type_, subject, time = data.cloud_event
-            event = CloudEvent(
-                "1.0", id_, self._source, type_, subject, time, "application/json", data
-            )
+            event = CloudEvent("1.0", id_, self._source, type_, subject, time, "application/json", data)
             lines.setdefault(data.stream, []).append(self._encode(event))
         return {stream: b"\n".join(parts) + b"\n" for stream, parts in lines.items()}
 

@@ -33,7 +33,7 @@ class FileSink(FixedPartitionedSink[bytes, int]):
         """Return the index of the stream `item_key` (bytewax calls this)."""
         return self._streams.index(item_key)
 
-    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> FilePart:
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> FilePart:  # noqa: ARG002 -- the engine's
         """Open one stream's file at the length a checkpoint gave it (bytewax calls this)."""
         return FilePart(self._folder / f"{for_part}.jsonl", resume_state or 0, fsync=self._fsync)
 

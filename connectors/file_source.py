@@ -20,7 +20,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import IO, Final, Protocol, cast
 
 import msgspec
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -69,9 +69,7 @@ Position = tuple[int, int]
 class FileSource(FixedPartitionedSource[RawBatch, Position]):
     """Reads `paths`, each a partition of its own; "-" is standard input."""
 
-    def __init__(
-        self, paths: Sequence[str], options: SourceOptions, event_times: EventTimes, stop: Stop
-    ) -> None:
+    def __init__(self, paths: Sequence[str], options: SourceOptions, event_times: EventTimes, stop: Stop) -> None:
         """Check that every path can be read.
 
         `event_times` gives the event time of each of some raw records.
@@ -92,7 +90,10 @@ class FileSource(FixedPartitionedSource[RawBatch, Position]):
         return self._paths
 
     def build_part(
-        self, step_id: str, for_part: str, resume_state: Position | None
+        self,
+        step_id: str,
+        for_part: str,
+        resume_state: Position | None,  # noqa: ARG002 -- the engine's signature
     ) -> StatefulSourcePartition[RawBatch, Position]:
         """Open one path where the checkpoint left it (bytewax calls this)."""
         position = resume_state or (0, 0)
@@ -162,9 +163,9 @@ class FilePartition(StatefulSourcePartition[RawBatch, Position]):
         is_marked = self._is_ended or now - self._marked_at >= MARKER_INTERVAL_S
         if is_marked:
             self._marked_at = now
-        batches = [
-            RawBatch(self._path, run, position, before, before) for position, run in _runs(lines, first)
-        ] or [RawBatch(self._path, [], first, before, before)]
+        batches = [RawBatch(self._path, run, position, before, before) for position, run in _runs(lines, first)] or [
+            RawBatch(self._path, [], first, before, before)
+        ]
         batches[-1].complete, batches[-1].is_marked = complete, is_marked
         return batches
 
@@ -247,9 +248,9 @@ class PipePartition(StatefulSourcePartition[RawBatch, Position]):
         if is_marked:
             self._marked_at = now
         read_at = time.time_ns() // 1_000_000
-        batches = [
-            RawBatch(self._path, run, position, read_at=read_at) for position, run in _runs(lines, first)
-        ] or [RawBatch(self._path, [], first, read_at=read_at)]
+        batches = [RawBatch(self._path, run, position, read_at=read_at) for position, run in _runs(lines, first)] or [
+            RawBatch(self._path, [], first, read_at=read_at)
+        ]
         last = batches[-1]
         last.is_marked, last.idle_ms = is_marked, 0 if lines else idle_ms
         last.complete = FOREVER if self._is_ended else None
@@ -333,7 +334,7 @@ def _open(path: str, offset: int) -> IO[bytes]:
     if path == "-":
         file = os.fdopen(os.dup(0), "rb")
     elif path.endswith(".gz"):
-        file = gzip.open(path, "rb")  # noqa: SIM115 -- the partition closes it
+        file = cast("IO[bytes]", gzip.open(path, "rb"))  # noqa: SIM115 -- the partition closes it
     else:
         file = Path(path).open("rb")  # noqa: SIM115 -- the partition closes it
     file.seek(offset)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+# Lines already taken are let go of in bulk: moving the list at every take would cost more.
+LINES_KEPT: Final = 50_000
 
 
 class Taken(NamedTuple):
@@ -74,7 +77,7 @@ class LineSplitter:
         self._next += len(lines)
         if self._next == len(self._lines):
             self._lines, self._next = [], 0
-        elif self._next > 50_000:
+        elif self._next > LINES_KEPT:
             self._lines, self._next = self._lines[self._next :], 0
         size = sum(map(len, lines)) + len(lines)
         if self._cut:

@@ -27,15 +27,17 @@ must not send a reminder of what has just been paid.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
-from operators.event import FOREVER, Commerce, Event, Item, rfc3339
+from operators import browse as browsing
+from operators.activity import active_until, forget, has_settled, note
+from operators.browse import Browse
+from operators.cart_lines import Line, changed
+from operators.cart_record import Abandoned, CartLine, CartRecord, State
+from operators.event import FOREVER, Commerce, Event, rfc3339
 from operators.ids import digest
-
-Intent = Literal["browse", "cart", "checkout"]
-State = Literal["open", "abandoned", "recovered", "purchased", "emptied", "expired"]
 
 CART_KINDS: Final = frozenset(
     {
@@ -69,15 +71,6 @@ class CartRules(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.browse_delay_ms, self.cart_delay_ms, self.checkout_delay_ms)
 
 
-class Line(msgspec.Struct, array_like=True, gc=False):
-    """One product in a cart; `price` is for one piece."""
-
-    product_id: str
-    quantity: float
-    price: float
-    name: str = ""
-
-
 class Cart(msgspec.Struct, array_like=True, gc=False):
     """One cart as state. `cart_id` is the shop's, or derived from the visitor and the opening instant."""
 
@@ -109,72 +102,6 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
         return round(sum(line.quantity * line.price for line in self.lines), 2)
 
 
-class CartLine(msgspec.Struct, gc=False):
-    """One product in a published cart; `price` is for one piece, in the cart's currency."""
-
-    product_id: str
-    quantity: float
-    price: float
-    name: str
-
-
-class Browse(msgspec.Struct, array_like=True, gc=False):
-    """Products seen since the last cart, order or abandonment, as state."""
-
-    visitor_id: str
-    since: int
-    changed_at: int
-    active_at: int
-    views: int
-    product_id: str
-    name: str
-    price: float
-    currency: str
-    url: str
-
-
-class CartRecord(msgspec.Struct, gc=False):
-    """A cart as published at each change of its state. The highest revision of a `cart_id` counts."""
-
-    stream: ClassVar[str] = "carts"
-
-    cart_id: str
-    visitor_id: str
-    profile_id: str
-    intent: Intent
-    state: State
-    value: float
-    currency: str
-    lines: tuple[CartLine, ...]
-    opened_at: str
-    last_activity_at: str
-    changed_at: str
-    resume_url: str
-    order_id: str
-    trigger_id: str
-    abandonments: int
-    revision: int
-
-    @property
-    def cloud_event(self) -> tuple[str, str, str, str]:
-        """Id, type, subject and time of this record as a CloudEvent."""
-        return (
-            f"cart/{self.visitor_id}/{self.cart_id}/{self.revision}",
-            f"io.nextmove.cart.{self.state}.v1",
-            self.profile_id,
-            self.changed_at,
-        )
-
-
-class Abandoned(msgspec.Struct, gc=False):
-    """A cart or browse intent left for its delay: the cause of a trigger, and the record to publish."""
-
-    record: CartRecord
-    cause_key: str
-    due_at: int
-    active_at: int
-
-
 class Carts(msgspec.Struct, array_like=True, gc=False):
     """The carts of one profile: open ones, and closed ones for as long as an id may come back."""
 
@@ -193,33 +120,21 @@ class CartTracker:
         self._restart_on_activity = rules.restart_on_activity
 
     def touch(self, carts: Carts, at: int) -> None:
-        """Note an activity of the person at `at`, in any order."""
-        if not self._restart_on_activity:
-            return
-        ticks = carts.ticks
-        if not ticks:
-            ticks.append(at)
-        elif at >= ticks[-1]:
-            if len(ticks) > 1 and at - ticks[-2] <= self._thin_ms:
-                ticks[-1] = at
-            else:
-                ticks.append(at)
-        elif at not in ticks:
-            ticks.append(at)
-            ticks.sort()
+        """Take in an activity of the person at `at`, in any order."""
+        if self._restart_on_activity:
+            note(carts.ticks, at, self._thin_ms)
 
     def settle(self, carts: Carts, now: int) -> None:
         """Forget activities up to `now`, having noted which carts they kept alive."""
-        ticks = carts.ticks
-        if len(ticks) < 2 or ticks[1] > now:
+        if not has_settled(carts.ticks, now):
             return
         for cart in carts.carts:
             if cart.state == "open":
                 cart.active_at = self._active_at(carts, cart)
         if carts.browse is not None:
-            carts.browse.active_at = self._browse_active_at(carts, carts.browse)
-        while len(ticks) > 1 and ticks[1] <= now:
-            del ticks[0]
+            delay_ms = self._rules.browse_delay_ms
+            carts.browse.active_at = browsing.active_at(carts.browse, carts.ticks, delay_ms)
+        forget(carts.ticks, now)
 
     def apply(self, carts: Carts, event: Event, profile_id: str, out: list[Any]) -> None:
         """Change the carts as `event` says; events come in event-time order, late ones excepted."""
@@ -235,17 +150,9 @@ class CartTracker:
 
     def view(self, carts: Carts, event: Event) -> None:
         """Take in a product view: it counts for the browse intent while nothing is in a cart."""
-        commerce = event.commerce
-        if commerce is None or not commerce.items or self._has_open(carts):
-            return
-        item, browse, at = commerce.items[0], carts.browse, event.at
-        if browse is None or at > self._browse_due_at(carts, browse):
-            browse = carts.browse = Browse(event.visitor_id, at, at, at, 0, "", "", 0.0, "", "")
-        browse.views += 1
-        if at >= browse.changed_at:
-            browse.changed_at = at
-            browse.product_id, browse.name, browse.price = item.product_id, item.name, item.price
-            browse.currency, browse.url = commerce.currency, event.url
+        if not self._has_open(carts):
+            delay_ms = self._rules.browse_delay_ms
+            carts.browse = browsing.seen(carts.browse, event, carts.ticks, delay_ms)
 
     def due_at(self, carts: Carts) -> int:
         """The instant at which the next cart or browse intent is abandoned, or FOREVER."""
@@ -253,11 +160,10 @@ class CartTracker:
         for cart in carts.carts:
             if cart.state == "open":
                 due_at = self._cart_due_at(carts, cart)
-                if due_at < due:
-                    due = due_at
+                due = min(due, due_at)
         browse = carts.browse
         if browse is not None and browse.views >= self._rules.browse_views_min:
-            due = min(due, self._browse_due_at(carts, browse))
+            due = min(due, browsing.due_at(browse, carts.ticks, self._rules.browse_delay_ms))
         return due
 
     def fire(self, carts: Carts, profile_id: str, now: int) -> list[Abandoned]:
@@ -270,11 +176,12 @@ class CartTracker:
                     fired.append(self._abandon(cart, profile_id, due_at))
         browse = carts.browse
         if browse is not None and browse.views >= self._rules.browse_views_min:
-            due_at = self._browse_due_at(carts, browse)
+            due_at = browsing.due_at(browse, carts.ticks, self._rules.browse_delay_ms)
             if due_at <= now:
                 carts.browse = None
                 if not self._has_open(carts):
-                    fired.append(_browse_abandoned(browse, profile_id, due_at, self._rules.browse_delay_ms))
+                    delay_ms = self._rules.browse_delay_ms
+                    fired.append(browsing.abandoned(browse, profile_id, due_at, delay_ms))
         fired.sort(key=lambda a: (a.due_at, a.cause_key))
         return fired
 
@@ -292,18 +199,8 @@ class CartTracker:
             else:
                 carts.carts.append(other)
         carts.carts.sort(key=lambda c: (c.opened_at, c.cart_id))
-        if others.browse is not None and not self._has_open(carts):
-            mine = carts.browse
-            if mine is None or (others.browse.changed_at, others.browse.product_id) > (
-                mine.changed_at,
-                mine.product_id,
-            ):
-                others.browse.views += mine.views if mine is not None else 0
-                carts.browse = others.browse
-            else:
-                mine.views += others.browse.views
-        if self._has_open(carts):
-            carts.browse = None
+        is_open = self._has_open(carts)
+        carts.browse = None if is_open else browsing.union(carts.browse, others.browse)
         for tick in others.ticks:
             self.touch(carts, tick)
         self._limit(carts)
@@ -315,23 +212,16 @@ class CartTracker:
         return self._rules.checkout_delay_ms if cart.is_checkout else self._rules.cart_delay_ms
 
     def _active_at(self, carts: Carts, cart: Cart) -> int:
-        return _active_until(carts.ticks, max(cart.changed_at, cart.active_at), self._delay_ms(cart))
+        return active_until(carts.ticks, max(cart.changed_at, cart.active_at), self._delay_ms(cart))
 
     def _cart_due_at(self, carts: Carts, cart: Cart) -> int:
         return self._active_at(carts, cart) + self._delay_ms(cart)
-
-    def _browse_active_at(self, carts: Carts, browse: Browse) -> int:
-        active_at = max(browse.changed_at, browse.active_at)
-        return _active_until(carts.ticks, active_at, self._rules.browse_delay_ms)
-
-    def _browse_due_at(self, carts: Carts, browse: Browse) -> int:
-        return self._browse_active_at(carts, browse) + self._rules.browse_delay_ms
 
     def _cart_of(self, carts: Carts, event: Event, commerce: Commerce) -> Cart | None:
         """The cart that `event` is about; a new one where the event can open one."""
         kind = event.kind
         is_checkout = kind == "checkout_started" or kind == "checkout_progressed"
-        cart = _named(carts, commerce) or (None if commerce.cart_id else _latest(carts, event, is_checkout))
+        cart = _named(carts, commerce) or (None if commerce.cart_id else _latest(carts, event, is_checkout=is_checkout))
         if cart is not None and (cart.state in ("open", "abandoned") or cart.is_named):
             return cart
         if is_checkout and not (commerce.items or commerce.value):
@@ -344,9 +234,7 @@ class CartTracker:
         carts.carts.append(cart)
         return cart
 
-    def _change(
-        self, cart: Cart, event: Event, commerce: Commerce, profile_id: str, out: list[Any]
-    ) -> None:
+    def _change(self, cart: Cart, event: Event, commerce: Commerce, profile_id: str, out: list[Any]) -> None:
         kind, was = event.kind, cart.state
         if was not in ("open", "abandoned"):
             if kind == "product_removed":
@@ -356,7 +244,7 @@ class CartTracker:
             cart.was_abandoned = False
         if kind == "cart_viewed" and cart.lines:
             return  # looking at one's cart is an activity, not a change
-        _set_lines(cart, kind, commerce, self._rules.lines_max)
+        cart.lines = changed(cart.lines, kind, commerce, self._rules.lines_max)
         if commerce.cart_value is not None:
             cart.stated_value = commerce.cart_value
         elif kind.startswith("checkout"):
@@ -415,24 +303,12 @@ class CartTracker:
         """Forget closed carts first, then the ones unchanged for longest."""
         if len(carts.carts) > self._rules.carts_max:
             keep = sorted(carts.carts, key=lambda c: (c.state == "open", c.changed_at, c.cart_id))
-            carts.carts = sorted(
-                keep[-self._rules.carts_max :], key=lambda c: (c.opened_at, c.cart_id)
-            )
+            carts.carts = sorted(keep[-self._rules.carts_max :], key=lambda c: (c.opened_at, c.cart_id))
 
     def forget(self, carts: Carts, now: int) -> None:
         """Drop closed and abandoned carts that have not changed for the maximum age."""
         horizon = now - self._rules.age_ms_max
         carts.carts = [c for c in carts.carts if c.state == "open" or c.changed_at >= horizon]
-
-
-def _active_until(ticks: list[int], changed_at: int, delay_ms: int) -> int:
-    """The last of the activities that follow `changed_at` without a pause of more than `delay_ms`."""
-    active_at = changed_at
-    for tick in ticks:
-        if tick > active_at + delay_ms:
-            break
-        active_at = max(active_at, tick)
-    return active_at
 
 
 def _named(carts: Carts, commerce: Commerce) -> Cart | None:
@@ -445,7 +321,7 @@ def _named(carts: Carts, commerce: Commerce) -> Cart | None:
     return None
 
 
-def _latest(carts: Carts, event: Event, is_checkout: bool) -> Cart | None:
+def _latest(carts: Carts, event: Event, *, is_checkout: bool) -> Cart | None:
     """The live cart changed last: of the person for a checkout, of the device (unnamed) for the rest."""
     live = [
         cart
@@ -454,34 +330,6 @@ def _latest(carts: Carts, event: Event, is_checkout: bool) -> Cart | None:
         and (is_checkout or (cart.visitor_id == event.visitor_id and not cart.is_named))
     ]
     return max(live, key=lambda c: (c.changed_at, c.cart_id)) if live else None
-
-
-def _set_lines(cart: Cart, kind: str, commerce: Commerce, lines_max: int) -> None:
-    if kind == "product_added":
-        for item in commerce.items:
-            _add_line(cart.lines, item, item.quantity)
-    elif kind == "product_removed":
-        for item in commerce.items:
-            _add_line(cart.lines, item, -item.quantity)
-    elif commerce.items:
-        cart.lines = []
-        for item in commerce.items:
-            _add_line(cart.lines, item, item.quantity)
-    elif kind == "cart_updated":
-        cart.lines = []
-    del cart.lines[lines_max:]
-
-
-def _add_line(lines: list[Line], item: Item, quantity: float) -> None:
-    for line in lines:
-        if line.product_id == item.product_id:
-            line.quantity += quantity
-            line.price = item.price or line.price
-            if line.quantity <= 0:
-                lines.remove(line)
-            return
-    if quantity > 0:
-        lines.append(Line(item.product_id, quantity, item.price, item.name))
 
 
 def _merge(cart: Cart, other: Cart) -> None:
@@ -510,9 +358,7 @@ def _merge(cart: Cart, other: Cart) -> None:
     cart.revision = max(cart.revision, other.revision)
 
 
-def _record(
-    cart: Cart, profile_id: str, now: int, order_id: str = "", active_at: int | None = None
-) -> CartRecord:
+def _record(cart: Cart, profile_id: str, now: int, order_id: str = "", active_at: int | None = None) -> CartRecord:
     cart.revision += 1
     return CartRecord(
         cart.cart_id,
@@ -532,27 +378,3 @@ def _record(
         cart.abandonments,
         cart.revision,
     )
-
-
-def _browse_abandoned(browse: Browse, profile_id: str, due_at: int, delay_ms: int) -> Abandoned:
-    key = digest("browse", browse.visitor_id, browse.since)
-    line = CartLine(browse.product_id, 1.0, browse.price, browse.name)
-    record = CartRecord(
-        key[:16],
-        browse.visitor_id,
-        profile_id,
-        "browse",
-        "abandoned",
-        browse.price,
-        browse.currency,
-        (line,),
-        rfc3339(browse.since),
-        rfc3339(due_at - delay_ms),
-        rfc3339(due_at),
-        browse.url,
-        "",
-        "",
-        1,
-        1,
-    )
-    return Abandoned(record, key, due_at, due_at - delay_ms)

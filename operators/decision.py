@@ -11,16 +11,17 @@ since who abandons has left; whoever is still there can be met on the site.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from operators.cart import Abandoned
+from operators.cart_record import Abandoned
 from operators.event import Commerce, Event, rfc3339
 from operators.ids import digest
 from operators.trigger import (
     FAMILIES,
     Action,
+    Cause,
     Outlet,
     Suppressed,
     Suppression,
@@ -69,6 +70,17 @@ class Person(msgspec.Struct, gc=False):
     assignment_id: str
 
 
+class _Candidate(NamedTuple):
+    """An action that could be taken: `fired_key` is what its cool-down is remembered by."""
+
+    action: Action
+    fired_key: str
+    cooldown_ms: int
+    cause: Cause
+    occurrence_key: str
+    context: dict[str, Any]
+
+
 class Decider:
     """The contact policy at work on one profile's memory."""
 
@@ -89,9 +101,7 @@ class Decider:
         if event.kind == "offer_declined":
             memory.declined_at = max(memory.declined_at, event.at)
 
-    def abandonment(
-        self, memory: Memory, person: Person, fact: Abandoned, is_onsite: bool
-    ) -> Trigger | Suppressed:
+    def abandonment(self, memory: Memory, person: Person, fact: Abandoned, *, is_onsite: bool) -> Trigger | Suppressed:
         """Decide on an abandoned cart, checkout or browse intent, at its due instant.
 
         `is_onsite` says whether the person was in an open web or app session at that instant.
@@ -105,9 +115,8 @@ class Decider:
             else "browse_abandoned"
         )
         why = cause(f"{record.intent}.timer", record.cart_id, fact.due_at)
-        id_ = trigger_id(action, fact.cause_key)
         held = self._held(memory, action, fact.due_at, self._rules.abandonment_cooldown_ms)
-        outlet = _outlet(memory, is_onsite)
+        outlet = _outlet(memory, is_onsite=is_onsite)
         if held is None and outlet is None:
             held = (
                 ("consent", "e-mail refused, not on the site")
@@ -116,9 +125,10 @@ class Decider:
             )
         if held is not None or outlet is None:
             reason, detail = held or ("no_channel", "")
+            id_ = trigger_id(action, fact.cause_key)
             return Suppressed(id_, person.profile_id, action, reason, detail, why)
         memory.fired[action] = fact.due_at
-        context: dict[str, Any] = {
+        context = {
             "cart_id": record.cart_id,
             "intent": record.intent,
             "value": record.value,
@@ -127,54 +137,41 @@ class Decider:
             "resume_url": record.resume_url,
             "last_activity_at": record.last_activity_at,
         }
-        slot = slot_key(FAMILIES[action], fact.cause_key)
-        return self._trigger(memory, person, action, outlet, why, id_, slot, context, fact.due_at)
+        candidate = _Candidate(action, action, 0, why, fact.cause_key, context)
+        return self._trigger(memory, person, outlet, fact.due_at, candidate)
 
-    def returning(
-        self, memories: list[Memory], person: Person, event: Event, visit: int
-    ) -> Trigger | Suppressed:
+    def returning(self, memories: list[Memory], person: Person, event: Event, visit: int) -> Trigger | Suppressed:
         """Decide on the n-th visit of a profile, at its first event."""
         why = cause("visit", f"{person.assignment_id}/{visit}", event.at, event.event_id)
-        return self._on_event(
-            memories,
-            person,
-            event,
-            action="returning_visitor",
-            fired_key="returning_visitor",
-            cooldown_ms=self._rules.returning_cooldown_ms,
-            why=why,
-            occurrence_key=f"{person.assignment_id}|visit|{visit}",
-            context={"visits": visit},
+        candidate = _Candidate(
+            "returning_visitor",
+            "returning_visitor",
+            self._rules.returning_cooldown_ms,
+            why,
+            f"{person.assignment_id}|visit|{visit}",
+            {"visits": visit},
         )
+        return self._on_event(memories, person, event, candidate)
 
-    def viewed(
-        self, memories: list[Memory], person: Person, event: Event, views: int
-    ) -> Trigger | Suppressed:
+    def viewed(self, memories: list[Memory], person: Person, event: Event, views: int) -> Trigger | Suppressed:
         """Decide on the view of a product that has been viewed often enough to be worth an offer."""
         commerce = event.commerce or Commerce()
         item = commerce.items[0]
         key = f"offer_prompt|{item.product_id}"
         count = sum(memory.counts.get(key, 0) for memory in memories)
         why = cause("product", item.product_id, event.at, event.event_id)
-        return self._on_event(
-            memories,
-            person,
-            event,
-            action="offer_prompt",
-            fired_key=key,
-            cooldown_ms=self._rules.offer_cooldown_ms,
-            why=why,
-            occurrence_key=f"{person.assignment_id}|{item.product_id}|{count + 1}",
-            context={
-                "product_id": item.product_id,
-                "name": item.name,
-                "category": item.category,
-                "price": item.price,
-                "currency": commerce.currency,
-                "views": views,
-                "url": event.url,
-            },
-        )
+        context = {
+            "product_id": item.product_id,
+            "name": item.name,
+            "category": item.category,
+            "price": item.price,
+            "currency": commerce.currency,
+            "views": views,
+            "url": event.url,
+        }
+        occurrence_key = f"{person.assignment_id}|{item.product_id}|{count + 1}"
+        candidate = _Candidate("offer_prompt", key, self._rules.offer_cooldown_ms, why, occurrence_key, context)
+        return self._on_event(memories, person, event, candidate)
 
     def union(self, memory: Memory, other: Memory) -> None:
         """Add what is remembered of a profile that turned out to be the same person."""
@@ -193,77 +190,53 @@ class Decider:
     def forget(self, memory: Memory, now: int) -> None:
         """Drop the instants of triggers that no cooldown looks back to."""
         rules = self._rules
-        horizon = now - max(
-            rules.abandonment_cooldown_ms, rules.returning_cooldown_ms, rules.offer_cooldown_ms
-        )
+        horizon = now - max(rules.abandonment_cooldown_ms, rules.returning_cooldown_ms, rules.offer_cooldown_ms)
         memory.fired = {key: at for key, at in memory.fired.items() if at >= horizon}
 
     def _on_event(
-        self,
-        memories: list[Memory],
-        person: Person,
-        event: Event,
-        *,
-        action: Action,
-        fired_key: str,
-        cooldown_ms: int,
-        why: Any,
-        occurrence_key: str,
-        context: dict[str, Any],
+        self, memories: list[Memory], person: Person, event: Event, candidate: _Candidate
     ) -> Trigger | Suppressed:
-        id_ = trigger_id(action, occurrence_key)
+        id_ = trigger_id(candidate.action, candidate.occurrence_key)
         held: tuple[Suppression, str] | None = None
         for memory in memories:
-            held = held or self._held(memory, fired_key, event.at, cooldown_ms)
+            held = held or self._held(memory, candidate.fired_key, event.at, candidate.cooldown_ms)
         if held is None and event.channel not in ONSITE_CHANNELS:
             held = "no_channel", "not on the site"
         if held is not None:
-            return Suppressed(id_, person.profile_id, action, held[0], held[1], why)
-        mine = memories[0]
-        mine.fired[fired_key] = max(event.at, mine.fired.get(fired_key, -1))
-        mine.counts[fired_key] = mine.counts.get(fired_key, 0) + 1
-        slot = slot_key(FAMILIES[action], occurrence_key)
-        return self._trigger(mine, person, action, "onsite", why, id_, slot, context, event.at)
+            return Suppressed(id_, person.profile_id, candidate.action, held[0], held[1], candidate.cause)
+        mine, key = memories[0], candidate.fired_key
+        mine.fired[key] = max(event.at, mine.fired.get(key, -1))
+        mine.counts[key] = mine.counts.get(key, 0) + 1
+        return self._trigger(mine, person, "onsite", event.at, candidate)
 
-    def _held(
-        self, memory: Memory, fired_key: str, at: int, cooldown_ms: int
-    ) -> tuple[Suppression, str] | None:
+    def _held(self, memory: Memory, fired_key: str, at: int, cooldown_ms: int) -> tuple[Suppression, str] | None:
         fired_at = memory.fired.get(fired_key)
         # An event up to the cooldown before the last trigger is disorder, and as close to it.
         if fired_at is not None and abs(at - fired_at) < cooldown_ms:
             return "cooldown", f"last sent {rfc3339(fired_at)}"
-        if 0 <= memory.declined_at and 0 <= at - memory.declined_at < self._rules.declined_ms:
+        if memory.declined_at >= 0 and 0 <= at - memory.declined_at < self._rules.declined_ms:
             return "declined", f"declined {rfc3339(memory.declined_at)}"
         return None
 
-    def _trigger(
-        self,
-        memory: Memory,
-        person: Person,
-        action: Action,
-        outlet: Outlet,
-        why: Any,
-        id_: str,
-        slot: str,
-        context: dict[str, Any],
-        at: int,
-    ) -> Trigger:
+    def _trigger(self, memory: Memory, person: Person, outlet: Outlet, at: int, candidate: _Candidate) -> Trigger:
+        action, family = candidate.action, FAMILIES[candidate.action]
+        is_email = outlet == "email"
         return Trigger(
-            id_,
-            slot,
+            trigger_id(action, candidate.occurrence_key),
+            slot_key(family, candidate.occurrence_key),
             person.profile_id,
             person.anonymous_ids,
             action,
-            FAMILIES[action],
+            family,
             outlet,
-            f"email:{digest('email', memory.email)}" if outlet == "email" else f"profile:{person.profile_id}",
-            why,
-            context,
+            f"email:{digest('email', memory.email)}" if is_email else f"profile:{person.profile_id}",
+            candidate.cause,
+            candidate.context,
             rfc3339(at + self._rules.expires_ms),
         )
 
 
-def _outlet(memory: Memory, is_onsite: bool) -> Outlet | None:
+def _outlet(memory: Memory, *, is_onsite: bool) -> Outlet | None:
     """Return the first channel that may be used, e-mail before the site."""
     if memory.email and memory.consents.get("email", (0, True))[1]:
         return "email"

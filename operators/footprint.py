@@ -8,7 +8,7 @@ seen; where it is full, the first goes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -80,21 +80,15 @@ class FootprintTracker:
 
     def add(self, footprint: Footprint, event: Event) -> int:
         """Add `event`; return how often the product it shows has been viewed, 0 if it shows none."""
-        at, kind = event.at, event.kind
-        if footprint.open_page and at > footprint.open_at and event.channel != "phone":
-            self._dwell(footprint, at - footprint.open_at)
-            if kind == "page_left":
-                footprint.open_page = ""
+        kind = event.kind
         if kind == "page_viewed" or kind == "screen_viewed":
             self._visit(footprint, event)
         elif kind == "product_viewed":
             return self._view(footprint, event)
-        elif kind == "searched" and event.query:
-            query = event.query[:QUERY_CHARS_MAX].lower()
-            searches = footprint.searches
-            searches[query] = max(at, searches.pop(query, 0))
-            if len(searches) > self._rules.searches_max:
-                _drop_first(searches)
+        elif kind == "searched":
+            self._search(footprint, event)
+        elif kind == "page_left":
+            self._leave(footprint, event)
         return 0
 
     def union(self, footprint: Footprint, other: Footprint) -> None:
@@ -126,21 +120,43 @@ class FootprintTracker:
             footprint.open_page, footprint.open_at = other.open_page, other.open_at
 
     def _visit(self, footprint: Footprint, event: Event) -> None:
-        at, pages = event.at, footprint.pages
-        path = _path(event.url)
+        at, pages, url = event.at, footprint.pages, event.url
+        path = _path(url)
+        if at >= footprint.open_at:
+            self._close_page(footprint, at)
+            footprint.open_page, footprint.open_at = path, at
         page = pages.pop(path, None)
         if page is None:
             page = Page(1, event.dwell_ms, at)
             if len(pages) >= self._rules.pages_max:
-                _drop_first(pages)
+                del pages[next(iter(pages))]
         else:
             page.visits += 1
             page.dwell_ms += event.dwell_ms
-            if at > page.last_at:
-                page.last_at = at
+            page.last_at = max(page.last_at, at)
         pages[path] = page
-        if at >= footprint.open_at:
-            footprint.open_page, footprint.open_at = path, at
+
+    def _leave(self, footprint: Footprint, event: Event) -> None:
+        """Credit the page that was left: with the time the client measured, else with the time since its view."""
+        if event.dwell_ms:
+            page = footprint.pages.get(_path(event.url) if event.url else footprint.open_page)
+            if page is not None:
+                page.dwell_ms += event.dwell_ms
+        elif event.at > footprint.open_at:
+            self._close_page(footprint, event.at)
+        footprint.open_page = ""
+
+    def _close_page(self, footprint: Footprint, at: int) -> None:
+        page = footprint.pages.get(footprint.open_page)
+        if page is not None and at - footprint.open_at <= DWELL_MS_MAX:
+            page.dwell_ms += at - footprint.open_at
+
+    def _search(self, footprint: Footprint, event: Event) -> None:
+        query, searches = event.query[:QUERY_CHARS_MAX].lower(), footprint.searches
+        if query:
+            searches[query] = max(event.at, searches.pop(query, 0))
+            if len(searches) > self._rules.searches_max:
+                del searches[next(iter(searches))]
 
     def _view(self, footprint: Footprint, event: Event) -> int:
         commerce = event.commerce
@@ -153,11 +169,10 @@ class FootprintTracker:
         if product is None:
             product = Product(1, at)
             if len(products) >= self._rules.products_max:
-                _drop_first(products)
+                del products[next(iter(products))]
         else:
             product.views += 1
-            if at > product.last_at:
-                product.last_at = at
+            product.last_at = max(product.last_at, at)
         products[item.product_id] = product
         return product.views
 
@@ -179,13 +194,6 @@ class FootprintTracker:
         else:
             interest.score += score * 0.5 ** ((interest.at - at) / half_life_ms)
 
-    def _dwell(self, footprint: Footprint, dwell_ms: int) -> None:
-        """Credit the open page with the time since its view was last heard of."""
-        page = footprint.pages.get(footprint.open_page)
-        footprint.open_at += dwell_ms
-        if page is not None and dwell_ms <= DWELL_MS_MAX:
-            page.dwell_ms += dwell_ms
-
 
 def _path(url: str) -> str:
     """The path of `url` without host, query and fragment: what pages of one shop differ in."""
@@ -194,10 +202,6 @@ def _path(url: str) -> str:
     if "?" in path or "#" in path:
         path = path.partition("#")[0].partition("?")[0]
     return path
-
-
-def _drop_first(entries: dict[str, Any]) -> None:
-    del entries[next(iter(entries))]
 
 
 def _newest(entries: dict[str, V], at: Callable[[V], int], count: int) -> dict[str, V]:

@@ -170,9 +170,7 @@ def plan(event: Event, known: Mapping[str, str]) -> Plan:
     return result
 
 
-def _lead(
-    event: Event, naming: list[str], known: Mapping[str, str]
-) -> tuple[str | None, dict[str, Rule]]:
+def _lead(event: Event, naming: list[str], known: Mapping[str, str]) -> tuple[str | None, dict[str, Rule]]:
     """Return the known lead that the naming identifiers mean together, and which of them are refused."""
     refused: dict[str, Rule] = {}
     for name in naming:
@@ -187,14 +185,10 @@ def _lead(
     return None, refused
 
 
-def _record(
-    result: Plan, event: Event, what: What, name: str, rule: Rule = "", other_profile_id: str = ""
-) -> None:
+def _record(result: Plan, event: Event, what: What, name: str, rule: Rule = "", other_profile_id: str = "") -> None:
     type_, value = TYPES[name[0]], name[2:]
     if name[0] in "ep":
         value = digest(type_, value)
     result.records.append(
-        IdentityRecord(
-            what, result.profile_id, type_, value, rule, other_profile_id, event.event_id, rfc3339(event.at)
-        )
+        IdentityRecord(what, result.profile_id, type_, value, rule, other_profile_id, event.event_id, rfc3339(event.at))
     )

@@ -22,15 +22,16 @@ the sweep comes by.
 from __future__ import annotations
 
 from bisect import insort
-from typing import ClassVar, Final, Literal
+from typing import Final
 
 import msgspec
 
-from operators.cart import CART_KINDS, CartRecord, CartRules, Carts, CartTracker
+from operators.cart import CART_KINDS, CartRules, CartTracker
+from operators.cart_record import CartRecord
 from operators.decision import ONSITE_CHANNELS, Decider, DecisionRules, Memory, Person
 from operators.event import FOREVER, Event, rfc3339
 from operators.footprint import Footprint, FootprintRules, FootprintTracker
-from operators.ids import digest
+from operators.profile_state import Guest, HandOver, Profile, ProfileRecord, Track
 from operators.rejected import Rejected
 from operators.session import Session, SessionRecord, SessionRules, SessionTracker
 from operators.trigger import Suppressed, Trigger
@@ -62,80 +63,6 @@ class ProfileRules(msgspec.Struct, frozen=True, kw_only=True):
     """How far behind the watermark an event may come that belongs to no remembered session."""
 
 
-class Track(msgspec.Struct, array_like=True, gc=False):
-    """The half of a profile that depends on the order of events."""
-
-    sessions: list[Session] = []
-    carts: Carts = msgspec.field(default_factory=Carts)
-    memory: Memory = msgspec.field(default_factory=Memory)
-    pending: list[Event] = []
-
-
-class Guest(msgspec.Struct, array_like=True, gc=False):
-    """A visitor's track until the watermark reaches `at`, the instant the visitor became known."""
-
-    at: int
-    profile_id: str
-    visitor_id: str
-    anonymous_ids: dict[str, int]
-    track: Track
-
-
-class HandOver(msgspec.Struct, array_like=True, gc=False):
-    """The state of profile `profile_id` goes to the lead `to`, as of the link at `at`.
-
-    `visitor_id` is what the visitor's own events name it by.
-    """
-
-    profile_id: str
-    visitor_id: str
-    to: str
-    at: int
-
-
-class Profile(msgspec.Struct, array_like=True, gc=False):
-    """All that is known of one person. `last_at` comes first: a sweep for what is over reads no further.
-
-    `due_at` is a lower bound: nothing happens before it, and something may at it. `visits` counts pauses
-    longer than the session gap and the allowed lateness together: of those no straggler can make
-    one visit. `anonymous_ids` has the instant at which each was first seen.
-    """
-
-    last_at: int
-    due_at: int
-    first_at: int
-    visits: int
-    anonymous_ids: dict[str, int]
-    track: Track
-    footprint: Footprint
-    guests: list[Guest] = []
-
-
-class ProfileRecord(msgspec.Struct):
-    """A profile as published when it expires."""
-
-    stream: ClassVar[str] = "profiles"
-
-    profile_id: str
-    state: Literal["expired"]
-    anonymous_ids: list[str]
-    known: bool
-    first_seen_at: str
-    last_seen_at: str
-    visits: int
-    top_category: str
-
-    @property
-    def cloud_event(self) -> tuple[str, str, str, str]:
-        """Id, type, subject and time of this record as a CloudEvent."""
-        return (
-            digest("profile", self.profile_id, self.state, self.last_seen_at),
-            f"io.nextmove.profile.{self.state}.v1",
-            self.profile_id,
-            self.last_seen_at,
-        )
-
-
 Output = SessionRecord | CartRecord | Trigger | Suppressed | ProfileRecord | Rejected
 
 
@@ -155,6 +82,7 @@ class ProfileOperator:
         self._decider = Decider(rules.decisions)
         self._gap_ms = rules.sessions.gap_ms
         self._browse_delay_ms = rules.carts.browse_delay_ms
+        self._delay_ms_min = rules.carts.delay_ms_min
         self._views_min = rules.carts.browse_views_min
         self._has_ticks = rules.carts.restart_on_activity
         self._has_footprint = rules.footprint.enabled
@@ -162,7 +90,7 @@ class ProfileOperator:
         self._offer_views = rules.decisions.offer_views if self._decides else FOREVER
         self._ordered_kinds = ORDERED_KINDS if rules.carts.browse_views_min else ORDERED_KINDS - {"product_viewed"}
 
-    def on_event(
+    def on_event(  # noqa: C901 -- one event's whole way, kept flat: it is taken for each of them
         self, key: str, profile: Profile | None, event: Event, watermark: int
     ) -> tuple[Profile | None, list[Output]]:
         """Take in one event; return the profile's new state and what is to be published at once.
@@ -192,8 +120,7 @@ class ProfileOperator:
         track = profile.track if not profile.guests else _track_of(profile, event)
         if gap is not None:
             self._sessions.join(track.sessions, event, gap, out)
-            if at + gap < profile.due_at:
-                profile.due_at = at + gap
+            profile.due_at = min(profile.due_at, at + gap)
         if self._has_ticks:
             self._carts.touch(track.carts, at)
         if self._has_footprint:
@@ -216,6 +143,10 @@ class ProfileOperator:
         if profile.guests:
             due_at = self._advance_guests(key, profile, now, out)
         profile.due_at = min(due_at, self._advance(track, key, profile.anonymous_ids, now, out))
+        if track.carts.carts:
+            self._carts.forget(track.carts, now)
+        if track.memory.fired:
+            self._decider.forget(track.memory, now)
         return profile, out
 
     def due_at(self, profile: Profile) -> int:
@@ -288,15 +219,20 @@ class ProfileOperator:
         pending, carts = track.pending, track.carts
         fires_at = FOREVER
         if pending or carts.carts or carts.browse is not None:
-            fires_at = self._carts.due_at(carts)
+            fires_at, is_exact = self._carts.due_at(carts), True
             while True:
-                if pending and pending[0].at <= fires_at and pending[0].at <= until:
+                held_at = pending[0].at if pending else FOREVER
+                if held_at <= until and held_at <= fires_at:
                     self._apply(track, profile_id, pending.pop(0), out)
+                    # What it has set going fires no sooner than this; when exactly is asked if it matters.
+                    fires_at, is_exact = min(fires_at, held_at + self._delay_ms_min), False
+                elif not is_exact:
+                    fires_at, is_exact = self._carts.due_at(carts), True
                 elif fires_at <= until:
                     self._fire(track, profile_id, anonymous_ids, fires_at, out)
+                    is_exact = False
                 else:
                     break
-                fires_at = self._carts.due_at(carts)
         self._carts.settle(carts, until)
         closes_at = self._sessions.close(track.sessions, profile_id, until, out)
         if pending:
@@ -324,9 +260,7 @@ class ProfileOperator:
         if event.kind in CART_KINDS:
             self._carts.apply(track.carts, event, profile_id, out)
 
-    def _fire(
-        self, track: Track, profile_id: str, anonymous_ids: dict[str, int], now: int, out: list[Output]
-    ) -> None:
+    def _fire(self, track: Track, profile_id: str, anonymous_ids: dict[str, int], now: int, out: list[Output]) -> None:
         """Abandon what is due and decide on it; the cart's record names the trigger."""
         for fact in self._carts.fire(track.carts, profile_id, now):
             record = fact.record
@@ -335,7 +269,7 @@ class ProfileOperator:
                 continue
             person = Person(profile_id, sorted(anonymous_ids), _first(anonymous_ids) or profile_id)
             is_onsite = self._is_onsite(track.sessions, fact.due_at)
-            decision = self._decider.abandonment(track.memory, person, fact, is_onsite)
+            decision = self._decider.abandonment(track.memory, person, fact, is_onsite=is_onsite)
             if isinstance(decision, Trigger):
                 record.trigger_id = decision.trigger_id
                 for cart in track.carts.carts:
@@ -360,7 +294,7 @@ class ProfileOperator:
     def _hold(self, profile: Profile, track: Track, event: Event) -> None:
         """Keep `event` until the watermark has passed it."""
         pending, kind = track.pending, event.kind
-        if not pending or _application_order(pending[-1]) < _application_order(event):
+        if not pending or event.at > pending[-1].at:
             pending.append(event)
         else:
             insort(pending, event, key=_application_order)
@@ -380,8 +314,7 @@ class ProfileOperator:
 
     def _is_onsite(self, sessions: list[Session], at: int) -> bool:
         return any(
-            s.channel in ONSITE_CHANNELS and s.started_at <= at < s.ended_at + self._gap_ms[s.channel]
-            for s in sessions
+            s.channel in ONSITE_CHANNELS and s.started_at <= at < s.ended_at + self._gap_ms[s.channel] for s in sessions
         )
 
     def _is_too_late(self, profile: Profile | None, event: Event, watermark: int) -> bool:

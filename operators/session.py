@@ -157,9 +157,7 @@ class SessionTracker:
         gap = self._gap_ms.get(event.channel)
         return gap is not None and bool(self._near(sessions, event, gap))
 
-    def close(
-        self, sessions: list[Session], profile_id: str, now: int, out: list[Any]
-    ) -> int:
+    def close(self, sessions: list[Session], profile_id: str, now: int, out: list[Any]) -> int:
         """Publish the sessions due at `now`, that instant included; return when the next is due.
 
         What is too old to be revised is forgotten on the occasion.
@@ -259,11 +257,7 @@ def _close_order(session: Session) -> tuple[int, int, str]:
 
 
 def _same_visit(a: Session, b: Session) -> bool:
-    return (
-        a.visitor_id == b.visitor_id
-        and a.channel == b.channel
-        and a.client_session_id == b.client_session_id
-    )
+    return a.visitor_id == b.visitor_id and a.channel == b.channel and a.client_session_id == b.client_session_id
 
 
 def _add(session: Session, event: Event) -> None:
@@ -290,9 +284,9 @@ def _add(session: Session, event: Event) -> None:
             session.exit_at, session.exit_url = at, url
         if at < session.entry_at or (at == session.entry_at and url < session.entry_url):
             session.entry_at, session.entry_url, session.referrer = at, url, event.referrer
-    if at <= session.campaign_at and event.campaign:
-        if at < session.campaign_at or event.campaign < session.campaign:
-            session.campaign_at, session.campaign = at, event.campaign
+    campaign_at = session.campaign_at
+    if at <= campaign_at and event.campaign and (at < campaign_at or event.campaign < session.campaign):
+        session.campaign_at, session.campaign = at, event.campaign
 
 
 def _merge(session: Session, other: Session) -> None:
@@ -306,10 +300,10 @@ def _merge(session: Session, other: Session) -> None:
     if (other.entry_at, other.entry_url) < (session.entry_at, session.entry_url):
         session.entry_at, session.entry_url = other.entry_at, other.entry_url
         session.referrer = other.referrer
-    if (other.exit_at, other.exit_url) > (session.exit_at, session.exit_url):
-        session.exit_at, session.exit_url = other.exit_at, other.exit_url
-    if (other.campaign_at, other.campaign) < (session.campaign_at, session.campaign):
-        session.campaign_at, session.campaign = other.campaign_at, other.campaign
+    session.exit_at, session.exit_url = max((session.exit_at, session.exit_url), (other.exit_at, other.exit_url))
+    session.campaign_at, session.campaign = min(
+        (session.campaign_at, session.campaign), (other.campaign_at, other.campaign)
+    )
     session.orders += other.orders
     session.order_value += other.order_value
     session.currency = max(session.currency, other.currency)
@@ -319,9 +313,7 @@ def _merge(session: Session, other: Session) -> None:
 
 def _merged_record(session: Session, merged_into: str, profile_id: str) -> SessionRecord:
     """The last word on a published session whose events now count in another one."""
-    gone = Session(
-        session.visitor_id, session.channel, session.client_session_id, session.started_at, session.ended_at
-    )
+    gone = Session(session.visitor_id, session.channel, session.client_session_id, session.started_at, session.ended_at)
     gone.session_id, gone.revision = session.session_id, session.revision + 1
     record = _record(gone, profile_id)
     record.state, record.merged_into = "merged", merged_into

@@ -9,9 +9,7 @@ import msgspec
 from operators.event import rfc3339
 from operators.ids import digest
 
-Action = Literal[
-    "cart_abandoned", "checkout_abandoned", "browse_abandoned", "returning_visitor", "offer_prompt"
-]
+Action = Literal["cart_abandoned", "checkout_abandoned", "browse_abandoned", "returning_visitor", "offer_prompt"]
 Outlet = Literal["email", "onsite"]
 Suppression = Literal[
     "consent",

@@ -135,7 +135,9 @@ Examples:
   nextmove demo --seconds 0 2>/dev/null""",
 )
 @click.option("--out", type=FOLDER, default=DEMO_OUT, show_default=True, help="Folder for the outputs.")
-@click.option("--events", type=click.IntRange(1), default=DEMO_EVENTS, show_default=True, help="Lines to generate.")
+@click.option(
+    "--events", type=click.IntRange(1), default=DEMO_EVENTS, show_default=True, help="Lines to generate."
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Another number, another day.")
 @click.option(
     "--seconds",
@@ -171,14 +173,22 @@ Examples:
   nextmove generate --out day.jsonl.gz --events 1000000
   nextmove generate --out - --events 1000 | nextmove run - --out out""",
 )
-@click.option("--out", required=True, metavar="FILE", help="File to write, gzip by the name .gz; - for stdout.")
-@click.option("--events", type=click.IntRange(1), default=DEMO_EVENTS, show_default=True, help="Lines, exactly.")
-@click.option("--visitors", type=click.IntRange(1), help=f"Shoppers; by default one for {EVENTS_A_VISITOR} events.")
+@click.option(
+    "--out", required=True, metavar="FILE", help="File to write, gzip by the name .gz; - for stdout."
+)
+@click.option(
+    "--events", type=click.IntRange(1), default=DEMO_EVENTS, show_default=True, help="Lines, exactly."
+)
+@click.option(
+    "--visitors", type=click.IntRange(1), help=f"Shoppers; by default one for {EVENTS_A_VISITOR} events."
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes.")
-@click.option("--days", type=click.IntRange(1, 400), default=1, show_default=True, help="Days that visits start in.")
+@click.option(
+    "--days", type=click.IntRange(1, 400), default=1, show_default=True, help="Days that visits start in."
+)
 @click.option("--malformed", type=SHARE, default=0.0, show_default=True, help="Share of broken lines.")
 @click.option("--duplicates", type=SHARE, default=0.01, show_default=True, help="Share of lines sent twice.")
-def generate(  # noqa: PLR0913 - one argument an option
+def generate(
     *, out: str, events: int, visitors: int | None, seed: int, days: int, malformed: float, duplicates: float
 ) -> None:
     """Generate traffic of a shop and its call centre.
@@ -199,9 +209,11 @@ def generate(  # noqa: PLR0913 - one argument an option
     _say(f"wrote {events:,} lines, {size_mb:,.1f} MB, to {out} in {time.monotonic() - began_s:.1f} s")
 
 
-@command.command(epilog="""\b
+@command.command(
+    epilog="""\b
 Example:
-  nextmove check shop.yaml > effective.yaml""")
+  nextmove check shop.yaml > effective.yaml"""
+)
 @click.argument("config", type=FILE)
 def check(config: Path) -> None:
     """Check settings and print those in force.
@@ -310,7 +322,9 @@ def _tell_of_replacing(inputs: Iterable[str], out: Path, recovery: Path | None) 
     there = [path for name in STREAMS if (path := out / f"{name}.jsonl").is_file()]
     for name in inputs:
         if any(Path(name).resolve() == path.resolve() for path in there):
-            raise click.UsageError(f"{name} is an input and would be replaced as an output; name another --out")
+            raise click.UsageError(
+                f"{name} is an input and would be replaced as an output; name another --out"
+            )
     if any(path.stat().st_size for path in there):
         _say(f"the outputs of an earlier run in {out} will be replaced; name another --out to keep them")
 
@@ -318,6 +332,8 @@ def _tell_of_replacing(inputs: Iterable[str], out: Path, recovery: Path | None) 
 def _ending(outcome: Outcome, *, is_recoverable: bool) -> str:
     """Say how a run ended."""
     tally, seconds = outcome.tally, outcome.seconds
+    if not tally.read and not outcome.is_stopped:
+        return "Done: there was nothing to read that had not been read before."
     pace = f"{tally.read:,} records in {seconds:,.2f} s, {tally.read / seconds:,.0f} a second."
     if not outcome.is_stopped:
         return f"Done: {pace}"

@@ -28,6 +28,14 @@ REFRESHES_A_SECOND: Final = 8
 LINE_INTERVAL_S: Final = 2.0
 # Records a batch: small, as of live traffic, so that counts tick instead of jumping.
 BATCH_RECORDS: Final = 250
+# The last triggers' columns, their styles and least widths: they should not move as rows come and go.
+COLUMNS: Final = (
+    ("due", "cyan", 5),
+    ("trigger", "bold", 18),
+    ("for", "", 13),
+    ("by", "", 6),
+    ("about", "", 26),
+)
 # With the rows above them they fit a terminal of 24 lines.
 TRIGGER_ROWS: Final = 10
 
@@ -57,11 +65,10 @@ def play(day: Path, out: Path, starts_at: int, seconds: float) -> tuple[Outcome,
     if not speed or p50_ms is None or p99_ms is None:
         return outcome, ""
     return outcome, (
-        f"p50 {p50_ms / speed / 1000:.2f} s, p99 {p99_ms / speed / 1000:.2f} s by the wall clock, from the instant"
-        f" a trigger is due until it is written ({p50_ms / 1000:,.0f} s and {p99_ms / 1000:,.0f} s by the day's"
-        f" clock, which ran {speed:,.0f} times as fast). In that, timers wait"
-        f" {format_duration(rules.source.lateness_ms)} of the day for stragglers."
-        f" All took {share:.0%} of one core."
+        f"p50 {p50_ms / speed / 1000:.2f} s, p99 {p99_ms / speed / 1000:.2f} s from the instant a trigger is due"
+        f" until it is written, by the wall clock. By the day's, {speed:,.0f} times as fast, that is"
+        f" {p50_ms / 1000:,.0f} s and {p99_ms / 1000:,.0f} s, of which timers wait"
+        f" {format_duration(rules.source.lateness_ms)} for stragglers. The run took {share:.0%} of one core."
     )
 
 
@@ -99,7 +106,7 @@ class _Screen:
         """Draw the screen as things stand."""
         pace = f"{self._speed:,.0f} times as fast" if self._speed else "as fast as it goes"
         title = Text.assemble(("nextmove", "bold"), f"  a shop's day, {pace}")
-        return Group(title, "", self._day(), "", self._counts(), "", self._triggers())
+        return Group(title, "", self._day(), "", self._counts(), "", self._triggers(), "")
 
     def _day(self) -> RenderableType:
         at = max(self._tally.top_at, self._starts_at)
@@ -107,7 +114,7 @@ class _Screen:
         rate = self._tally.read / max(time.monotonic() - self._began_s, 0.1)
         row = Table.grid(padding=(0, 2))
         row.add_row(
-            Text(_day_time(at), "bold cyan"),
+            Text(_day_time(at) + (" next day" if at - self._starts_at >= DAY_MS else ""), "bold cyan"),
             ProgressBar(total=DAY_MS, completed=done, width=40),
             f"{rate:,.0f} events/s",
         )
@@ -139,8 +146,9 @@ class _Screen:
 
     def _triggers(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))
-        for heading, style in (("due", "cyan"), ("trigger", "bold"), ("for", ""), ("by", ""), ("about", "")):
-            table.add_column(heading, style=style, no_wrap=True, overflow="ellipsis")
+        table.show_header = True
+        for heading, style, width in COLUMNS:
+            table.add_column(heading, "dim", style=style, min_width=width, no_wrap=True, overflow="ellipsis")
         recent = list(self._tally.recent)[-TRIGGER_ROWS:]
         for trigger in recent:
             table.add_row(*_row(trigger))

@@ -17,7 +17,6 @@ from bytewax.outputs import FixedPartitionedSink
 
 from connectors.batches import RawBatch
 from pipeline.parts import Parts
-from pipeline.steps import deal
 
 
 def build(

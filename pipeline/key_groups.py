@@ -35,7 +35,8 @@ from bytewax.operators import StatefulBatchLogic
 
 from connectors.changelog import Changelog
 from operators.event import FOREVER, Event
-from operators.profile import HandOver, Output, Profile
+from operators.profile import Output
+from operators.profile_state import HandOver, Profile
 from pipeline.ports import Operator
 
 DAY_MS: Final = 86_400_000
@@ -191,8 +192,7 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
                 if due_at < due.get(key, FOREVER):
                     due[key] = due_at
                     heappush(heap, (due_at, key))
-                    if due_at < next_due_at:
-                        next_due_at = due_at
+                    next_due_at = min(next_due_at, due_at)
         for marker in batch.markers:
             self._advance(marker, records)
         awake, self._awake = len(due) - self._awake, len(due)
@@ -222,9 +222,7 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
                 self._cool(key, state)
         self.warm, self.hot = self.hot, {}
         marks = {partition: mark for partition, mark in self._marks.items() if mark < FOREVER}
-        return _encode(
-            Checkpoint(STATE_VERSION, self._group, generation, length, marks, self._top_at, self._swept_at)
-        )
+        return _encode(Checkpoint(STATE_VERSION, self._group, generation, length, marks, self._top_at, self._swept_at))
 
     def _move(self, item: HandOver | Absorb, absorbed: list[Absorb]) -> int:
         """Let a visitor's state go, or take one in; return how many visitors that shows for the first time."""
@@ -244,8 +242,7 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
 
     def _advance(self, marker: Marker, records: list[Output]) -> None:
         """Take in a marker; fire what is due, sweep what is over."""
-        if marker.watermark > self._marks[marker.partition]:
-            self._marks[marker.partition] = marker.watermark
+        self._marks[marker.partition] = max(self._marks[marker.partition], marker.watermark)
         self._top_at = max(self._top_at, marker.top_at)
         watermark = min(self._marks.values())
         if watermark > self._watermark:
@@ -295,11 +292,7 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
         horizon = day_at - self._operator.retention_ms
         awake = self.warm | self.hot
         over = [key for key, state in awake.items() if state is not None and state.last_at <= horizon]
-        over += [
-            key
-            for key, raw in self.rest.items()
-            if key not in awake and _decode_header(raw).last_at <= horizon
-        ]
+        over += [key for key, raw in self.rest.items() if key not in awake and _decode_header(raw).last_at <= horizon]
         for key in over:
             state = self._load(key)
             assert state is not None

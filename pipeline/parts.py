@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from config.settings import Settings
 from connectors.changelog import Changelog, Rewrites
 from connectors.cloudevents import Encoder
-from config.settings import Settings
 from operators.duplicates import DuplicateRules
 from operators.profile import ProfileOperator
 from pipeline.key_groups import key_groups
@@ -37,9 +37,7 @@ class Parts:
 
         self.decode = decode(settings.source.format, tally)
         self.resolve = lambda resume: Resolve(
-            TimeRules(
-                lateness_ms=settings.source.lateness_ms, live_within_ms=settings.source.live_within_ms
-            ),
+            TimeRules(lateness_ms=settings.source.lateness_ms, live_within_ms=settings.source.live_within_ms),
             DuplicateRules(**msgspec.structs.asdict(settings.duplicates)),
             settings.key_groups,
             changelog("identity"),

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from operators.event import Event
-from operators.profile import HandOver, Output, Profile
+from operators.profile import Output
+from operators.profile_state import HandOver, Profile
+
 
 class Operator(Protocol):
     """A pure operator on profiles: no clock, no randomness, no I/O, no engine.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import gc
-import os
 import re
 import signal
 import threading
@@ -169,9 +168,7 @@ def _recovery(
         except OSError:
             msg = f"{folder} is in use by another run; wait for it to end or name another folder"
             raise RunError(msg) from None
-        facts = RecoveryFacts(
-            key_groups=settings.key_groups, inputs=sorted(inputs), out=str(out.resolve())
-        )
+        facts = RecoveryFacts(key_groups=settings.key_groups, inputs=sorted(inputs), out=str(out.resolve()))
         known = _known_facts(folder)
         if known is None:
             _start_anew(out)
@@ -179,7 +176,7 @@ def _recovery(
             (folder / STATE_FILE).write_bytes(msgspec.json.encode(facts))
         else:
             _check_facts(folder, known, facts)
-        yield RecoveryConfig(folder)
+        yield RecoveryConfig(folder)  # type: ignore[no-untyped-call] -- bytewax has no types here
 
 
 def _known_facts(folder: Path) -> RecoveryFacts | None:
@@ -266,9 +263,7 @@ def _quiet_collector() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _execute(
-    dataflow: Any, settings: Settings, recovery_config: RecoveryConfig | None, out: Path
-) -> None:
+def _execute(dataflow: Any, settings: Settings, recovery_config: RecoveryConfig | None, out: Path) -> None:
     try:
         cli_main(
             dataflow,
@@ -289,7 +284,7 @@ def _told(error: Exception, out: Path) -> str | None:
     if isinstance(cause, (SourceError, SinkError, ChangelogError)):
         return str(cause)
     found = PARTITION_IN_ERROR.search(str(error))
-    step, partition = found.groups() if found else ("", "a file")
+    step, partition = found.groups() if found else ("", "an output")
     place = f"{out / partition}.jsonl" if step == "sink" else partition
     # What gzip raises for a file cut short or with bytes changed; BadGzipFile is an OSError without a number.
     if isinstance(cause, (EOFError, zlib.error)) or (isinstance(cause, OSError) and not cause.errno):

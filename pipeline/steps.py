@@ -11,13 +11,13 @@ from bytewax.operators import StatefulBatchLogic
 from connectors.batches import RawBatch
 from connectors.changelog import Changelog
 from connectors.cloudevents import Encoder, Record
-from connectors.formats import decode_batch
+from connectors.formats import Format, decode_batch
 from connectors.memory import MemoryIdentity
 from operators.duplicates import DuplicateRules, Duplicates
 from operators.event import FOREVER, Event
 from operators.identity import plan, settled
 from operators.ids import murmur2
-from operators.profile import HandOver
+from operators.profile_state import HandOver
 from operators.rejected import Rejected
 from pipeline.key_groups import GroupBatch, GroupOutput, Marker
 from pipeline.telemetry import Tally
@@ -44,7 +44,7 @@ class Resolved(msgspec.Struct):
     records: list[Record]
 
 
-def decode(format_: Any, tally: Tally) -> Callable[[RawBatch], tuple[str, Decoded]]:
+def decode(format_: Format, tally: Tally) -> Callable[[RawBatch], tuple[str, Decoded]]:
     """Return the step that turns raw records into events, or rejects them; it never raises."""
 
     def step(raw: RawBatch) -> tuple[str, Decoded]:
@@ -319,9 +319,7 @@ class Gather:
         return [
             (
                 str(group),
-                GroupBatch(
-                    group, first.partition, first.batch, 0, items.get(group, []), [], first.markers
-                ),
+                GroupBatch(group, first.partition, first.batch, 0, items.get(group, []), [], first.markers),
             )
             for group in groups
         ]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from connectors.cloudevents import Record
-from operators.cart import CartRecord
+from operators.cart_record import CartRecord
 from operators.identity import IdentityRecord
 from operators.rejected import Rejected
 from operators.session import SessionRecord

@@ -144,7 +144,9 @@ def told(counts: Counter[str]) -> str:
 
 def written(out: Path) -> list[str]:
     """Name the streams' files that have something in them."""
-    return [path.name for name in STREAMS if (path := out / f"{name}.jsonl").is_file() and path.stat().st_size]
+    return [
+        path.name for name in STREAMS if (path := out / f"{name}.jsonl").is_file() and path.stat().st_size
+    ]
 
 
 @contextmanager
@@ -174,7 +176,7 @@ def engine_muted() -> Iterator[None]:
 
 
 def _pass_on(readable: int, screen: int) -> None:
-    with open(readable, "rb") as words:  # noqa: PTH123 - a descriptor
+    with open(readable, "rb") as words:
         for line in words:
             if line.startswith(b"thread '") and b"' panicked at " in line:
                 break

@@ -350,10 +350,12 @@ class Moment:
         self._at = instant(time)
 
     def expects(self, *decisions: Nudge | Held) -> None:
-        """By this instant exactly these decisions were taken since the last expectation."""
+        """By this instant exactly these decisions were taken since the last time; each person's in order."""
         self._story.loop.advance(self._at)
         told = self._story.news()
-        assert told == list(decisions), f"by {clock(self._at)} was decided: {told}"
+        expected = sorted(decisions, key=lambda decision: decision.to)
+        decided = sorted(told, key=lambda decision: decision.to)
+        assert decided == expected, f"by {clock(self._at)} was decided: {told}"
 
     def expects_nothing(self) -> None:
         self.expects()

@@ -54,6 +54,7 @@ def test_the_next_offer_comes_a_day_later(shop: Story) -> None:
     shop.at("day 2 10:00").expects(
         Nudge(ANON, "returning_visitor", "day 2 10:00", "onsite"),
         Nudge(ANON, "offer_prompt", "day 2 10:00", "onsite"),
+        Held(ANON, "browse_abandoned", "11:05", "no_channel"),
         Held(ANON, "offer_prompt", "day 2 10:00", "cooldown"),
     )
     assert len({trigger.trigger_id for trigger in shop.triggers()}) == 4
@@ -71,6 +72,7 @@ def test_no_is_remembered(shop: Story) -> None:
     shop.at("day 31 10:00").views("kettle")
     shop.at("day 31 10:00").expects(
         Held(ANON, "returning_visitor", "day 20 10:00", "declined"),
+        Held(ANON, "browse_abandoned", "11:05", "declined"),
         Held(ANON, "returning_visitor", "day 31 09:59:59.999", "declined"),
         Held(ANON, "offer_prompt", "day 31 09:59:59.999", "declined"),
         Nudge(ANON, "offer_prompt", "day 31 10:00", "onsite"),

@@ -1,0 +1,87 @@
+"""The browse intent: products looked at and none picked."""
+
+from __future__ import annotations
+
+import msgspec
+
+from operators.activity import active_until
+from operators.cart_record import Abandoned, CartLine, CartRecord
+from operators.event import Event, rfc3339
+from operators.ids import digest
+
+
+class Browse(msgspec.Struct, array_like=True, gc=False):
+    """Products seen since the last cart, order or abandonment, as state."""
+
+    visitor_id: str
+    since: int
+    changed_at: int
+    active_at: int
+    views: int
+    product_id: str
+    name: str
+    price: float
+    currency: str
+    url: str
+
+
+def seen(browse: Browse | None, event: Event, ticks: list[int], delay_ms: int) -> Browse | None:
+    """Return the intent after a product view; one left for its delay before that begins anew."""
+    commerce, at = event.commerce, event.at
+    if commerce is None or not commerce.items:
+        return browse
+    item = commerce.items[0]
+    if browse is None or at > due_at(browse, ticks, delay_ms):
+        browse = Browse(event.visitor_id, at, at, at, 0, "", "", 0.0, "", "")
+    browse.views += 1
+    if at >= browse.changed_at:
+        browse.changed_at = at
+        browse.product_id, browse.name, browse.price = item.product_id, item.name, item.price
+        browse.currency, browse.url = commerce.currency, event.url
+    return browse
+
+
+def active_at(browse: Browse, ticks: list[int], delay_ms: int) -> int:
+    """Return the last activity that kept the intent alive."""
+    return active_until(ticks, max(browse.changed_at, browse.active_at), delay_ms)
+
+
+def due_at(browse: Browse, ticks: list[int], delay_ms: int) -> int:
+    """Return the instant at which the intent counts as abandoned."""
+    return active_at(browse, ticks, delay_ms) + delay_ms
+
+
+def union(a: Browse | None, b: Browse | None) -> Browse | None:
+    """Return the intent of two profiles that turned out to be one person."""
+    if a is None or b is None:
+        return a or b
+    newer, older = (a, b) if (a.changed_at, a.product_id) > (b.changed_at, b.product_id) else (b, a)
+    newer.views += older.views
+    newer.since, newer.visitor_id = min((a.since, a.visitor_id), (b.since, b.visitor_id))
+    newer.active_at = max(a.active_at, b.active_at)
+    return newer
+
+
+def abandoned(browse: Browse, profile_id: str, due_at: int, delay_ms: int) -> Abandoned:
+    """Return what a browse intent left for its delay is published as."""
+    key = digest("browse", browse.visitor_id, browse.since)
+    line = CartLine(browse.product_id, 1.0, browse.price, browse.name)
+    record = CartRecord(
+        key[:16],
+        browse.visitor_id,
+        profile_id,
+        "browse",
+        "abandoned",
+        browse.price,
+        browse.currency,
+        (line,),
+        rfc3339(browse.since),
+        rfc3339(due_at - delay_ms),
+        rfc3339(due_at),
+        browse.url,
+        "",
+        "",
+        1,
+        1,
+    )
+    return Abandoned(record, key, due_at, due_at - delay_ms)

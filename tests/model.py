@@ -1,0 +1,209 @@
+"""
+What sessions and carts are, as slowly and obviously as they can be told.
+
+From the complete log of events, sorted by time, each question is answered from the beginning: nothing is kept
+from one event to the next but what has been answered already. The operators must come to the same answers from
+the same events in any order that lateness allows, in any batches, with state at rest between any two.
+
+Whoever logs in on a device takes over what the device is and has at that instant; a device has one user here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from operators.cart import CartRules
+from operators.event import FOREVER, Event
+from operators.session import SessionRules
+
+
+@dataclass(frozen=True, order=True)
+class ModelSession:
+    """A visit; `of` is the user, or the visitor as long as nobody logs in before it closes."""
+
+    visitor: str
+    channel: str
+    started_at: int
+    ended_at: int
+    events: int
+    of: str
+
+
+@dataclass(frozen=True, order=True)
+class ModelNews:
+    """A cart whose state became `state` at `at`."""
+
+    cart: str
+    at: int
+    state: str
+    intent: str
+    value: float
+    of: str
+
+
+def in_order(log: Sequence[Event]) -> list[Event]:
+    """Sort by time; of one instant an order comes last."""
+    return sorted(log, key=lambda event: (event.at, event.kind == "order_completed", event.event_id))
+
+
+def logins(log: Sequence[Event]) -> dict[str, tuple[int, str]]:
+    """When each device was first told whose it is, and whose."""
+    found: dict[str, tuple[int, str]] = {}
+    for event in in_order(log):
+        if event.user_id and event.visitor_id not in found:
+            found[event.visitor_id] = event.at, event.user_id
+    return found
+
+
+def owner(device: str, at: int, known: Mapping[str, tuple[int, str]]) -> str:
+    """Whose a device is at an instant: its user's from the login on, that instant included."""
+    since, user = known.get(device, (FOREVER, ""))
+    return user if since <= at else device
+
+
+def sessions(log: Sequence[Event], rules: SessionRules) -> list[ModelSession]:
+    """All visits of a log."""
+    known = logins(log)
+    found: list[ModelSession] = []
+    events = sorted(in_order(log), key=lambda event: (event.visitor_id, event.channel))
+    for (visitor, channel), group in groupby(events, key=lambda event: (event.visitor_id, event.channel)):
+        gap_ms = rules.gap_ms.get(channel)
+        if gap_ms is None:
+            continue
+        instants = [event.at for event in group]
+        while instants:
+            length = 1
+            while (
+                length < len(instants)
+                and instants[length] - instants[length - 1] <= gap_ms
+                and instants[length] - instants[0] <= rules.length_ms_max
+            ):
+                length += 1
+            start, end = instants[0], instants[length - 1]
+            of = owner(visitor, end + gap_ms, known)
+            found.append(ModelSession(visitor, channel, start, end, length, of))
+            instants = instants[length:]
+    return sorted(found)
+
+
+def carts(log: Sequence[Event], rules: CartRules) -> list[ModelNews]:
+    """All news of carts, each named and filled on one device; browse intents are not modelled."""
+    ordered = in_order(log)
+    news: list[ModelNews] = []
+    for number in range(len(ordered) + 1):
+        now = ordered[number].at if number < len(ordered) else FOREVER
+        news += _abandonments(ordered[:number], ordered, news, rules, now - 1)
+        if number < len(ordered):
+            news += _changes(ordered[:number], ordered[number], news, logins(ordered))
+    return sorted(news)
+
+
+def _abandonments(
+    past: Sequence[Event], log: Sequence[Event], news: Sequence[ModelNews], rules: CartRules, until: int
+) -> list[ModelNews]:
+    """The open carts whose delay is over by `until`."""
+    known = logins(log)
+    found = []
+    for cart in sorted({event.commerce.cart_id for event in past if event.commerce and event.commerce.items}):
+        if _state(cart, news) != "open":
+            continue
+        device, lines, is_checkout, changed_at = _contents(cart, past, news)
+        delay_ms = rules.checkout_delay_ms if is_checkout else rules.cart_delay_ms
+        due_at = changed_at + delay_ms
+        if rules.restart_on_activity:
+            of = owner(device, until, known)
+            activities = [event.at for event in past if owner(event.visitor_id, until, known) == of]
+            for at in sorted(activities):
+                if changed_at <= at <= due_at:
+                    due_at = at + delay_ms
+        if due_at <= until:
+            intent = "checkout" if is_checkout else "cart"
+            value = round(sum(lines.values()), 2)
+            found.append(ModelNews(cart, due_at, "abandoned", intent, value, owner(device, due_at, known)))
+    return found
+
+
+def _changes(
+    past: Sequence[Event], event: Event, news: Sequence[ModelNews], known: Mapping[str, tuple[int, str]]
+) -> list[ModelNews]:
+    """What one event makes of the carts of its person."""
+    commerce, of = event.commerce, owner(event.visitor_id, event.at, known)
+    if commerce is None:
+        return []
+    if event.kind == "order_completed":
+        return _purchases(past, event, news, known)
+    was = _state(commerce.cart_id, news)
+    _, lines, is_checkout, _ = _contents(commerce.cart_id, [*past, event], news)
+    intent = "checkout" if is_checkout else "cart"
+    if lines and was != "open":
+        return [ModelNews(commerce.cart_id, event.at, "open", intent, round(sum(lines.values()), 2), of)]
+    if not lines and was in ("open", "abandoned"):
+        return [ModelNews(commerce.cart_id, event.at, "emptied", intent, 0.0, of)]
+    return []
+
+
+def _purchases(
+    past: Sequence[Event], event: Event, news: Sequence[ModelNews], known: Mapping[str, tuple[int, str]]
+) -> list[ModelNews]:
+    """The carts that an order buys: the one it names and what that covers, or all of the person."""
+    assert event.commerce is not None
+    of = owner(event.visitor_id, event.at, known)
+    mine = sorted(
+        {
+            e.commerce.cart_id
+            for e in past
+            if e.commerce and e.commerce.items and owner(e.visitor_id, event.at, known) == of
+        }
+    )
+    named = event.commerce.cart_id
+    bought = set(_contents(named, past, news)[1]) if _state(named, news) in ("open", "abandoned") else set()
+    found = []
+    for cart in mine:
+        if _state(cart, news) not in ("open", "abandoned"):
+            continue
+        _, lines, is_checkout, _ = _contents(cart, past, news)
+        if cart == named or named not in mine or bought >= set(lines):
+            was_abandoned = _since_opened(cart, news, "abandoned")
+            state = "recovered" if was_abandoned else "purchased"
+            intent = "checkout" if is_checkout else "cart"
+            found.append(ModelNews(cart, event.at, state, intent, round(sum(lines.values()), 2), of))
+    return found
+
+
+def _state(cart: str, news: Sequence[ModelNews]) -> str:
+    """The last that was told of a cart."""
+    return next((item.state for item in reversed(news) if item.cart == cart), "")
+
+
+def _since_opened(cart: str, news: Sequence[ModelNews], state: str) -> bool:
+    """Whether a cart has been in that state since it was last empty or bought."""
+    for item in reversed(news):
+        if item.cart == cart and item.state in ("purchased", "recovered", "emptied"):
+            return False
+        if item.cart == cart and item.state == state:
+            return True
+    return False
+
+
+def _contents(
+    cart: str, past: Sequence[Event], news: Sequence[ModelNews]
+) -> tuple[str, dict[str, float], bool, int]:
+    """Device, worth by product, whether checkout has begun, and instant of the last change of a cart."""
+    device, lines, is_checkout, changed_at = "", dict[str, float](), False, -1
+    ends = [item.at for item in news if item.cart == cart and item.state in ("purchased", "recovered")]
+    began_at = max(ends, default=-1)
+    for event in past:
+        commerce = event.commerce
+        if commerce is None or commerce.cart_id != cart or event.kind == "order_completed":
+            continue
+        if event.at <= began_at:
+            continue
+        if event.kind == "product_added":
+            item = commerce.items[0]
+            lines[item.product_id] = lines.get(item.product_id, 0.0) + item.quantity * item.price
+        elif event.kind == "cart_updated":
+            lines, is_checkout = {}, False
+        elif lines:
+            is_checkout = True
+        device, changed_at = event.visitor_id, event.at
+    return device, lines, is_checkout, changed_at

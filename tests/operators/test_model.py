@@ -1,0 +1,104 @@
+"""The operators beside the slow, obvious model of `tests/model.py`."""
+
+from datetime import datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from operators.cart import CartRecord
+from operators.session import SessionRecord
+from tests import model
+from tests.operators import traffic
+from tests.story import Loop
+
+
+def instant(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def name(loop: Loop, profile_id: str) -> str:
+    return loop.links.get("l:" + profile_id, profile_id)
+
+
+def sessions_of(loop: Loop, *, is_last_only: bool = False) -> list[model.ModelSession]:
+    every = [record for record in loop.records if isinstance(record, SessionRecord)]
+    return sorted(
+        model.ModelSession(
+            record.visitor_id,
+            record.channel,
+            instant(record.started_at),
+            instant(record.ended_at),
+            record.events,
+            name(loop, record.profile_id),
+        )
+        for record in (traffic.last_sessions(loop) if is_last_only else every)
+    )
+
+
+def carts_of(loop: Loop) -> list[model.ModelNews]:
+    return sorted(
+        model.ModelNews(
+            record.cart_id,
+            instant(record.changed_at),
+            record.state,
+            record.intent,
+            record.value,
+            name(loop, record.profile_id),
+        )
+        for record in loop.records
+        if isinstance(record, CartRecord)
+    )
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_sessions_are_those_of_the_model(data: st.DataObject) -> None:
+    """
+    In any order that lateness allows, in any batches, known or not: each session once, and no revision.
+    """
+    rules = traffic.settings()
+    log = data.draw(traffic.days())
+    loop = traffic.run(data.draw(traffic.arrivals(log)), rules, data.draw(traffic.batchings(len(log))))
+    assert sessions_of(loop) == model.sessions(log, rules.lead_rules().sessions)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_sessions_have_the_length_of_the_model(data: st.DataObject) -> None:
+    """
+    With a maximum length of two hours, in the order of time.
+    """
+    shipped = traffic.settings()
+    session = type(shipped.session)(gap=shipped.session.gap, length_ms_max=2 * traffic.HOUR)
+    rules = type(shipped)(session=session)
+    log = data.draw(traffic.days(["d1", "d4"], count_max=30))
+    loop = traffic.run(log, rules, data.draw(traffic.batchings(len(log))))
+    assert sessions_of(loop) == model.sessions(log, rules.lead_rules().sessions)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_late_events_mend_sessions_to_those_of_the_model(data: st.DataObject) -> None:
+    """
+    An hour and a half late is within the memory: the last revisions are the sessions of the whole log, and
+    each event counts in one of them.
+    """
+    rules = traffic.settings()
+    log = data.draw(traffic.days(["d2", "d4"], has_logins=False))
+    arrived = data.draw(traffic.arrivals(log, delay_ms_max=90 * traffic.MINUTE))
+    loop = traffic.run(arrived, rules, data.draw(traffic.batchings(len(log))))
+    assert sessions_of(loop, is_last_only=True) == model.sessions(log, rules.lead_rules().sessions)
+
+
+@settings(max_examples=300)
+@given(st.data(), st.sampled_from(["activity", "cart_change"]))
+@pytest.mark.parametrize("has_logins", [False, True])
+def test_carts_are_those_of_the_model(has_logins: bool, data: st.DataObject, restart_on: str) -> None:  # noqa: FBT001
+    """
+    Opened, abandoned, recovered, purchased and emptied at the same instants, worth the same, of the same person.
+    """
+    rules = traffic.settings(restart_on, browse_views=1_000)
+    log = data.draw(traffic.days(has_logins=has_logins))
+    loop = traffic.run(data.draw(traffic.arrivals(log)), rules, data.draw(traffic.batchings(len(log))))
+    assert carts_of(loop) == model.carts(log, rules.lead_rules().carts)

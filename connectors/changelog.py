@@ -132,6 +132,9 @@ class Changelog:
             self._file.close()
             self._file = None
 
+    def __del__(self) -> None:
+        self.close()  # the engine never tells a step that its run is over
+
     def _rewrite(self, live: Iterable[Entry]) -> None:
         self.close()
         self._retired.append((self._checkpoints, self._path(self._generation)))

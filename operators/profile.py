@@ -144,9 +144,9 @@ class ProfileOperator:
             due_at = self._advance_guests(key, profile, now, out)
         profile.due_at = min(due_at, self._advance(track, key, profile.anonymous_ids, now, out))
         if track.carts.carts:
-            self._carts.forget(track.carts, now)
+            self._carts.forget(track.carts, profile.last_at)
         if track.memory.fired:
-            self._decider.forget(track.memory, now)
+            self._decider.forget(track.memory, profile.last_at)
         return profile, out
 
     def due_at(self, profile: Profile) -> int:

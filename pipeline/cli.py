@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 
 import click
 
@@ -41,7 +41,10 @@ DEMO_EVENTS: Final = 60_000
 DEMO_SECONDS: Final = 15.0
 # Lines of a visitor and day, on average: two or three visits, of which most are short.
 EVENTS_A_VISITOR: Final = 24
+DUPLICATE_SHARE: Final = 0.01
 DEMO_MALFORMED_SHARE: Final = 0.002
+
+Writable = BinaryIO | gzip.GzipFile
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -135,9 +138,7 @@ Examples:
   nextmove demo --seconds 0 2>/dev/null""",
 )
 @click.option("--out", type=FOLDER, default=DEMO_OUT, show_default=True, help="Folder for the outputs.")
-@click.option(
-    "--events", type=click.IntRange(1), default=DEMO_EVENTS, show_default=True, help="Lines to generate."
-)
+@click.option("--events", type=click.IntRange(1), default=DEMO_EVENTS, show_default=True, help="Lines to generate.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Another number, another day.")
 @click.option(
     "--seconds",
@@ -156,7 +157,7 @@ def demo(out: Path, events: int, seed: int, seconds: float) -> None:
     from pipeline import demo as show
     from pipeline.terminal import summarize
 
-    plan = _plan(events, None, seed, malformed_share=DEMO_MALFORMED_SHARE)
+    plan = _plan(events=events, seed=seed, malformed=DEMO_MALFORMED_SHARE, duplicates=DUPLICATE_SHARE)
     day = out / "day.jsonl"
     if out != DEMO_OUT:
         _tell_of_replacing([], out, None)
@@ -173,21 +174,13 @@ Examples:
   nextmove generate --out day.jsonl.gz --events 1000000
   nextmove generate --out - --events 1000 | nextmove run - --out out""",
 )
-@click.option(
-    "--out", required=True, metavar="FILE", help="File to write, gzip by the name .gz; - for stdout."
-)
-@click.option(
-    "--events", type=click.IntRange(1), default=DEMO_EVENTS, show_default=True, help="Lines, exactly."
-)
-@click.option(
-    "--visitors", type=click.IntRange(1), help=f"Shoppers; by default one for {EVENTS_A_VISITOR} events."
-)
+@click.option("--out", required=True, metavar="FILE", help="File to write, gzip by the name .gz; - for stdout.")
+@click.option("--events", type=click.IntRange(1), default=DEMO_EVENTS, show_default=True, help="Lines, exactly.")
+@click.option("--visitors", type=click.IntRange(1), help=f"Shoppers; by default one for {EVENTS_A_VISITOR} events.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes.")
-@click.option(
-    "--days", type=click.IntRange(1, 400), default=1, show_default=True, help="Days that visits start in."
-)
+@click.option("--days", type=click.IntRange(1, 400), default=1, show_default=True, help="Days that visits start in.")
 @click.option("--malformed", type=SHARE, default=0.0, show_default=True, help="Share of broken lines.")
-@click.option("--duplicates", type=SHARE, default=0.01, show_default=True, help="Share of lines sent twice.")
+@click.option("--duplicates", type=SHARE, default=DUPLICATE_SHARE, show_default=True, help="Share of lines sent twice.")
 def generate(
     *, out: str, events: int, visitors: int | None, seed: int, days: int, malformed: float, duplicates: float
 ) -> None:
@@ -198,7 +191,7 @@ def generate(
     """
     from benchmarks.traffic import generate as generate_lines
 
-    plan = _plan(events, visitors, seed, days=days, malformed_share=malformed, duplicate_share=duplicates)
+    plan = _plan(events=events, seed=seed, visitors=visitors, days=days, malformed=malformed, duplicates=duplicates)
     began_s = time.monotonic()
     if out == "-":
         _write(sys.stdout.buffer, generate_lines(plan), events)
@@ -322,9 +315,7 @@ def _tell_of_replacing(inputs: Iterable[str], out: Path, recovery: Path | None) 
     there = [path for name in STREAMS if (path := out / f"{name}.jsonl").is_file()]
     for name in inputs:
         if any(Path(name).resolve() == path.resolve() for path in there):
-            raise click.UsageError(
-                f"{name} is an input and would be replaced as an output; name another --out"
-            )
+            raise click.UsageError(f"{name} is an input and would be replaced as an output; name another --out")
     if any(path.stat().st_size for path in there):
         _say(f"the outputs of an earlier run in {out} will be replaced; name another --out to keep them")
 
@@ -342,19 +333,23 @@ def _ending(outcome: Outcome, *, is_recoverable: bool) -> str:
     return f"Stopped: {pace} {tally.awake:,} profiles were still open; with --recovery a run goes on instead."
 
 
-def _plan(events: int, visitors: int | None, seed: int, **rest: float) -> TrafficPlan:
+def _plan(  # noqa: PLR0913 - one argument an option
+    *, events: int, seed: int, visitors: int | None = None, days: int = 1, malformed: float, duplicates: float
+) -> TrafficPlan:
+    from functools import partial
+
     from benchmarks.traffic import TrafficPlan
 
+    plan = partial(TrafficPlan, events=events, seed=seed, days=days)
+    plan = partial(plan, malformed_share=malformed, duplicate_share=duplicates)
     try:
-        most = TrafficPlan(events=events, visitors=1, seed=seed, **rest).sound  # type: ignore[arg-type] - days is an int
-        count = visitors if visitors is not None else max(1, min(events // EVENTS_A_VISITOR, most))
-        return TrafficPlan(events=events, visitors=count, seed=seed, **rest)  # type: ignore[arg-type] - as above
+        return plan(visitors=visitors or max(1, min(events // EVENTS_A_VISITOR, plan(visitors=1).sound)))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
+def _replacing(path: Path) -> Iterator[Writable]:
     """Open a file that takes its name when it is whole, so that no run reads half a day."""
     part = path.with_name(f"{path.name}.part")
     try:
@@ -369,7 +364,7 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
         part.unlink(missing_ok=True)
 
 
-def _write(file: IO[bytes], lines: Iterable[bytes], count: int) -> None:
+def _write(file: Writable, lines: Iterable[bytes], count: int) -> None:
     """Write lines, with a progress bar on a terminal."""
     if not sys.stderr.isatty():
         file.writelines(lines)

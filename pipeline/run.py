@@ -72,8 +72,8 @@ class _Stop:
         if self.is_too_much:
             read, rejected = self._tally.read, self._tally.rejected.total()
             msg = (
-                f"{rejected} of {read} records were rejected, more than dead_letters.ratio_max {self._ratio_max:g};"
-                " see dead_letters.jsonl for the reasons, mend the input or raise the limit"
+                f"{rejected} of {read} records were rejected, more than dead_letters.ratio_max"
+                f" {self._ratio_max:g}; see dead_letters.jsonl for the reasons, mend the input or raise the limit"
             )
             raise TooManyRejectedError(msg)
 
@@ -104,8 +104,8 @@ def run(
 
     Raises:
         RunError: it cannot start, or could not go on.
-        TooManyRejectedError: of the records read, more than `dead_letters.ratio_max` were rejected; what had been
-            handled by then is published and, with a `recovery` folder, saved.
+        TooManyRejectedError: of the records read, more than `dead_letters.ratio_max` were rejected; what had
+            been handled by then is published and, with a `recovery` folder, saved.
     """
     tally = Tally()
     stop = _Stop(tally, settings.dead_letters.ratio_max)

@@ -133,7 +133,8 @@ def summarize(outcome: Outcome, out: Path, ending: str, delays: str = "") -> Non
     if not console.is_terminal:
         console = Console(highlight=False, width=PLAIN_WIDTH)
     with console.capture() as capture:  # rich fills lines up with blanks
-        console.print(Text(ending, style="bold"), "", grid, sep="\n")
+        console.print(Text(ending, style="bold"), soft_wrap=True)
+        console.print("", grid, sep="\n")
     print(*(line.rstrip() for line in capture.get().splitlines()), sep="\n", flush=True)  # noqa: T201 - our output
 
 
@@ -144,9 +145,7 @@ def told(counts: Counter[str]) -> str:
 
 def written(out: Path) -> list[str]:
     """Name the streams' files that have something in them."""
-    return [
-        path.name for name in STREAMS if (path := out / f"{name}.jsonl").is_file() and path.stat().st_size
-    ]
+    return [path.name for name in STREAMS if (path := out / f"{name}.jsonl").is_file() and path.stat().st_size]
 
 
 @contextmanager
@@ -163,7 +162,8 @@ def engine_muted() -> Iterator[None]:
     readable, writable = os.pipe()
     reader = threading.Thread(target=_pass_on, args=(readable, screen), name="engine's stderr", daemon=True)
     before = sys.stderr
-    with open(screen, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as sys.stderr:  # noqa: PTH123 - a descriptor
+    with open(screen, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as ours:  # noqa: PTH123 - a descriptor
+        sys.stderr = ours
         os.dup2(writable, 2)
         os.close(writable)
         reader.start()

@@ -202,7 +202,7 @@ class Player:
         self.at, length = dict(self._committed[0]), self._committed[1]
         del self.told[length:]
         self._is_ended.clear()
-        # An engine does not know of steps before their first checkpoint: those begin anew.
+        del self.chain  # the dead close their files before the living open them
         self.chain = Chain(self._settings, self._names, self._folder, self._saved)
 
     def _batch(self, name: str, count: int, is_marked: bool) -> RawBatch:  # noqa: FBT001

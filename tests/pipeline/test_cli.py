@@ -10,8 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def running(*arguments: str | Path, cwd: Path) -> Iterator[subprocess.Popen[byte
             process.kill()
 
 
-def until(condition: Any, seconds: float = 20.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
     """Wait for something that is about to happen."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -165,7 +166,7 @@ def test_a_fault_is_one_line_and_an_exit_code(arguments: str, code: int, words: 
 
 def test_an_input_that_breaks_off_is_named_in_one_line(tmp_path: Path) -> None:
     """
-    A gzip file cut short is found midway, inside the engine: its panic does not bury our line, unless asked for.
+    A gzip file cut short is found midway, inside the engine. Its panic does not bury our line, unless asked for.
     """
     whole = gzip.compress(b"".join(generate(DAY)))
     (tmp_path / "torn.jsonl.gz").write_bytes(whole[: len(whole) // 2])
@@ -176,9 +177,7 @@ def test_an_input_that_breaks_off_is_named_in_one_line(tmp_path: Path) -> None:
     debugged = nextmove(*arguments, cwd=tmp_path, NEXTMOVE_DEBUG="1")
 
     assert (result.returncode, result.stdout) == (1, b"")
-    assert re.fullmatch(
-        r"nextmove: torn\.jsonl\.gz is damaged: [^\n]+; restore it[^\n]*\n", result.stderr.decode()
-    )
+    assert re.fullmatch(r"nextmove: torn\.jsonl\.gz is damaged: [^\n]+; restore it[^\n]*\n", result.stderr.decode())
     assert b"panicked" in debugged.stderr
     assert b"Traceback" in debugged.stderr
     assert debugged.stderr.splitlines()[-1] == result.stderr.rstrip()
@@ -197,18 +196,13 @@ def test_a_full_disk_is_told_in_one_line(day: Path, tmp_path: Path) -> None:
     assert result.stderr == b"nextmove: an output: File too large; see to that and run again\n"
 
 
-def test_a_bug_is_one_line_with_the_place(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    What nobody foresaw names its innermost cause and where to look; the traceback comes on request.
+    What nobody foresaw names its innermost cause and what to do; the traceback comes on request.
     """
 
     def broken(**_: object) -> None:
-        try:
-            raise KeyError("cart")
-        except KeyError as error:
-            raise RuntimeError("the engine's own words") from error
+        raise RuntimeError("the engine's own words") from KeyError("cart")
 
     monkeypatch.setattr(cli.command, "main", broken)
     monkeypatch.delenv("NEXTMOVE_DEBUG", raising=False)
@@ -218,9 +212,7 @@ def test_a_bug_is_one_line_with_the_place(
     assert cli._main() == cli.FAILED  # noqa: SLF001 - as above
     full = capsys.readouterr().err
 
-    assert re.fullmatch(
-        r"nextmove: a bug: KeyError: 'cart' at \S+test_cli\.py:\d+; set NEXTMOVE_DEBUG=1 .*\n", terse
-    )
+    assert re.fullmatch(r"nextmove: a bug: KeyError: 'cart'; set NEXTMOVE_DEBUG=1 .*\n", terse)
     assert full.startswith("Traceback")
     assert full.endswith(terse)
 
@@ -303,21 +295,20 @@ def test_outputs_of_an_earlier_run_are_replaced_with_a_word(day: Path, tmp_path:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("options", [(), ("--recovery", "state")])
-def test_a_signal_stops_a_silent_run_cleanly(
-    number: signal.Signals, options: tuple[str, ...], day: Path, tmp_path: Path
-) -> None:
+def test_a_signal_stops_a_silent_run_cleanly(number: signal.Signals, options: tuple[str, ...], tmp_path: Path) -> None:
     """
-    Ctrl-C and SIGTERM end a run whose stdin is open and silent, at once and with exit code 0. What was open is
-    kept with a recovery folder: when the input ends, later, its sessions are there.
+    Ctrl-C and SIGTERM end a run whose stdin is open and silent, at once and with exit code 0. What was open
+    is kept with a recovery folder: when the input ends, later, its sessions are there.
     """
     arguments = ("run", "-", "--out", "out", *options)
     with running(*arguments, cwd=tmp_path) as process:
         assert process.stdin is not None
-        process.stdin.write(day.read_bytes())
+        process.stdin.write(b"".join(generate(replace(DAY, malformed_share=0.0))))
         process.stdin.flush()
         until(lambda: records(tmp_path / "out" / "triggers.jsonl"))
+        time.sleep(0.5)  # for the rest of it to be read
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=5)
+        stdout, stderr = process.communicate(timeout=20)
     sessions = len(records(tmp_path / "out" / "sessions.jsonl"))
 
     assert (process.returncode, stderr) == (0, b"")
@@ -340,7 +331,7 @@ def test_a_stopped_replay_goes_on_where_it_was(day: Path, tmp_path: Path) -> Non
     with running(*halves, "--speed", "20000", cwd=tmp_path) as process:
         until(lambda: len(records(tmp_path / "halves" / "triggers.jsonl")) > 5)
         process.send_signal(signal.SIGTERM)
-        stdout, _ = process.communicate(timeout=5)
+        stdout, _ = process.communicate(timeout=20)
     stopped = re.match(rb"Stopped: ([\d,]+) records", stdout)
     assert stopped is not None
     assert 0 < int(stopped[1].replace(b",", b"")) < DAY.events
@@ -397,7 +388,7 @@ def test_a_due_timer_fires_while_the_input_is_silent(tmp_path: Path) -> None:
 
 def test_a_long_run_tells_how_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     """
-    Without a terminal there is a plain line every few seconds: what was read, how fast, up to when, and what came of it.
+    Without a terminal there is a plain line every few seconds: what was read, how fast, and what came of it.
     """
     tally = Tally(awake=7, sessions=40, top_at=1_795_176_480_000)
     tally.carts["abandoned"], tally.triggers["cart_abandoned"], tally.rejected["bad_time"] = 3, 2, 1
@@ -440,9 +431,7 @@ def test_the_demo_ends_with_a_summary(tmp_path: Path) -> None:
     assert result.returncode == 0
     assert 2.5 < time.monotonic() - began_at < 15
     assert "\x1b" not in summary + result.stderr.decode()
-    assert result.stderr.startswith(
-        b"nextmove: generating a day of 2,000 events in out/demo/day.jsonl\nnextmove: "
-    )
+    assert result.stderr.startswith(b"nextmove: generating a day of 2,000 events in out/demo/day.jsonl\nnextmove: ")
     assert summary.startswith("Done: 2,000 records in ")
     delays = re.search(r"Delay +p50 (\d+\.\d\d) s, p99 (\d+\.\d\d) s from the instant", summary)
     assert delays is not None
@@ -500,8 +489,7 @@ def test_generated_traffic_is_the_same_for_the_same_seed(tmp_path: Path) -> None
     options = ("--events", "1000", "--seed", "9", "--malformed", "0.01")
     piped = nextmove("generate", "--out", "-", *options, cwd=tmp_path)
     results = [
-        nextmove("generate", "--out", name, *options, cwd=tmp_path)
-        for name in ("a.jsonl", "b.jsonl.gz", "c.jsonl.gz")
+        nextmove("generate", "--out", name, *options, cwd=tmp_path) for name in ("a.jsonl", "b.jsonl.gz", "c.jsonl.gz")
     ]
 
     assert [result.returncode for result in (piped, *results)] == [0, 0, 0, 0]
@@ -509,9 +497,7 @@ def test_generated_traffic_is_the_same_for_the_same_seed(tmp_path: Path) -> None
     assert (tmp_path / "a.jsonl").read_bytes() == piped.stdout
     assert gzip.decompress((tmp_path / "b.jsonl.gz").read_bytes()) == piped.stdout
     assert (tmp_path / "b.jsonl.gz").read_bytes() == (tmp_path / "c.jsonl.gz").read_bytes()
-    assert re.fullmatch(
-        rb"nextmove: wrote 1,000 lines, 0\.\d MB, to a\.jsonl in \d+\.\d s\n", results[0].stderr
-    )
+    assert re.fullmatch(rb"nextmove: wrote 1,000 lines, 0\.\d MB, to a\.jsonl in \d+\.\d s\n", results[0].stderr)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl.gz", "c.jsonl.gz"]
 
 

@@ -92,8 +92,11 @@ class Changelog:
             raise ChangelogError(msg) from None
         with file:
             data = file.read(length)
-            if len(data) < length or not data.startswith(HEADER):
+            if len(data) < length:
                 msg = f"{path}: {len(data)} bytes where the checkpoint has {length}; restore the recovery folder"
+                raise ChangelogError(msg)
+            if not data.startswith(HEADER):
+                msg = f"{path}: not a changelog of this version; restore the recovery folder"
                 raise ChangelogError(msg)
             file.truncate(length)
         for other in self._folder.glob(f"{self._name}.*.log"):

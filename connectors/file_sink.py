@@ -48,11 +48,12 @@ class FilePart(StatefulSinkPartition[bytes, int]):
             SinkError: the file is shorter than that: something else has written to it.
         """
         self._fsync = fsync
-        self._file = path.open("r+b" if path.exists() else "w+b")
-        size = self._file.seek(0, os.SEEK_END)
+        is_there = path.exists()
+        size = path.stat().st_size if is_there else 0
         if size < length:
             msg = f"{path} has {size} bytes where the checkpoint has {length}; restore it or start anew"
             raise SinkError(msg)
+        self._file = path.open("r+b" if is_there else "w+b")
         self._file.truncate(length)
         self._file.seek(length)
         self._length = length

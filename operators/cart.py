@@ -143,7 +143,7 @@ class CartTracker:
             self._order(carts, event, profile_id, out)
         elif commerce is not None:
             cart = self._cart_of(carts, event, commerce)
-            if cart is not None and event.at > cart.closed_at:
+            if cart is not None and (event.at > cart.closed_at or cart.state == "emptied"):
                 self._change(cart, event, commerce, profile_id, out)
                 carts.browse = None
                 self._limit(carts)

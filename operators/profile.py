@@ -369,9 +369,14 @@ def _link_order(guest: Guest) -> tuple[int, str]:
     return guest.at, guest.profile_id
 
 
-def _application_order(event: Event) -> tuple[int, bool, str]:
-    """Return the order of application: by time; of one instant the order of a shop comes last, then by id."""
-    return event.at, event.kind == "order_completed", event.event_id
+# Of one instant, what fills a cart comes first and what buys it last: a swap of the only line, told with one
+# timestamp, does not empty the cart, and an order buys what was added with it.
+_RANK: Final = {"product_added": 0, "order_completed": 2}
+
+
+def _application_order(event: Event) -> tuple[int, int, str]:
+    """Return the order of application: by time, then by rank, then by id."""
+    return event.at, _RANK.get(event.kind, 1), event.event_id
 
 
 def _too_late(event: Event) -> Rejected:

@@ -317,7 +317,7 @@ def _tell_of_replacing(inputs: Iterable[str], out: Path, recovery: Path | None) 
         if any(Path(name).resolve() == path.resolve() for path in there):
             raise click.UsageError(f"{name} is an input and would be replaced as an output; name another --out")
     if any(path.stat().st_size for path in there):
-        _say(f"the outputs of an earlier run in {out} will be replaced; name another --out to keep them")
+        _say(f"will replace the outputs of an earlier run in {out}")
 
 
 def _ending(outcome: Outcome, *, is_recoverable: bool) -> str:
@@ -333,7 +333,7 @@ def _ending(outcome: Outcome, *, is_recoverable: bool) -> str:
     return f"Stopped: {pace} {tally.awake:,} profiles were still open; with --recovery a run goes on instead."
 
 
-def _plan(  # noqa: PLR0913 - one argument an option
+def _plan(
     *, events: int, seed: int, visitors: int | None = None, days: int = 1, malformed: float, duplicates: float
 ) -> TrafficPlan:
     from functools import partial

@@ -14,10 +14,17 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
-from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.dataflow import Dataflow
+from bytewax.recovery import (
+    InconsistentPartitionsError,
+    MissingPartitionsError,
+    NoPartitionsError,
+    RecoveryConfig,
+    init_db_dir,
+)
 from bytewax.run import cli_main
 
 from config.settings import Settings
@@ -33,6 +40,9 @@ from pipeline.telemetry import Tally
 STATE_FILE: Final = "nextmove.json"
 # Of fewer records no share is told: one bad line among the first ten says nothing.
 RATIO_RECORDS_MIN: Final = 1_000
+# What the engine raises, and in what words, for a recovery folder that it cannot read.
+RECOVERY_ERRORS: Final = (NoPartitionsError, MissingPartitionsError, InconsistentPartitionsError)
+SQLITE_WORDS: Final = re.compile(r'SqliteFailure\(.*Some\("(.*)"\)')
 # How the engine says whose partition raised.
 PARTITION_IN_ERROR: Final = re.compile(r'in step "nextmove\.(source|sink)" for partition "(.*)"')
 
@@ -172,11 +182,11 @@ def _recovery(
         known = _known_facts(folder)
         if known is None:
             _start_anew(out)
-            init_db_dir(folder, 1)
+            init_db_dir(folder, 1)  # type: ignore[no-untyped-call]  # bytewax has no types here
             (folder / STATE_FILE).write_bytes(msgspec.json.encode(facts))
         else:
             _check_facts(folder, known, facts)
-        yield RecoveryConfig(folder)  # type: ignore[no-untyped-call] -- bytewax has no types here
+        yield RecoveryConfig(folder)  # type: ignore[no-untyped-call]  # bytewax has no types here
 
 
 def _known_facts(folder: Path) -> RecoveryFacts | None:
@@ -263,9 +273,9 @@ def _quiet_collector() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _execute(dataflow: Any, settings: Settings, recovery_config: RecoveryConfig | None, out: Path) -> None:
+def _execute(dataflow: Dataflow, settings: Settings, recovery_config: RecoveryConfig | None, out: Path) -> None:
     try:
-        cli_main(
+        cli_main(  # type: ignore[no-untyped-call]  # bytewax has no types here
             dataflow,
             workers_per_process=1,
             epoch_interval=timedelta(milliseconds=settings.checkpoint.interval_ms),
@@ -283,6 +293,12 @@ def _told(error: Exception, out: Path) -> str | None:
     cause = _cause(error)
     if isinstance(cause, (SourceError, SinkError, ChangelogError)):
         return str(cause)
+    if isinstance(cause, RECOVERY_ERRORS) or "SqliteFailure" in str(cause):
+        words = SQLITE_WORDS.search(str(cause))
+        return (
+            f"the recovery folder cannot be used: {words[1] if words else cause};"
+            " restore it, or start with an empty one"
+        )
     found = PARTITION_IN_ERROR.search(str(error))
     step, partition = found.groups() if found else ("", "an output")
     place = f"{out / partition}.jsonl" if step == "sink" else partition

@@ -41,7 +41,7 @@ class Progress:
 
     def __init__(self, waiting_for: str, line_interval_s: float = LINE_INTERVAL_S) -> None:
         """Take stderr as it is; `waiting_for` says what is under way until the first record."""
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False)
         self._waiting_for, self._line_interval_s = waiting_for, line_interval_s
         self._looks: deque[tuple[float, int]] = deque(maxlen=LOOKS)
         self._lined_at = time.monotonic()
@@ -63,25 +63,25 @@ class Progress:
         now = time.monotonic()
         self._looks.append((now, tally.read))
         if self._live is not None:
-            self._live.update(Text("  " + "\n  ".join(self._lines(tally))))
+            shown = Text("\n".join(self._lines(tally)), no_wrap=True, overflow="ellipsis")
+            self._live.update(shown)
         elif now - self._lined_at >= self._line_interval_s:
             self._lined_at = now
-            self._console.print(Text("nextmove: " + ", ".join(self._lines(tally))))
+            self._console.print(Text("nextmove: " + ", ".join(self._lines(tally))), soft_wrap=True)
 
     def _lines(self, tally: Tally) -> list[str]:
         if not tally.read:
             return [self._waiting_for]
-        dead = tally.rejected.total()
+        carts, dead = tally.carts["abandoned"], tally.rejected.total()
         return [
             f"{tally.read:,} records, {self.rate():,.0f}/s, {clock(tally.top_at)}",
-            f"{tally.awake:,} open profiles, {tally.sessions:,} sessions,"
-            f" {tally.carts['abandoned']:,} carts abandoned, {tally.triggers.total():,} triggers"
-            + (f", {dead:,} dead letters" if dead else ""),
+            f"{tally.awake:,} open profiles, {tally.sessions:,} sessions, {carts:,} carts abandoned",
+            f"{tally.triggers.total():,} triggers, {dead:,} dead letters",
         ]
 
     def rate(self) -> float:
         """Return the records a second of late."""
-        if len(self._looks) < 2:  # noqa: PLR2004 - a rate needs two points
+        if len(self._looks) < 2:
             return 0.0
         (began_at, before), (ended_at, now) = self._looks[0], self._looks[-1]
         return (now - before) / (ended_at - began_at)
@@ -161,9 +161,9 @@ def engine_muted() -> Iterator[None]:
     screen = os.dup(2)
     readable, writable = os.pipe()
     reader = threading.Thread(target=_pass_on, args=(readable, screen), name="engine's stderr", daemon=True)
-    before = sys.stderr
+    before, hook = sys.stderr, sys.unraisablehook
     with open(screen, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as ours:  # noqa: PTH123 - a descriptor
-        sys.stderr = ours
+        sys.stderr, sys.unraisablehook = ours, _unless_the_disk_is_full
         os.dup2(writable, 2)
         os.close(writable)
         reader.start()
@@ -172,7 +172,13 @@ def engine_muted() -> Iterator[None]:
         finally:
             os.dup2(screen, 2)  # the pipe has no writer any more, so its reader ends
             reader.join()
-            sys.stderr = before
+            sys.stderr, sys.unraisablehook = before, hook
+
+
+def _unless_the_disk_is_full(fault: sys.UnraisableHookArgs) -> None:
+    """Leave out what files of a failed run say when they are let go: why it failed has been told."""
+    if not isinstance(fault.exc_value, OSError):
+        sys.__unraisablehook__(fault)
 
 
 def _pass_on(readable: int, screen: int) -> None:

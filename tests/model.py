@@ -185,9 +185,7 @@ def _since_opened(cart: str, news: Sequence[ModelNews], state: str) -> bool:
     return False
 
 
-def _contents(
-    cart: str, past: Sequence[Event], news: Sequence[ModelNews]
-) -> tuple[str, dict[str, float], bool, int]:
+def _contents(cart: str, past: Sequence[Event], news: Sequence[ModelNews]) -> tuple[str, dict[str, float], bool, int]:
     """Device, worth by product, whether checkout has begun, and instant of the last change of a cart."""
     device, lines, is_checkout, changed_at = "", dict[str, float](), False, -1
     ends = [item.at for item in news if item.cart == cart and item.state in ("purchased", "recovered")]

@@ -375,9 +375,7 @@ class Moment:
         item = Item(product, category=category)
         return self.happens("product_viewed", by, commerce=Commerce((item,)), **more)
 
-    def adds(
-        self, product: str, price: float = 30.0, cart: str = "c1", by: str = ANON, **more: object
-    ) -> "Moment":
+    def adds(self, product: str, price: float = 30.0, cart: str = "c1", by: str = ANON, **more: object) -> "Moment":
         commerce = Commerce((Item(product, price=price),), cart_id=cart, currency="EUR")
         return self.happens("product_added", by, commerce=commerce, **more)
 
@@ -389,9 +387,7 @@ class Moment:
         """Update a cart to hold nothing."""
         return self.happens("cart_updated", by, commerce=Commerce(cart_id=cart), **more)
 
-    def updates(
-        self, cart: str = "c1", total: float | None = None, by: str = ANON, **more: object
-    ) -> "Moment":
+    def updates(self, cart: str = "c1", total: float | None = None, by: str = ANON, **more: object) -> "Moment":
         """Have the shop say what the whole cart is worth."""
         items = () if total == 0 else (Item("kettle", price=total or 0.0),)
         commerce = Commerce(items, cart_id=cart, cart_value=total)
@@ -401,9 +397,7 @@ class Moment:
         commerce = Commerce(cart_id=cart, checkout_id=checkout)
         return self.happens("checkout_started", by, commerce=commerce, **more)
 
-    def orders(
-        self, *products: str, cart: str = "", by: str = ANON, order: str = "o1", **more: object
-    ) -> "Moment":
+    def orders(self, *products: str, cart: str = "", by: str = ANON, order: str = "o1", **more: object) -> "Moment":
         """Buy; `value=` and `checkout=` as the shop says them."""
         value, checkout = more.pop("value", None), more.pop("checkout", "")
         told: dict[str, Any] = {"value": value, "checkout_id": checkout, "currency": "EUR"}

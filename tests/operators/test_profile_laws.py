@@ -56,12 +56,13 @@ def test_disorder_within_the_lateness_changes_nothing(
 
 @settings(max_examples=300)
 @given(st.data(), modes)
-def test_batches_change_nothing(data: st.DataObject, mode: str) -> None:
+@pytest.mark.parametrize("delay_ms_max", [traffic.LATENESS, traffic.HOUR])
+def test_batches_change_nothing(delay_ms_max: int, data: st.DataObject, mode: str) -> None:
     """
     One order of arrival, late or not: every record is the same, those that events themselves cause included.
     """
     log = data.draw(traffic.days())
-    arrived = data.draw(traffic.arrivals(log, delay_ms_max=traffic.HOUR))
+    arrived = data.draw(traffic.arrivals(log, delay_ms_max=delay_ms_max))
     batched = traffic.run(arrived, RULES[mode], [(size, True) for size in (3, 5, len(log))])
     assert told(batched.records) == told(traffic.run(arrived, RULES[mode]).records)
 

@@ -50,9 +50,7 @@ SMALL: Final = Settings(
         offer_views=2,
         expires_ms=HOUR,
     ),
-    profile=ProfileSettings(
-        anonymous_retention_ms=2 * DAY, lead_retention_ms=4 * DAY, late_ms_max=12 * HOUR
-    ),
+    profile=ProfileSettings(anonymous_retention_ms=2 * DAY, lead_retention_ms=4 * DAY, late_ms_max=12 * HOUR),
     duplicates=DuplicatesSettings(window_ms=6 * HOUR),
 )
 """Few groups, so that profiles share them, and short memories, so that short logs outlive them."""
@@ -108,9 +106,7 @@ class Chain:
         visited = self._step("visitors", [share for item in resolved for share in self._parts.deal(item)])
         decided = self._step("profiles", self._parts.gather(visited))
         published = self._parts.publish([*resolved, *visited, *decided])
-        return [
-            (stream, msgspec.json.decode(line)) for stream, lines in published for line in lines.splitlines()
-        ]
+        return [(stream, msgspec.json.decode(line)) for stream, lines in published for line in lines.splitlines()]
 
     def snapshot(self) -> Snapshots:
         """Return the snapshots of the keys that were awake since the last time."""
@@ -161,9 +157,7 @@ class Player:
         self._settings, self._folder = settings, folder
         self._names = list(partitions)
         self._lines = {name: list(lines) for name, lines in partitions.items()}
-        self._complete = {
-            name: _complete(lines) for name, lines in self._lines.items()
-        }
+        self._complete = {name: _complete(lines) for name, lines in self._lines.items()}
         self.chain = Chain(settings, self._names, folder)
         self.told: list[Told] = []
         self.at = dict.fromkeys(self._names, 0)
@@ -323,7 +317,11 @@ def lines_of(done: Sequence[Act]) -> list[Line]:
             if own:
                 lines.append(Line(household, at, at + delay_ms, own[-1].raw))
             continue
-        raw = b'{"broken' if what == "broken" else msgspec.json.encode(_record(number, at, household, device, what, which))
+        raw = (
+            b'{"broken'
+            if what == "broken"
+            else msgspec.json.encode(_record(number, at, household, device, what, which))
+        )
         lines.append(Line(household, at, at + delay_ms, raw))
     return lines
 
@@ -405,5 +403,3 @@ def reference(settings: Settings, lines: Sequence[Line]) -> list[Told]:
 def records_of(told: Iterable[Told], *streams: str) -> Iterator[dict[str, Any]]:
     """Give the data of the records in some streams."""
     return (event["data"] for stream, event in told if stream in streams)
-
-

@@ -196,13 +196,33 @@ def test_a_full_disk_is_told_in_one_line(day: Path, tmp_path: Path) -> None:
     assert result.stderr == b"nextmove: an output: File too large; see to that and run again\n"
 
 
-def test_a_bug_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_recovery_folder_is_told_in_one_line(day: Path, tmp_path: Path) -> None:
     """
-    What nobody foresaw names its innermost cause and what to do; the traceback comes on request.
+    What the engine says of its own database is put in our words.
+    """
+    arguments = ("run", day, "--out", "out", "--recovery", "state")
+    nextmove(*arguments, cwd=tmp_path)
+    for database in (tmp_path / "state").glob("*.sqlite3"):
+        database.write_bytes(b"no database")
+
+    result = nextmove(*arguments, cwd=tmp_path)
+
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert result.stderr.decode() == (
+        "nextmove: the recovery folder cannot be used: file is not a database; restore it, or start with an empty one\n"
+    )
+
+
+def test_a_bug_is_one_line_with_the_place(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What nobody foresaw names its innermost cause and where to look; the traceback comes on request.
     """
 
     def broken(**_: object) -> None:
-        raise RuntimeError("the engine's own words") from KeyError("cart")
+        try:
+            dict[str, int]().pop("cart")
+        except KeyError as error:
+            raise RuntimeError("the engine's own words") from error
 
     monkeypatch.setattr(cli.command, "main", broken)
     monkeypatch.delenv("NEXTMOVE_DEBUG", raising=False)
@@ -212,7 +232,7 @@ def test_a_bug_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert cli._main() == cli.FAILED  # noqa: SLF001 - as above
     full = capsys.readouterr().err
 
-    assert re.fullmatch(r"nextmove: a bug: KeyError: 'cart'; set NEXTMOVE_DEBUG=1 .*\n", terse)
+    assert re.fullmatch(r"nextmove: a bug: KeyError: 'cart' at \S+test_cli\.py:\d+; set NEXTMOVE_DEBUG=1 .*\n", terse)
     assert full.startswith("Traceback")
     assert full.endswith(terse)
 
@@ -287,9 +307,7 @@ def test_outputs_of_an_earlier_run_are_replaced_with_a_word(day: Path, tmp_path:
 
     result = nextmove("run", day, "--out", "out", cwd=tmp_path)
 
-    assert result.stderr.decode() == (
-        "nextmove: the outputs of an earlier run in out will be replaced; name another --out to keep them\n"
-    )
+    assert result.stderr == b"nextmove: will replace the outputs of an earlier run in out\n"
     assert records(tmp_path / "out" / "sessions.jsonl") == before
 
 

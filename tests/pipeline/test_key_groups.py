@@ -126,9 +126,7 @@ def test_batches_and_partitions_make_no_difference(
     script=[EARLY, Epoch(), Read(((0, 1, True),)), Crash()],
     partitions=1,
 )
-def test_crashes_make_no_difference(
-    settings: Settings, done: list[Act], script: list[Action], partitions: int
-) -> None:
+def test_crashes_make_no_difference(settings: Settings, done: list[Act], script: list[Action], partitions: int) -> None:
     """
     Cut anywhere, as often as you like, and resumed from the last checkpoint with what came after it lost:
     outputs as of one run without a fault.
@@ -260,9 +258,7 @@ def share(items: Iterable[Any] = (), marks: int | dict[str, int] | None = None, 
     """Make a batch for group 0, with a marker a partition."""
     marks = {"part": marks} if isinstance(marks, int) else marks or {}
     markers = tuple(Marker(name, mark, max(mark if mark < FOREVER else -1, top_at)) for name, mark in marks.items())
-    return GroupBatch(
-        group=0, partition="part", batch=1, groups=1, items=list(items), passing=[], markers=markers
-    )
+    return GroupBatch(group=0, partition="part", batch=1, groups=1, items=list(items), passing=[], markers=markers)
 
 
 def group(
@@ -358,9 +354,7 @@ def test_a_partition_keeps_its_mark_through_a_resume(tmp_path: Path) -> None:
     host.take(share([event(BEGIN_AT)], {"part": BEGIN_AT + HOUR}))
     resumed = group(partitions=("part", "other"), folder=tmp_path, resume=host.snapshot())
 
-    assert told_by(resumed.take(share(marks={"other": BEGIN_AT + HOUR}))) == [
-        ("sessions closed", rfc3339(BEGIN_AT))
-    ]
+    assert told_by(resumed.take(share(marks={"other": BEGIN_AT + HOUR}))) == [("sessions closed", rfc3339(BEGIN_AT))]
 
 
 @pytest.mark.parametrize("is_first", [True, False])

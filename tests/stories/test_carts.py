@@ -235,9 +235,7 @@ def test_carts_side_by_side_have_their_own_timers(known_shop: Story) -> None:
     shop.at("10:00").adds("sofa", cart="c2")
     shop.at("10:00").adds("lamp", cart="c3")
     shop.at("10:10").orders("sofa", cart="c2")
-    shop.at("10:40").expects(
-        Nudge("mara", "cart_abandoned", "10:40"), Nudge("mara", "cart_abandoned", "10:40")
-    )
+    shop.at("10:40").expects(Nudge("mara", "cart_abandoned", "10:40"), Nudge("mara", "cart_abandoned", "10:40"))
     assert sorted(trigger.context["cart_id"] for trigger in shop.triggers()) == ["c1", "c3"]
 
 

@@ -182,9 +182,7 @@ def test_consent_is_checked_when_the_reminder_is_due(shop: Story) -> None:
     An opt-out after the reminder left does not matter, one at its very instant does.
     """
     shop.at("10:00").identifies(as_="mara", email=MARA).adds("kettle")
-    shop.at("10:00").identifies("anon-8", as_="joe", email="joe@example.org").adds(
-        "kettle", cart="c2", by="anon-8"
-    )
+    shop.at("10:00").identifies("anon-8", as_="joe", email="joe@example.org").adds("kettle", cart="c2", by="anon-8")
     shop.at("10:30").opts_out(channel="email", by="", user_id="mara")
     shop.at("10:30:00.001").opts_out(channel="email", by="", user_id="joe")
     shop.time("12:00")

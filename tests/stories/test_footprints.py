@@ -36,6 +36,17 @@ def test_leaving_a_page_ends_its_dwell(shop: Story) -> None:
     assert shop.profile(ANON).footprint.pages["/a"].dwell_ms == 40_000
 
 
+def test_leaving_one_page_does_not_end_the_next(shop: Story) -> None:
+    """
+    A browser tells that it left A when B is already there; B's time runs on.
+    """
+    shop.at("10:00").reads("/a")
+    shop.at("10:00:40").reads("/b")
+    shop.at("10:00:39").leaves(url="/a")
+    shop.at("10:00:50").reads("/c")
+    assert shop.profile(ANON).footprint.pages["/b"].dwell_ms == 10_000
+
+
 @pytest.mark.parametrize(("back", "dwell_ms"), [("10:30", 1_800_000), ("10:30:00.001", 0)])
 def test_a_page_left_open_over_lunch_was_not_read(shop: Story, back: str, dwell_ms: int) -> None:
     """

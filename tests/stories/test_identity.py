@@ -127,9 +127,7 @@ def test_two_users_on_one_device_are_never_one(shop: Story) -> None:
     """
     shop.at("10:00").identifies(as_="mara", email=MARA).adds("kettle", cart="c1")
     shop.at("10:05").identifies(as_="joe", email="joe@example.org").adds("sofa", cart="c2")
-    shop.at("10:35").expects(
-        Nudge("mara", "cart_abandoned", "10:30"), Nudge("joe", "cart_abandoned", "10:35")
-    )
+    shop.at("10:35").expects(Nudge("mara", "cart_abandoned", "10:30"), Nudge("joe", "cart_abandoned", "10:35"))
     shop.ends()
     assert shop.sessions() == [
         Visit(ANON, "10:00", "10:00", events=2, of="mara"),

@@ -147,9 +147,7 @@ def test_what_is_late_for_others_is_in_time_for_the_allowed_lateness(shop: Story
     shop.at("10:30:30").reads(by="anon-8")
     shop.at("10:30").reads()
     shop.ends()
-    assert [visit for visit in shop.sessions() if visit.by == ANON] == [
-        Visit(ANON, "10:00", "10:30", events=2)
-    ]
+    assert [visit for visit in shop.sessions() if visit.by == ANON] == [Visit(ANON, "10:00", "10:30", events=2)]
 
 
 def test_a_late_order_takes_back_the_reminder(shop: Story) -> None:

@@ -1,0 +1,153 @@
+"""Planning who is who: pure, idempotent, and the same by the short way as by the long."""
+
+from typing import get_args
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from operators.event import Event
+from operators.identity import Plan, Rule, caller_key, plan, settled, user_key, visitor_key
+from tests.story import DAY_1
+
+events = st.builds(
+    lambda kind, user, email, phone, device: Event(
+        kind,
+        DAY_1,
+        "e1",
+        "web",
+        device or phone or user or email or "somebody",
+        anonymous_id=device,
+        user_id=user,
+        email=email,
+        phone=phone,
+    ),
+    st.sampled_from(["identified", "page_viewed", "call_ringing"]),
+    st.sampled_from(["", "", "mara", "joe"]),
+    st.sampled_from(["", "", "m@x", "j@x"]),
+    st.sampled_from(["", "", "+1", "+2"]),
+    st.sampled_from(["", "d1", "d2", "d3"]),
+)
+
+
+def links_after(log: list[Event]) -> dict[str, str]:
+    """What a store knows after these events."""
+    known: dict[str, str] = {}
+    for event in log:
+        known |= plan(event, known).links
+    return known
+
+
+@settings(max_examples=500)
+@given(st.lists(events, max_size=12), events)
+def test_planning_again_links_nothing_new(log: list[Event], event: Event) -> None:
+    """
+    After its links are stored, the same event has the same profile, no links and no visitors to hand over; it is
+    refused what it was refused, and nothing else is told.
+    """
+    known = links_after(log)
+    first = plan(event, known)
+    second = plan(event, known | first.links)
+    assert second == Plan(first.profile_id, first.is_lead, records=second.records)
+    refused = [record.identifier for record in first.records if record.what == "refused"]
+    assert [record.identifier for record in second.records] == refused
+
+
+def test_what_is_refused_again_is_refused_by_the_same_rule() -> None:
+    """
+    Joe gives Mara's address, and does so again at the next login: the reason has not changed.
+    """
+    mara = Event("identified", DAY_1, "e1", "web", "d1", user_id="mara", email="m@x")
+    joe = Event("identified", DAY_1, "e2", "web", "d2", user_id="joe", email="m@x")
+    known = links_after([mara])
+    rules = []
+    for _ in range(2):
+        found = plan(joe, known)
+        known |= found.links
+        rules += [record.rule for record in found.records if record.what == "refused"]
+    assert rules == ["one_user_id_per_lead", "one_user_id_per_lead"]
+
+
+@settings(max_examples=500)
+@given(st.lists(events, max_size=12), events)
+def test_the_short_way_agrees_with_the_long(log: list[Event], event: Event) -> None:
+    """
+    Where everything is settled there is nothing to plan, and the profile is the plan's.
+    """
+    known = links_after(log)
+    lead = settled(event, known)
+    if lead is not None:
+        assert plan(event, known) == Plan(lead, is_lead=True)
+
+
+@settings(max_examples=500)
+@given(st.lists(events, max_size=12), events)
+def test_what_is_settled_once_is_settled(log: list[Event], event: Event) -> None:
+    """
+    An event of a known person whose links are stored, with nothing refused, goes the short way from then on.
+    """
+    known = links_after(log)
+    found = plan(event, known)
+    known |= found.links
+    names = {"u": event.user_id, "e": event.email, "p": event.phone, "a": event.anonymous_id}
+    if found.is_lead and all(known.get(f"{t}:{v}") == found.profile_id for t, v in names.items() if v):
+        assert settled(event, known) == found.profile_id
+
+
+@settings(max_examples=500)
+@given(st.lists(events, max_size=15))
+def test_a_lead_has_one_user_and_a_user_one_lead(log: list[Event]) -> None:
+    """
+    Whatever comes, in whatever order.
+    """
+    known = links_after(log)
+    for name, lead in known.items():
+        if name.startswith("u:"):
+            assert known[user_key(lead)] == name[2:]
+
+
+@settings(max_examples=500)
+@given(st.lists(events, max_size=15), events)
+def test_only_a_device_changes_hands(log: list[Event], event: Event) -> None:
+    """
+    User id, address and number stay with the lead they were given to; what is not linked is told with its rule.
+    """
+    known = links_after(log)
+    found = plan(event, known)
+    for name, lead in found.links.items():
+        assert name.startswith("a:") or known.get(name, lead) == lead
+    for record in found.records:
+        assert (record.what == "refused") == (record.rule != "")
+        assert record.rule in get_args(Rule)
+
+
+@settings(max_examples=300)
+@given(st.lists(events, max_size=12), events)
+def test_a_visitor_is_handed_over_once(log: list[Event], event: Event) -> None:
+    """
+    When its identifier is first linked: a device that moves on to another lead takes nothing along.
+    """
+    known = links_after(log)
+    visitors = {visitor for visitor, _ in plan(event, known).handed_over}
+    assert event.anonymous_id not in visitors or "a:" + event.anonymous_id not in known
+    assert not event.phone or caller_key(event.phone) not in visitors or "p:" + event.phone not in known
+
+
+def test_names_of_visitors() -> None:
+    """
+    A browser is its anonymous id, a caller a hash of the number, anything else a hash of what it is told as.
+    """
+    browser = Event("page_viewed", DAY_1, "e1", "web", "d1", anonymous_id="d1", phone="+1")
+    caller = Event("call_ringing", DAY_1, "e1", "phone", "+1", phone="+1")
+    other = Event("page_viewed", DAY_1, "e1", "server", "somebody")
+    assert visitor_key(browser) == "d1"
+    assert visitor_key(caller) == caller_key("+1") == "caller-" + caller_key("+1")[-20:]
+    assert visitor_key(other).startswith("visitor-")
+
+
+def test_the_order_of_events_does_not_change_who_is_one() -> None:
+    """
+    a1 with an address, a2 with the same: one lead with both devices, whichever came first.
+    """
+    first = Event("identified", DAY_1, "e1", "web", "d1", anonymous_id="d1", email="m@x")
+    second = Event("identified", DAY_1, "e2", "web", "d2", anonymous_id="d2", email="m@x")
+    assert links_after([first, second]) == links_after([second, first])

@@ -221,13 +221,13 @@ class Settings(Section, frozen=True, kw_only=True):
 
     def visitor_rules(self) -> ProfileRules:
         """Make the rules of anonymous profiles."""
-        return self._rules(self.profile.anonymous_retention_ms)
+        return self._rules(self.profile.anonymous_retention_ms, is_lead=False)
 
     def lead_rules(self) -> ProfileRules:
         """Make the rules of known ones, which differ in how long they are kept."""
-        return self._rules(self.profile.lead_retention_ms)
+        return self._rules(self.profile.lead_retention_ms, is_lead=True)
 
-    def _rules(self, retention_ms: int) -> ProfileRules:
+    def _rules(self, retention_ms: int, *, is_lead: bool) -> ProfileRules:
         gaps_ms = durations(self.session.gap)
         cart = self.cart
         return ProfileRules(
@@ -249,6 +249,7 @@ class Settings(Section, frozen=True, kw_only=True):
             decisions=DecisionRules(**msgspec.structs.asdict(self.decision)),
             retention_ms=retention_ms,
             lateness_ms=self.source.lateness_ms,
+            is_lead=is_lead,
             late_ms_max=self.profile.late_ms_max,
         )
 

@@ -51,11 +51,13 @@ def due_at(browse: Browse, ticks: list[int], delay_ms: int) -> int:
     return active_at(browse, ticks, delay_ms) + delay_ms
 
 
-def union(a: Browse | None, b: Browse | None) -> Browse | None:
-    """Return the intent of two profiles that turned out to be one person."""
+def union(a: Browse | None, b: Browse | None, delay_ms: int) -> Browse | None:
+    """Return the intent of two profiles that turned out to be one person; one left before the other began is over."""
     if a is None or b is None:
         return a or b
     newer, older = (a, b) if (a.changed_at, a.product_id) > (b.changed_at, b.product_id) else (b, a)
+    if newer.since > max(older.changed_at, older.active_at) + delay_ms:
+        return newer
     newer.views += older.views
     newer.since, newer.visitor_id = min((a.since, a.visitor_id), (b.since, b.visitor_id))
     newer.active_at = max(a.active_at, b.active_at)

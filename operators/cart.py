@@ -200,7 +200,7 @@ class CartTracker:
                 carts.carts.append(other)
         carts.carts.sort(key=lambda c: (c.opened_at, c.cart_id))
         is_open = self._has_open(carts)
-        carts.browse = None if is_open else browsing.union(carts.browse, others.browse)
+        carts.browse = None if is_open else browsing.union(carts.browse, others.browse, self._rules.browse_delay_ms)
         for tick in others.ticks:
             self.touch(carts, tick)
         self._limit(carts)
@@ -297,7 +297,9 @@ class CartTracker:
             cart.abandonments += 1
         key = digest("abandoned", cart.visitor_id, cart.cart_id, cart.abandonments)
         active_at = due_at - delay_ms
-        return Abandoned(_record(cart, profile_id, due_at, active_at=active_at), key, due_at, active_at)
+        record = _record(cart, profile_id, due_at, active_at=active_at)
+        record.trigger_id = ""  # this abandonment's, if it gets one; an earlier one's stays with the cart
+        return Abandoned(record, key, due_at, active_at)
 
     def _limit(self, carts: Carts) -> None:
         """Forget closed carts first, then the ones unchanged for longest."""

@@ -115,7 +115,7 @@ class Decider:
             else "browse_abandoned"
         )
         why = cause(f"{record.intent}.timer", record.cart_id, fact.due_at)
-        held = self._held(memory, action, fact.due_at, self._rules.abandonment_cooldown_ms)
+        held = self._held([memory], action, fact.due_at, self._rules.abandonment_cooldown_ms)
         outlet = _outlet(memory, is_onsite=is_onsite)
         if held is None and outlet is None:
             held = (
@@ -197,9 +197,7 @@ class Decider:
         self, memories: list[Memory], person: Person, event: Event, candidate: _Candidate
     ) -> Trigger | Suppressed:
         id_ = trigger_id(candidate.action, candidate.occurrence_key)
-        held: tuple[Suppression, str] | None = None
-        for memory in memories:
-            held = held or self._held(memory, candidate.fired_key, event.at, candidate.cooldown_ms)
+        held = self._held(memories, candidate.fired_key, event.at, candidate.cooldown_ms)
         if held is None and event.channel not in ONSITE_CHANNELS:
             held = "no_channel", "not on the site"
         if held is not None:
@@ -209,13 +207,16 @@ class Decider:
         mine.counts[key] = mine.counts.get(key, 0) + 1
         return self._trigger(mine, person, "onsite", event.at, candidate)
 
-    def _held(self, memory: Memory, fired_key: str, at: int, cooldown_ms: int) -> tuple[Suppression, str] | None:
-        fired_at = memory.fired.get(fired_key)
+    def _held(
+        self, memories: list[Memory], fired_key: str, at: int, cooldown_ms: int
+    ) -> tuple[Suppression, str] | None:
+        fired_at = max(memory.fired.get(fired_key, -1) for memory in memories)
         # An event up to the cooldown before the last trigger is disorder, and as close to it.
-        if fired_at is not None and abs(at - fired_at) < cooldown_ms:
+        if fired_at >= 0 and abs(at - fired_at) < cooldown_ms:
             return "cooldown", f"last sent {rfc3339(fired_at)}"
-        if memory.declined_at >= 0 and 0 <= at - memory.declined_at < self._rules.declined_ms:
-            return "declined", f"declined {rfc3339(memory.declined_at)}"
+        declined_at = max(memory.declined_at for memory in memories)
+        if declined_at >= 0 and 0 <= at - declined_at < self._rules.declined_ms:
+            return "declined", f"declined {rfc3339(declined_at)}"
         return None
 
     def _trigger(self, memory: Memory, person: Person, outlet: Outlet, at: int, candidate: _Candidate) -> Trigger:

@@ -94,7 +94,8 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     user id or e-mail of a server-side event that names no device.
     `mark` is the watermark of the event's own source partition just before the event was read;
     it makes what is late depend on the order of the input only, never on how it was batched.
-    `partition` and `position` say where the record lies (file and line, topic-partition and offset).
+    `is_clamped` says that `at` is the receive time because the client's lay too far in the future; such
+    an event moves no watermark. `partition` and `position` say where the record lies (file and line, topic-partition and offset).
     """
 
     kind: Kind
@@ -121,6 +122,7 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     received_at: int = 0
     partition: str = ""
     position: int = 0
+    is_clamped: bool = False
 
 
 _DAY_MS: Final = 86_400_000

@@ -111,6 +111,7 @@ class FootprintTracker:
                 seen.last_at = max(seen.last_at, product.last_at)
         for category, interest in other.categories.items():
             self._interest(footprint.categories, category, interest.score, interest.at)
+        self._keep_strongest(footprint.categories)
         for query, at in other.searches.items():
             footprint.searches[query] = max(at, footprint.searches.get(query, 0))
         footprint.pages = _newest(footprint.pages, lambda page: page.last_at, rules.pages_max)
@@ -118,6 +119,14 @@ class FootprintTracker:
         footprint.searches = _newest(footprint.searches, lambda at: at, rules.searches_max)
         if (other.open_at, other.open_page) > (footprint.open_at, footprint.open_page):
             footprint.open_page, footprint.open_at = other.open_page, other.open_at
+
+    def top_category(self, footprint: Footprint) -> str:
+        """Return the category of the strongest interest, "" where there is none."""
+        categories = footprint.categories
+        if not categories:
+            return ""
+        strength = self._strength(categories)
+        return max(categories, key=lambda c: (strength(c), c))
 
     def _visit(self, footprint: Footprint, event: Event) -> None:
         at, pages, url = event.at, footprint.pages, event.url
@@ -138,13 +147,14 @@ class FootprintTracker:
 
     def _leave(self, footprint: Footprint, event: Event) -> None:
         """Credit the page that was left: with the time the client measured, else with the time since its view."""
-        if event.dwell_ms:
-            page = footprint.pages.get(_path(event.url) if event.url else footprint.open_page)
-            if page is not None:
-                page.dwell_ms += event.dwell_ms
-        elif event.at > footprint.open_at:
+        path = _path(event.url) if event.url else footprint.open_page
+        page = footprint.pages.get(path)
+        if page is not None and event.dwell_ms:
+            page.dwell_ms += event.dwell_ms
+        elif path == footprint.open_page and event.at > footprint.open_at:
             self._close_page(footprint, event.at)
-        footprint.open_page = ""
+        if path == footprint.open_page:
+            footprint.open_page = ""
 
     def _close_page(self, footprint: Footprint, at: int) -> None:
         page = footprint.pages.get(footprint.open_page)
@@ -165,6 +175,8 @@ class FootprintTracker:
         item, at, products = commerce.items[0], event.at, footprint.products
         if item.category:
             self._interest(footprint.categories, item.category, 1.0, at)
+            if len(footprint.categories) > self._rules.categories_max:
+                self._keep_strongest(footprint.categories)
         product = products.pop(item.product_id, None)
         if product is None:
             product = Product(1, at)
@@ -176,18 +188,21 @@ class FootprintTracker:
         products[item.product_id] = product
         return product.views
 
+    def _keep_strongest(self, categories: dict[str, Interest]) -> None:
+        """Drop the weakest interests, as they stand at the latest instant, down to the limit."""
+        while len(categories) > self._rules.categories_max:
+            strength = self._strength(categories)
+            del categories[min(categories, key=lambda c: (strength(c), c))]
+
+    def _strength(self, categories: dict[str, Interest]) -> Callable[[str], float]:
+        now, half_life_ms = max(i.at for i in categories.values()), self._rules.interest_half_life_ms
+        return lambda c: categories[c].score * 0.5 ** ((now - categories[c].at) / half_life_ms)
+
     def _interest(self, categories: dict[str, Interest], category: str, score: float, at: int) -> None:
         half_life_ms = self._rules.interest_half_life_ms
         interest = categories.get(category)
         if interest is None:
             categories[category] = Interest(score, at)
-            if len(categories) > self._rules.categories_max:
-                now = max(i.at for i in categories.values())
-                weakest = min(
-                    categories,
-                    key=lambda c: (categories[c].score * 0.5 ** ((now - categories[c].at) / half_life_ms), c),
-                )
-                del categories[weakest]
         elif at >= interest.at:
             interest.score = interest.score * 0.5 ** ((at - interest.at) / half_life_ms) + score
             interest.at = at
@@ -197,11 +212,12 @@ class FootprintTracker:
 
 def _path(url: str) -> str:
     """The path of `url` without host, query and fragment: what pages of one shop differ in."""
-    start = url.find("/", 8) if url.startswith("http") else 0
-    path = url[start:] if start >= 0 else "/"
-    if "?" in path or "#" in path:
-        path = path.partition("#")[0].partition("?")[0]
-    return path
+    if "?" in url or "#" in url:
+        url = url.partition("#")[0].partition("?")[0]
+    if not url.startswith("http"):
+        return url
+    start = url.find("/", 8)
+    return url[start:] if start >= 0 else "/"
 
 
 def _newest(entries: dict[str, V], at: Callable[[V], int], count: int) -> dict[str, V]:

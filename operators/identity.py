@@ -143,7 +143,7 @@ def plan(event: Event, known: Mapping[str, str]) -> Plan:
                 return Plan(lead, True)
         return Plan(visitor_key(event), False)
     naming = [n for n in names if n[0] != "a"]
-    found, refused = _lead(event, naming, known)
+    found = _lead(event, naming, known)
     lead = found or "lead-" + digest("lead", naming[0])[:20]
     result = Plan(lead, True)
     if found is None:
@@ -154,11 +154,9 @@ def plan(event: Event, known: Mapping[str, str]) -> Plan:
         owner = known.get(name)
         if owner == lead:
             continue
-        if name in refused:
-            _record(result, event, "refused", name, refused[name], owner or "")
-            continue
         if owner is not None and name[0] != "a":
-            _record(result, event, "refused", name, "identifier_of_another_lead", owner)
+            rule: Rule = "one_user_id_per_lead" if _is_other_user(event, owner, known) else "identifier_of_another_lead"
+            _record(result, event, "refused", name, rule, owner)
             continue
         result.links[name] = lead
         _record(result, event, "linked" if owner is None else "moved", name, "", owner or "")
@@ -170,19 +168,18 @@ def plan(event: Event, known: Mapping[str, str]) -> Plan:
     return result
 
 
-def _lead(event: Event, naming: list[str], known: Mapping[str, str]) -> tuple[str | None, dict[str, Rule]]:
-    """Return the known lead that the naming identifiers mean together, and which of them are refused."""
-    refused: dict[str, Rule] = {}
+def _lead(event: Event, naming: list[str], known: Mapping[str, str]) -> str | None:
+    """Return the known lead that the naming identifiers mean together: the first who is no other user."""
     for name in naming:
         lead = known.get(name)
-        if lead is None:
-            continue
-        user_id = known.get(user_key(lead))
-        if event.user_id and user_id is not None and user_id != event.user_id:
-            refused[name] = "one_user_id_per_lead"
-            continue
-        return lead, refused
-    return None, refused
+        if lead is not None and not _is_other_user(event, lead, known):
+            return lead
+    return None
+
+
+def _is_other_user(event: Event, lead: str, known: Mapping[str, str]) -> bool:
+    """Whether `event` names a user and `lead` is known as another one."""
+    return bool(event.user_id) and known.get(user_key(lead), event.user_id) != event.user_id
 
 
 def _record(result: Plan, event: Event, what: What, name: str, rule: Rule = "", other_profile_id: str = "") -> None:

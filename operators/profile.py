@@ -59,6 +59,8 @@ class ProfileRules(msgspec.Struct, frozen=True, kw_only=True):
     decisions: DecisionRules
     retention_ms: int
     lateness_ms: int
+    is_lead: bool = False
+    """Whether these are the rules of known persons."""
     late_ms_max: int
     """How far behind the watermark an event may come that belongs to no remembered session."""
 
@@ -114,10 +116,11 @@ class ProfileOperator:
                 self._return(key, profile, event, out)
         elif at < profile.first_at:
             profile.first_at = at
-        anonymous_id = event.anonymous_id
-        if anonymous_id and anonymous_id not in profile.anonymous_ids:
-            _add_anonymous_id(profile.anonymous_ids, anonymous_id, at)
-        track = profile.track if not profile.guests else _track_of(profile, event)
+        track, anonymous_id, ids = profile.track, event.anonymous_id, profile.anonymous_ids
+        if profile.guests:
+            track, ids = _track_of(profile, event)
+        if anonymous_id and anonymous_id not in ids:
+            _add_anonymous_id(ids, anonymous_id, at)
         if gap is not None:
             self._sessions.join(track.sessions, event, gap, out)
             profile.due_at = min(profile.due_at, at + gap)
@@ -126,7 +129,7 @@ class ProfileOperator:
         if self._has_footprint:
             views = self._footprint.add(profile.footprint, event)
             if views >= self._offer_views:
-                out.append(self._decider.viewed(_memories(profile), _person(key, profile), event, views))
+                out.append(self._decider.viewed(_memories(profile, event.at), _everyone(key, profile), event, views))
         pending = profile.track.pending
         if pending and pending[0].at <= watermark:
             self._settle(key, profile.track, watermark, out)
@@ -153,47 +156,43 @@ class ProfileOperator:
         """Return the instant, or an earlier one, at which `on_timer` next has something to do."""
         return profile.due_at
 
-    def absorb(self, profile: Profile | None, visitor: Profile, handover: HandOver) -> Profile:
-        """Add the state of a visitor who became known; commutative with events and other guests."""
-        at = handover.at
-        guest = Guest(at, handover.profile_id, handover.visitor_id, visitor.anonymous_ids, visitor.track)
-        due_at = min(at, visitor.due_at)
+    def absorb(self, profile: Profile | None, visitor: Profile | None, handover: HandOver) -> Profile:
+        """Add the state of a visitor who became known; commutative with events and other hand-overs.
+
+        A visitor of whom nothing is known yet (None) leaves a guest all the same: for the stragglers from before
+        the link.
+        """
+        if visitor is None:
+            visitor = Profile(handover.at, FOREVER, handover.at, 0, {}, Track(), Footprint())
+        ids = visitor.anonymous_ids
+        guest = Guest(handover.at, handover.profile_id, handover.visitor_id, ids, visitor.track)
+        due_at = min(handover.at, visitor.due_at)
         if profile is None:
-            return Profile(
-                visitor.last_at,
-                due_at,
-                visitor.first_at,
-                visitor.visits,
-                dict(visitor.anonymous_ids),
-                Track(),
-                visitor.footprint,
-                [guest],
-            )
+            visits, first_at, last_at = visitor.visits or 1, visitor.first_at, visitor.last_at
+            return Profile(last_at, due_at, first_at, visits, {}, Track(), visitor.footprint, [guest])
+        # The visit that goes on through the login is counted by the lead's own events, the linking one first;
+        # they also tell when the lead was last here.
+        profile.visits += max(visitor.visits - 1, 0)
         profile.guests.append(guest)
         profile.due_at = min(profile.due_at, due_at)
-        profile.first_at = min(profile.first_at, visitor.first_at)
-        profile.last_at = max(profile.last_at, visitor.last_at)
-        profile.visits += visitor.visits
-        for anonymous_id, first_at in visitor.anonymous_ids.items():
-            _add_anonymous_id(profile.anonymous_ids, anonymous_id, first_at)
+        if visitor.visits:
+            profile.first_at = min(profile.first_at, visitor.first_at)
         self._footprint.union(profile.footprint, visitor.footprint)
         return profile
 
     def expire(self, key: str, profile: Profile) -> list[Output]:
         """Return the last records of a profile that has had no event for its retention time."""
         _, out = self.on_timer(key, profile, FOREVER)
-        categories = profile.footprint.categories
-        top = max(categories, key=lambda c: (categories[c].score, c)) if categories else ""
         out.append(
             ProfileRecord(
                 key,
                 "expired",
                 sorted(profile.anonymous_ids),
-                bool(profile.track.memory.email),
+                self._rules.is_lead,
                 rfc3339(profile.first_at),
                 rfc3339(profile.last_at),
                 profile.visits,
-                top,
+                self._footprint.top_category(profile.footprint),
             )
         )
         return out
@@ -207,6 +206,8 @@ class ProfileOperator:
             if guest.at <= now:
                 self._advance(own, key, profile.anonymous_ids, guest.at - 1, out)
                 self._join(own, guest.track)
+                for anonymous_id, first_at in guest.anonymous_ids.items():
+                    _add_anonymous_id(profile.anonymous_ids, anonymous_id, first_at)
                 profile.guests.remove(guest)
             else:
                 due_at = min(due_at, guest.at, guest_due_at)
@@ -267,7 +268,7 @@ class ProfileOperator:
             out.append(record)
             if record.state != "abandoned" or not self._decides:
                 continue
-            person = Person(profile_id, sorted(anonymous_ids), _first(anonymous_ids) or profile_id)
+            person = _person(profile_id, {i: at for i, at in anonymous_ids.items() if at <= fact.due_at})
             is_onsite = self._is_onsite(track.sessions, fact.due_at)
             decision = self._decider.abandonment(track.memory, person, fact, is_onsite=is_onsite)
             if isinstance(decision, Trigger):
@@ -288,8 +289,8 @@ class ProfileOperator:
         """Note a new visit."""
         profile.visits += 1
         if self._decides:
-            person = _person(key, profile)
-            out.append(self._decider.returning(_memories(profile), person, event, profile.visits))
+            person = _everyone(key, profile)
+            out.append(self._decider.returning(_memories(profile, event.at), person, event, profile.visits))
 
     def _hold(self, profile: Profile, track: Track, event: Event) -> None:
         """Keep `event` until the watermark has passed it."""
@@ -334,16 +335,21 @@ class ProfileOperator:
         return profile is not None and at >= profile.first_at - gap
 
 
-def _memories(profile: Profile) -> list[Memory]:
-    return [profile.track.memory, *(guest.track.memory for guest in profile.guests)]
+def _memories(profile: Profile, at: int) -> list[Memory]:
+    """Return all that is remembered of a person by the instant `at`, guests and what is still held included."""
+    memories = [profile.track.memory, *(guest.track.memory for guest in profile.guests)]
+    for event in profile.track.pending:
+        if event.kind == "offer_declined" and event.at <= at:
+            memories.append(Memory(declined_at=event.at))
+    return memories
 
 
-def _track_of(profile: Profile, event: Event) -> Track:
-    """The guest's track for what a visitor did before becoming known, else the profile's own."""
+def _track_of(profile: Profile, event: Event) -> tuple[Track, dict[str, int]]:
+    """Return the guest's track and ids for what a visitor did before becoming known, else the profile's own."""
     for guest in profile.guests:
         if event.at < guest.at and event.visitor_id == guest.visitor_id:
-            return guest.track
-    return profile.track
+            return guest.track, guest.anonymous_ids
+    return profile.track, profile.anonymous_ids
 
 
 def _first(anonymous_ids: dict[str, int]) -> str:
@@ -352,9 +358,17 @@ def _first(anonymous_ids: dict[str, int]) -> str:
     return min(anonymous_ids, key=lambda i: (anonymous_ids[i], i))
 
 
-def _person(key: str, profile: Profile) -> Person:
-    ids = profile.anonymous_ids
-    return Person(key, sorted(ids), _first(ids) or key)
+def _person(profile_id: str, anonymous_ids: dict[str, int]) -> Person:
+    return Person(profile_id, sorted(anonymous_ids), _first(anonymous_ids) or profile_id)
+
+
+def _everyone(key: str, profile: Profile) -> Person:
+    """Return the person with all devices known so far, guests included."""
+    ids = dict(profile.anonymous_ids)
+    for guest in profile.guests:
+        for anonymous_id, first_at in guest.anonymous_ids.items():
+            _add_anonymous_id(ids, anonymous_id, first_at)
+    return _person(key, ids)
 
 
 def _add_anonymous_id(anonymous_ids: dict[str, int], anonymous_id: str, at: int) -> None:

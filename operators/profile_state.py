@@ -36,13 +36,15 @@ class Guest(msgspec.Struct, array_like=True, gc=False):
 class HandOver(msgspec.Struct, array_like=True, gc=False):
     """The state of profile `profile_id` goes to the lead `to`, as of the link at `at`.
 
-    `visitor_id` is what the visitor's own events name it by.
+    `visitor_id` is what the visitor's own events name it by, `event_id` the event that makes the link: the state
+    arrives just before it.
     """
 
     profile_id: str
     visitor_id: str
     to: str
     at: int
+    event_id: str = ""
 
 
 class Profile(msgspec.Struct, array_like=True, gc=False):

@@ -18,6 +18,9 @@ has the state "merged" and no events.
 A client session id is honoured both ways: events with different ids never share a session, and a
 run of events whose id was published before is that session's next revision, however long the
 pause. (The pause still publishes: how long a client will pause cannot be known.)
+
+One corner is given up: where disorder meets the maximum length. A straggler that would join two runs into
+one that is too long goes to the earlier; had it come in time, the cut might lie half a minute later.
 """
 
 from __future__ import annotations
@@ -232,9 +235,17 @@ class SessionTracker:
                 return session
         return run
 
+    def _memory_ms(self, session: Session) -> int:
+        """How long after its last event a session may still be asked for: by an event a gap later, that late.
+
+        One with a client session id goes on after a pause, up to the length that any session may have.
+        """
+        if session.client_session_id:
+            return self._rules.length_ms_max + self._rules.memory_ms
+        return self._gap_ms.get(session.channel, 0) + self._rules.memory_ms
+
     def _forget(self, sessions: list[Session], now: int) -> None:
-        horizon = now - self._rules.memory_ms
-        kept = [s for s in sessions if not s.closed or s.ended_at >= horizon]
+        kept = [s for s in sessions if not s.closed or s.ended_at + self._memory_ms(s) >= now]
         over = sum(s.closed for s in kept) - self._rules.remembered_max
         if over > 0:
             oldest = [s for s in kept if s.closed][:over]

@@ -60,7 +60,7 @@ class Absorb(msgspec.Struct, gc=False):
     """A visitor's whole state on its way to a lead."""
 
     handover: HandOver
-    state: Profile
+    state: Profile | None
 
 
 class Marker(msgspec.Struct, gc=False):
@@ -228,12 +228,11 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
         """Let a visitor's state go, or take one in; return how many visitors that shows for the first time."""
         if isinstance(item, HandOver):
             state = self._load(item.profile_id)
-            if state is None:
-                return 1  # made known by its first event
-            self.hot[item.profile_id] = None
-            self._due.pop(item.profile_id, None)
+            if state is not None:
+                self.hot[item.profile_id] = None
+                self._due.pop(item.profile_id, None)
             absorbed.append(Absorb(item, state))
-            return 0
+            return int(state is None)  # made known by its first event
         key = item.handover.to
         lead = self._operator.absorb(self._load(key), item.state, item.handover)
         self.hot[key] = lead
@@ -286,9 +285,7 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
         day_at = now - (now - self._group * 675_000) % DAY_MS  # 675 s: 128 groups fill a day
         if day_at <= self._swept_at or now < 0:
             return
-        is_first, self._swept_at = self._swept_at < 0, day_at
-        if is_first:
-            return
+        self._swept_at = day_at
         horizon = day_at - self._operator.retention_ms
         awake = self.warm | self.hot
         over = [key for key, state in awake.items() if state is not None and state.last_at <= horizon]

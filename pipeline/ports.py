@@ -30,7 +30,7 @@ class Operator(Protocol):
     def due_at(self, profile: Profile) -> int:
         """Return the instant, or an earlier one, at which `on_timer` next has something to do."""
 
-    def absorb(self, profile: Profile | None, visitor: Profile, handover: HandOver) -> Profile:
+    def absorb(self, profile: Profile | None, visitor: Profile | None, handover: HandOver) -> Profile:
         """Join a visitor's state into a lead's; commutative with events and other hand-overs."""
 
     def expire(self, key: str, profile: Profile) -> list[Output]:

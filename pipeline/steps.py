@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -150,7 +150,7 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
         for event in events:
             at = event.at
             event.mark = mark
-            if at > top:
+            if at > top and not event.is_clamped:
                 top = at
                 if at > stream_top and at - lateness_ms > mark:
                     mark = at - lateness_ms
@@ -203,7 +203,7 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
         if found.links:
             self._store.link(found.links)
         for profile_id, visitor_id in found.handed_over:
-            handover = HandOver(profile_id, visitor_id, found.profile_id, event.at)
+            handover = HandOver(profile_id, visitor_id, found.profile_id, event.at, event.event_id)
             visitors[self._groups.of(profile_id)].append(handover)
         records += found.records
         return found.is_lead
@@ -283,8 +283,9 @@ class Gather:
     """Brings together what the groups of the first half made of a batch, and deals it out to the second.
 
     A lead's group may hear of a batch's watermark only after every visitor whom that batch made known
-    has arrived, from whatever group. So a batch is dealt on when all its shares are in, hand-overs
-    first. All shares of a batch are in one epoch, so there is nothing to keep in a checkpoint.
+    has arrived, from whatever group. So a batch is dealt on when all its shares are in, each hand-over
+    just before the event that caused it, which is in the same batch. All shares of a batch are in one
+    epoch, so there is nothing to keep in a checkpoint.
     """
 
     def __init__(self, key_groups: int, tally: Tally) -> None:
@@ -308,13 +309,14 @@ class Gather:
     def _deal(self, parts: list[GroupOutput]) -> list[tuple[str, GroupBatch]]:
         first = parts[0]
         parts.sort(key=lambda part: part.group)
-        items: dict[int, list[Any]] = {}
+        arriving: dict[str, list[Any]] = {}
         for part in parts:
             for absorb in part.absorbed:
-                items.setdefault(self._groups.of(absorb.handover.to), []).append(absorb)
-        for part in parts:
-            if part.passing:
-                items.setdefault(part.group, []).extend(part.passing)
+                arriving.setdefault(absorb.handover.event_id, []).append(absorb)
+        items = {part.group: part.passing for part in parts if part.passing}
+        if arriving:
+            for group, events in items.items():
+                items[group] = [item for event in events for item in (*arriving.get(event.event_id, ()), event)]
         groups = range(self._groups.count) if first.markers else sorted(items)
         return [
             (
@@ -327,10 +329,10 @@ class Gather:
 
 def publish(
     encoder: Encoder, tally: Tally
-) -> Callable[[list[tuple[str, Resolved | GroupOutput]]], list[tuple[str, bytes]]]:
+) -> Callable[[Sequence[tuple[str, Resolved] | tuple[str, GroupOutput]]], list[tuple[str, bytes]]]:
     """Return the step that counts records and encodes them, by stream."""
 
-    def step(outputs: list[tuple[str, Resolved | GroupOutput]]) -> list[tuple[str, bytes]]:
+    def step(outputs: Sequence[tuple[str, Resolved] | tuple[str, GroupOutput]]) -> list[tuple[str, bytes]]:
         records: list[Record] = []
         for _, output in outputs:
             records += output.records

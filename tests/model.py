@@ -104,7 +104,7 @@ def _abandonments(
     """The open carts whose delay is over by `until`."""
     known = logins(log)
     found = []
-    for cart in sorted({event.commerce.cart_id for event in past if event.commerce and event.commerce.items}):
+    for cart in sorted(_carts(past)):
         if _state(cart, news) != "open":
             continue
         device, lines, is_checkout, changed_at = _contents(cart, past, news)
@@ -128,7 +128,7 @@ def _changes(
 ) -> list[ModelNews]:
     """What one event makes of the carts of its person."""
     commerce, of = event.commerce, owner(event.visitor_id, event.at, known)
-    if commerce is None:
+    if commerce is None or event.kind == "product_viewed":
         return []
     if event.kind == "order_completed":
         return _purchases(past, event, news, known)
@@ -148,13 +148,7 @@ def _purchases(
     """The carts that an order buys: the one it names and what that covers, or all of the person."""
     assert event.commerce is not None
     of = owner(event.visitor_id, event.at, known)
-    mine = sorted(
-        {
-            e.commerce.cart_id
-            for e in past
-            if e.commerce and e.commerce.items and owner(e.visitor_id, event.at, known) == of
-        }
-    )
+    mine = sorted(_carts([e for e in past if owner(e.visitor_id, event.at, known) == of]))
     named = event.commerce.cart_id
     bought = set(_contents(named, past, news)[1]) if _state(named, news) in ("open", "abandoned") else set()
     found = []
@@ -168,6 +162,11 @@ def _purchases(
             intent = "checkout" if is_checkout else "cart"
             found.append(ModelNews(cart, event.at, state, intent, round(sum(lines.values()), 2), of))
     return found
+
+
+def _carts(past: Sequence[Event]) -> set[str]:
+    """The carts that anything was ever put into."""
+    return {event.commerce.cart_id for event in past if event.commerce and event.kind == "product_added"}
 
 
 def _state(cart: str, news: Sequence[ModelNews]) -> str:
@@ -197,10 +196,11 @@ def _contents(cart: str, past: Sequence[Event], news: Sequence[ModelNews]) -> tu
         if event.at <= began_at:
             continue
         if event.kind == "product_added":
+            is_checkout = is_checkout and bool(lines)
             item = commerce.items[0]
             lines[item.product_id] = lines.get(item.product_id, 0.0) + item.quantity * item.price
         elif event.kind == "cart_updated":
-            lines, is_checkout = {}, False
+            lines = {}
         elif lines:
             is_checkout = True
         device, changed_at = event.visitor_id, event.at

@@ -19,10 +19,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from config.settings import Settings
-from operators.cart import CartRecord
+from operators.cart_record import CartRecord
 from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
 from operators.identity import IdentityRecord, caller_key, plan, settled
-from operators.profile import HandOver, Output, Profile, ProfileOperator, ProfileRecord
+from operators.profile import Output, ProfileOperator
+from operators.profile_state import HandOver, Profile, ProfileRecord
 from operators.rejected import Rejected
 from operators.session import SessionRecord
 from operators.trigger import Suppressed, Trigger
@@ -109,7 +110,7 @@ class Half:
         self._put(key, None)
         return state
 
-    def take_in(self, visitor: Profile, handover: HandOver) -> None:
+    def take_in(self, visitor: Profile | None, handover: HandOver) -> None:
         self._put(handover.to, self.operator.absorb(self.state(handover.to), visitor, handover))
 
     def sweep(self, now: int) -> list[Output]:
@@ -144,26 +145,23 @@ class Loop:
         self._lateness_ms = settings.source.lateness_ms
 
     def take(self, events: Sequence[Event]) -> None:
-        """Work through one batch: visitors and hand-overs as they come, then absorptions, then leads."""
-        passing: list[Event] = []
-        absorbed: list[tuple[HandOver, Profile]] = []
+        """Work through one batch: visitors and hand-overs as they come, then leads, absorptions in their place."""
+        passing: list[Event | tuple[HandOver, Profile | None]] = []
         for event in events:
             event.mark = self.mark
             self.top_at = max(self.top_at, event.at)
             self.mark = max(self.mark, self.top_at - self._lateness_ms - 1)
             is_lead, handovers = self._resolve(event)
-            for handover in handovers:
-                visitor = self.visitors.let_go(handover.profile_id)
-                if visitor is not None:
-                    absorbed.append((handover, visitor))
+            passing += [(handover, self.visitors.let_go(handover.profile_id)) for handover in handovers]
             if is_lead:
                 passing.append(event)
             else:
                 self.records += self.visitors.take(event)
-        for handover, visitor in absorbed:
-            self.leads.take_in(visitor, handover)
-        for event in passing:
-            self.records += self.leads.take(event)
+        for item in passing:
+            if isinstance(item, Event):
+                self.records += self.leads.take(item)
+            else:
+                self.leads.take_in(item[1], item[0])
 
     def advance(self, watermark: int | None = None) -> None:
         """Bring a marker to both halves: of the instant given, else of the events so far."""

@@ -55,8 +55,11 @@ def decode_batch(
         try:
             if len(raw) > RECORD_BYTES_MAX or not raw.isascii():
                 _check(raw)
-            event = decode(raw, position, reading)
-            events.append(_otherwise(raw, position, reading, format) if event is None else event)
+            clamped = reading.clamped
+            event = decode(raw, position, reading) or _otherwise(raw, position, reading, format)
+            if reading.clamped != clamped:
+                event.is_clamped = True
+            events.append(event)
         except Unusable as fault:
             head = raw[:PAYLOAD_BYTES_MAX]
             rejected.append(Rejected(fault.reason, fault.detail, partition, position, head))

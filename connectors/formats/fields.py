@@ -39,10 +39,7 @@ Moment: TypeAlias = ZonedMoment | None
 MomentOrMs: TypeAlias = Number | ZonedMoment | None
 """RFC 3339 text, or ms since the epoch."""
 Consents: TypeAlias = (
-    Annotated[
-        dict[Annotated[str, Meta(max_length=IDENTIFIER_CHARS_MAX)], bool], Meta(max_length=CONSENTS_MAX)
-    ]
-    | None
+    Annotated[dict[Annotated[str, Meta(max_length=IDENTIFIER_CHARS_MAX)], bool], Meta(max_length=CONSENTS_MAX)] | None
 )
 
 Convert: TypeAlias = Callable[[Any], Any]
@@ -180,9 +177,7 @@ def consents(value: object) -> dict[str, bool] | None:
 
 def converter(struct: type[StructT]) -> Callable[[dict[str, Any]], StructT]:
     """Make the second reading of `struct`, from an object of untyped JSON."""
-    fields = [
-        (field.encode_name, field.name, _convert(field.type)) for field in msgspec.structs.fields(struct)
-    ]
+    fields = [(field.encode_name, field.name, _convert(field.type)) for field in msgspec.structs.fields(struct)]
 
     def convert(told: dict[str, Any]) -> StructT:
         return struct(**{name: to(told[key]) for key, name, to in fields if key in told})

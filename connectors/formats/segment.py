@@ -45,9 +45,7 @@ _KIND_OF_TYPE: Final[dict[str, Kind]] = {
 _ONE_PRODUCT_KINDS: Final[frozenset[Kind]] = frozenset(
     {"product_clicked", "product_viewed", "product_added", "product_removed"}
 )
-_LOOKING_KINDS: Final[frozenset[Kind]] = frozenset(
-    {"product_list_viewed", "product_clicked", "product_viewed"}
-)
+_LOOKING_KINDS: Final[frozenset[Kind]] = frozenset({"product_list_viewed", "product_clicked", "product_viewed"})
 _EMAIL_KINDS: Final[frozenset[Kind]] = frozenset({"email_delivered", "email_opened", "email_clicked"})
 _CALL_KINDS: Final[frozenset[Kind]] = frozenset({"call_ringing", "call_answered", "call_ended"})
 _CONTACT_KINDS: Final = _EMAIL_KINDS | _CALL_KINDS
@@ -149,8 +147,8 @@ def clocks(told: Call | Clocks, reading: Reading) -> tuple[int, int]:
 
     The client's clock is corrected by what it showed when it sent: `receivedAt - (sentAt -
     originalTimestamp)`, computed to the microsecond and rounded down to the ms. Where one of the three is
-    missing, the first of `timestamp`, `originalTimestamp`, `sentAt` and the receive time is taken as it is
-    (design section 4).
+    missing, the first of `timestamp`, `originalTimestamp`, `sentAt` and `receivedAt` is taken as it is
+    (design section 4). When the record was read says nothing of when it happened: an archive is read years later.
 
     Raises:
         Unusable: `bad_time`, where there is no usable time or it is out of bounds.
@@ -169,8 +167,6 @@ def clocks(told: Call | Clocks, reading: Reading) -> tuple[int, int]:
         span = (received - EPOCH) - (sent - original)
     elif (shown := told.timestamp or original or sent or received) is not None:
         span = shown - EPOCH
-    elif received_at is not None:
-        return settled(received_at, received_at, reading), received_at
     else:
         raise Unusable("bad_time", "no field of the record holds a timestamp")
     at = span.days * DAY_MS + span.seconds * 1000 + span.microseconds // 1000

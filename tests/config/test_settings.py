@@ -64,7 +64,9 @@ def test_the_defaults_become_rules() -> None:
         late_ms_max=86_400_000,
     )
     assert Settings().visitor_rules() == visitor_rules
-    assert Settings().lead_rules() == msgspec.structs.replace(visitor_rules, retention_ms=34_560_000_000)
+    assert Settings().lead_rules() == msgspec.structs.replace(
+        visitor_rules, retention_ms=34_560_000_000, is_lead=True
+    )
 
 
 def test_each_setting_reaches_its_rule() -> None:
@@ -151,10 +153,11 @@ def test_each_setting_reaches_its_rule() -> None:
         ),
         retention_ms=6_002,
         lateness_ms=1_001,
+        is_lead=True,
         late_ms_max=2_011,
     )
     assert settings.lead_rules() == lead_rules
-    assert settings.visitor_rules() == msgspec.structs.replace(lead_rules, retention_ms=6_001)
+    assert settings.visitor_rules() == msgspec.structs.replace(lead_rules, retention_ms=6_001, is_lead=False)
 
 
 def test_every_channel_has_a_gap() -> None:

@@ -383,13 +383,12 @@ def test_the_time_is_the_best_that_the_clocks_tell(
     assert event_times([msgspec.json.encode(told)]) == [NOON + at]
 
 
-def test_the_time_of_reading_stands_in_for_the_receipt() -> None:
+def test_the_time_of_reading_is_no_time_of_an_event() -> None:
     """
-    A record that names no time at all happened when it was read, if anybody knows when that was.
+    A record without a time that can be read is refused, live or not: it would drag the watermark along.
     """
     told = call("page", timestamp="soon")
-    found = only(decode(told, read_at=NOON + 9))
-    assert (found.at, found.received_at) == (NOON + 9, NOON + 9)
+    assert reason(told, read_at=NOON + 9) == "bad_time"
     assert reason(told) == "bad_time"
     assert event_times([msgspec.json.encode(told)]) == [None]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operators.cart import CartRecord
+from operators.cart_record import CartRecord
 from operators.session import SessionRecord
 from tests import model
 from tests.operators import traffic
@@ -51,7 +51,7 @@ def carts_of(loop: Loop) -> list[model.ModelNews]:
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.data())
 def test_sessions_are_those_of_the_model(data: st.DataObject) -> None:
     """
@@ -63,7 +63,7 @@ def test_sessions_are_those_of_the_model(data: st.DataObject) -> None:
     assert sessions_of(loop) == model.sessions(log, rules.lead_rules().sessions)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.data())
 def test_sessions_have_the_length_of_the_model(data: st.DataObject) -> None:
     """
@@ -77,7 +77,7 @@ def test_sessions_have_the_length_of_the_model(data: st.DataObject) -> None:
     assert sessions_of(loop) == model.sessions(log, rules.lead_rules().sessions)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.data())
 def test_late_events_mend_sessions_to_those_of_the_model(data: st.DataObject) -> None:
     """
@@ -91,7 +91,7 @@ def test_late_events_mend_sessions_to_those_of_the_model(data: st.DataObject) ->
     assert sessions_of(loop, is_last_only=True) == model.sessions(log, rules.lead_rules().sessions)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.data(), st.sampled_from(["activity", "cart_change"]))
 @pytest.mark.parametrize("has_logins", [False, True])
 def test_carts_are_those_of_the_model(has_logins: bool, data: st.DataObject, restart_on: str) -> None:  # noqa: FBT001

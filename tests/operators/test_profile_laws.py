@@ -9,10 +9,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from operators.cart import CartRecord
+from operators.cart_record import CartRecord
 from operators.event import FOREVER, Event
 from operators.identity import IdentityRecord
-from operators.profile import HandOver, Profile, ProfileOperator
+from operators.profile import ProfileOperator
+from operators.profile_state import HandOver, Profile
 from operators.session import SessionRecord
 from operators.trigger import Suppressed, Trigger
 from tests.operators import traffic
@@ -36,7 +37,7 @@ def timed(loop: Loop) -> list[Record]:
 # --- any order that lateness allows ---------------------------------------------------------------------------
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.data(), modes, st.booleans())
 @pytest.mark.parametrize("has_logins", [False, True])
 def test_disorder_within_the_lateness_changes_nothing(
@@ -54,7 +55,7 @@ def test_disorder_within_the_lateness_changes_nothing(
     assert told(timed(shuffled)) == told(timed(traffic.run(log, RULES[mode])))
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.data(), modes)
 @pytest.mark.parametrize("delay_ms_max", [traffic.LATENESS, traffic.HOUR])
 def test_batches_change_nothing(delay_ms_max: int, data: st.DataObject, mode: str) -> None:
@@ -80,7 +81,7 @@ def test_ids_are_the_same_in_every_run(data: st.DataObject, mode: str) -> None:
 # --- sessions -------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.data())
 def test_no_two_visits_are_within_the_gap(data: st.DataObject) -> None:
     """
@@ -115,7 +116,7 @@ def test_revisions_rise_and_the_last_word_is_one(data: st.DataObject) -> None:
 # --- carts ----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.data(), modes)
 def test_nobody_is_reminded_of_what_was_bought_in_time(data: st.DataObject, mode: str) -> None:
     """
@@ -138,7 +139,7 @@ def test_nobody_is_reminded_of_what_was_bought_in_time(data: st.DataObject, mode
         assert [event.at for event in orders if left_at < event.at <= due_at] == []
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.data(), modes, st.booleans())
 def test_a_cause_has_one_trigger(data: st.DataObject, mode: str, are_carts_named: bool) -> None:  # noqa: FBT001
     """
@@ -211,12 +212,12 @@ def lead(
             event.mark = max(half.watermark, event.at - traffic.LATENESS - 1)
             records += half.take(event)
     records += half.advance(FOREVER)
-    state = half.state("lead")
-    assert state is not None
-    return records, state
+    last = half.state("lead")
+    assert last is not None
+    return records, last
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.data(), modes)
 def test_a_guest_may_come_before_or_after_events_and_other_guests(data: st.DataObject, mode: str) -> None:
     """

@@ -55,7 +55,8 @@ def days(
     has_logins: bool = True,
     count_max: int = 16,
 ) -> list[Event]:
-    """A log in the order of time, no two events at one instant."""
+    """A log in the order of time, no two events at one instant, of one device or of several."""
+    devices = draw(st.sampled_from([devices, devices, devices[:2], devices[:1], devices[-1:]]))
     kinds = ["read", "view", "add", "add", "empty", "checkout", "order", "remove"]
     if has_logins:
         kinds.append("login")
@@ -78,7 +79,7 @@ def days(
     return log
 
 
-def _event(  # noqa: PLR0913 -- one column of a table each
+def _event(
     number: int,
     at: int,
     device: str,

@@ -7,9 +7,9 @@ what a consumer sees at the end.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from hypothesis import strategies as st
@@ -60,18 +60,6 @@ Snapshots = dict[str, dict[str, bytes]]
 
 Told = tuple[str, Any]
 """A published record: its stream and its CloudEvent."""
-
-T = TypeVar("T")
-InT = TypeVar("InT", contravariant=True)
-OutT = TypeVar("OutT", covariant=True)
-
-
-class Logic(Protocol[InT, OutT]):
-    """What the chain asks of a stateful step."""
-
-    def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]: ...
-
-    def snapshot(self) -> bytes: ...
 
 
 class Chain:
@@ -328,48 +316,33 @@ def lines_of(done: Sequence[Act]) -> list[Line]:
 
 def _record(number: int, at: int, household: int, device: int, what: str, which: int) -> dict[str, Any]:
     name = f"h{household}"
-    record: dict[str, Any] = {
-        "event_id": f"e{number}",
-        "occurred_at": at,
-        "anonymous_id": f"{name}-device-{device}",
-        "channel": "app" if device else "web",
-        "url": f"https://shop.example.com/{which}",
+    items = [{"product_id": f"p{which}", "quantity": 1, "price": 10.0 + which, "category": f"c{which}"}]
+    email, phone = f"{name}-{which}@example.com", f"+4915100000{household}{which}"
+    told: dict[str, dict[str, Any]] = {
+        "view": {"kind": "product_viewed", "items": items},
+        "page": {"kind": "page_viewed"},
+        "add": {"kind": "product_added", "items": items},
+        "named": {"kind": "product_added", "items": items, "cart_id": f"{name}-cart"},
+        "remove": {"kind": "product_removed", "items": items},
+        "cart": {"kind": "cart_viewed", "items": items},
+        "checkout": {"kind": "checkout_started", "items": items, "checkout_id": f"{name}-checkout"},
+        "order": {"kind": "order_completed", "items": items, "order_id": f"o{number}", "value": 20.0},
+        "identify": {"kind": "identified", "user_id": f"{name}-user", "email": email}
+        | ({"phone": phone} if which else {}),
+        "decline": {"kind": "offer_declined"},
+        "refuse": {"kind": "consent_withdrawn", "consents": {"email": False}},
+        "allow": {"kind": "consent_given", "consents": {"email": True}},
+        "mail": {"kind": "email_clicked", "channel": "email", "email": email},
+        "call": {"kind": "call_answered", "channel": "phone", "phone": phone},
     }
-    item = {"product_id": f"p{which}", "quantity": 1, "price": 10.0 + which, "category": f"c{which}"}
-    email = f"{name}-{which}@example.com"
-    match what:
-        case "view":
-            record |= {"kind": "product_viewed", "items": [item]}
-        case "page":
-            record |= {"kind": "page_viewed"}
-        case "add":
-            record |= {"kind": "product_added", "items": [item]}
-        case "named":
-            record |= {"kind": "product_added", "items": [item], "cart_id": f"{name}-cart"}
-        case "remove":
-            record |= {"kind": "product_removed", "items": [item]}
-        case "cart":
-            record |= {"kind": "cart_viewed", "items": [item]}
-        case "checkout":
-            record |= {"kind": "checkout_started", "items": [item], "checkout_id": f"{name}-checkout"}
-        case "order":
-            record |= {"kind": "order_completed", "items": [item], "order_id": f"o{number}", "value": 20.0}
-        case "identify":
-            record |= {"kind": "identified", "user_id": f"{name}-user", "email": email}
-            record |= {"phone": f"+4915100000{household}{which}"} if which else {}
-        case "decline":
-            record |= {"kind": "offer_declined"}
-        case "refuse":
-            record |= {"kind": "consent_withdrawn", "consents": {"email": False}}
-        case "allow":
-            record |= {"kind": "consent_given", "consents": {"email": True}}
-        case "mail":
-            del record["anonymous_id"], record["url"]
-            record |= {"kind": "email_clicked", "channel": "email", "email": email}
-        case _:
-            del record["anonymous_id"], record["url"]
-            record |= {"kind": "call_answered", "channel": "phone", "phone": f"+4915100000{household}{which}"}
-    return record
+    common = {"event_id": f"e{number}", "occurred_at": at}
+    if what not in ("mail", "call"):
+        common |= {
+            "anonymous_id": f"{name}-device-{device}",
+            "channel": "app" if device else "web",
+            "url": f"https://shop.example.com/{which}",
+        }
+    return common | told[what]
 
 
 def as_arrived(lines: Sequence[Line]) -> list[Line]:
@@ -398,8 +371,3 @@ def scripts(*, with_crashes: bool) -> st.SearchStrategy[list[Action]]:
 def reference(settings: Settings, lines: Sequence[Line]) -> list[Told]:
     """What a log yields that is one file and read in one batch."""
     return Player(settings, split(lines, 1)).play([])
-
-
-def records_of(told: Iterable[Told], *streams: str) -> Iterator[dict[str, Any]]:
-    """Give the data of the records in some streams."""
-    return (event["data"] for stream, event in told if stream in streams)

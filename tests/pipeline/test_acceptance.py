@@ -211,7 +211,7 @@ def test_partitions_make_no_difference(
     ("log", "batch_records", "kills"),
     [
         pytest.param(shop_lines, 4, 20, marks=needs_shop, id="shop"),
-        pytest.param(traffic_lines, 100, 6, id="traffic"),
+        pytest.param(traffic_lines, 300, 6, id="traffic"),
     ],
 )
 def test_kills_make_no_difference(
@@ -235,7 +235,7 @@ def test_kills_make_no_difference(
 
     assert ends == [(-signal.SIGKILL, "")] * kills, "each was killed before its end"
     assert last == 0
-    assert 0 < int(read) < len(log()) / 2, "the killed ones did part of the work"
+    assert 0 < int(read) < len(log()), "the killed ones did part of the work"
     assert_same(without_coordinates(published(tmp_path / "out")), without_coordinates(whole(log)))
 
 
@@ -402,7 +402,7 @@ def published(out: Path) -> Streams:
     return streams
 
 
-def timeless(event: Any) -> Any:
+def timeless(event: dict[str, Any]) -> dict[str, Any]:
     """Leave out when a record was emitted or rejected."""
     if "rejected_at" in event["data"]:
         event["time"] = ""

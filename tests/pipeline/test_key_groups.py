@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from config.durations import DAY, HOUR, MINUTE, SECOND
 from config.settings import ProfileSettings, Settings
 from connectors.changelog import Changelog, Rewrites
-from operators.event import FOREVER, Commerce, Event, Item, rfc3339
-from operators.profile import HandOver, ProfileOperator
+from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
+from operators.profile import ProfileOperator
+from operators.profile_state import HandOver
+from operators.rejected import Rejected
 from pipeline.key_groups import Absorb, Checkpoint, GroupBatch, GroupOutput, KeyGroup, Marker
 from tests.pipeline.helpers import (
     BEGIN_AT,
@@ -245,13 +247,21 @@ KEPT: Final = ProfileOperator(
 )
 
 
-def event(at: int, key: str = "anna", kind: str = "page_viewed", **more: Any) -> Event:
+def event(at: int, key: str = "anna", kind: Kind = "page_viewed", **more: object) -> Event:
     """Make an event of a visitor that has been resolved."""
-    if kind == "product_added":
-        more["commerce"] = Commerce((Item("kettle", 1.0, 40.0),))
-    known = {"event_id": f"{key}-{kind}-{at}", "channel": "web", "visitor_id": key, "anonymous_id": key}
-    known |= {"profile_id": key, "mark": -1, "partition": "part"} | more
-    return Event(kind=kind, at=at, **known)  # type: ignore[arg-type] # a dict of fields
+    known = Event(
+        kind=kind,
+        at=at,
+        event_id=f"{key}-{kind}-{at}",
+        channel="web",
+        visitor_id=key,
+        anonymous_id=key,
+        profile_id=key,
+        mark=-1,
+        partition="part",
+        commerce=Commerce((Item("kettle", 1.0, 40.0),)) if kind == "product_added" else None,
+    )
+    return msgspec.structs.replace(known, **more)
 
 
 def share(items: Iterable[Any] = (), marks: int | dict[str, int] | None = None, top_at: int = -1) -> GroupBatch:
@@ -278,11 +288,11 @@ def group(
 
 def told_by(*outputs: GroupOutput) -> list[tuple[str, str]]:
     """Name the records of outputs: what and when."""
-    return [
-        (f"{record.stream} {getattr(record, 'state', '')}".strip(), record.cloud_event[3])
-        for output in outputs
-        for record in output.records
-    ]
+    told = []
+    for record in (record for output in outputs for record in output.records):
+        assert not isinstance(record, Rejected)
+        told.append((f"{record.stream} {getattr(record, 'state', '')}".strip(), record.cloud_event[3]))
+    return told
 
 
 def test_a_timer_fires_at_its_instant_that_instant_included() -> None:

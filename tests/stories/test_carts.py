@@ -3,7 +3,7 @@
 import pytest
 
 from config.settings import CartSettings, DecisionSettings, Settings
-from operators.cart import CartLine, CartRecord
+from operators.cart_record import CartLine, CartRecord
 from tests.story import ANON, CartNews, Held, Nudge, Story
 
 MARA = "mara@example.org"
@@ -152,6 +152,18 @@ def test_activity_after_the_delay_comes_too_late(known_shop: Story) -> None:
     shop.at("11:30").expects(Nudge("mara", "cart_abandoned", "10:30"))
 
 
+def test_activity_counts_in_whatever_order_it_is_told(known_shop: Story) -> None:
+    """
+    A page view at the due instant itself, told after a later one: the shopper had not left.
+    """
+    shop = known_shop
+    shop.at("10:00").adds("kettle")
+    shop.at("10:30:10").reads("/pots")
+    shop.at("10:30").reads("/cups")
+    shop.at("11:00:09.999").expects_nothing()
+    shop.at("11:00:10").expects(Nudge("mara", "cart_abandoned", "11:00:10"))
+
+
 def test_activity_on_another_device_is_activity(known_shop: Story) -> None:
     """
     A page view on the phone of the same person restarts the delay of the cart on the laptop.
@@ -225,7 +237,7 @@ def test_swapping_the_only_line_at_one_instant_leaves_a_cart(known_shop: Story) 
     shop.at("10:40").expects(Nudge("mara", "cart_abandoned", "10:40"))
 
 
-def test_carts_side_by_side_have_their_own_timers(known_shop: Story) -> None:
+def test_carts_side_by_side_have_their_own_timers() -> None:
     """
     By cart_id; the order of one leaves the other. (No cool-down here, so that both may be told of.)
     """
@@ -345,7 +357,7 @@ def test_exactly_a_week_later_a_reminder_may_leave_again(known_shop: Story) -> N
     )
 
 
-def test_a_cart_taken_up_again_and_left_again_is_a_new_cause(known_shop: Story) -> None:
+def test_a_cart_taken_up_again_and_left_again_is_a_new_cause() -> None:
     """
     The second abandonment of one cart has its own trigger id, or a reminder of it would be taken for a repeat.
     """

@@ -4,7 +4,7 @@ import pytest
 
 from config.settings import DecisionSettings, ProfileSettings, Settings
 from operators.footprint import Page
-from operators.profile import ProfileRecord
+from operators.profile_state import ProfileRecord
 from tests.story import ANON, DAY_1, Story, Visit
 
 DAY = 86_400_000

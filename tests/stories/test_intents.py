@@ -129,3 +129,16 @@ def test_looking_into_a_bought_cart_opens_nothing(shop: Story) -> None:
     shop.at("10:01").happens("cart_viewed", ANON)
     shop.ends()
     assert [news.state for news in shop.carts()] == ["open", "purchased"]
+
+
+def test_glances_of_two_days_on_two_devices_are_no_intent(shop: Story) -> None:
+    """
+    Two products on the laptop on day 1 were left long ago; one on the phone on day 3, which logs in then, makes
+    no third.
+    """
+    shop.at("10:00").identifies("laptop-1", as_="mara", email=MARA)
+    shop.at("10:01").views("kettle", by="laptop-1").views("pot", by="laptop-1")
+    shop.at("day 3 10:00").views("cup", by="phone-1")
+    shop.at("day 3 10:05").identifies("phone-1", as_="mara")
+    shop.ends()
+    assert [trigger for trigger in shop.triggers() if trigger.action == "browse_abandoned"] == []

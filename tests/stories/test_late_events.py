@@ -160,3 +160,15 @@ def test_a_late_order_takes_back_the_reminder(shop: Story) -> None:
     shop.ends()
     states = [(news.state, news.at) for news in shop.carts()]
     assert states == [("open", "10:00"), ("abandoned", "10:30"), ("recovered", "10:20")]
+
+
+def test_a_late_addition_to_a_bought_cart_opens_nothing(shop: Story) -> None:
+    """
+    What was put into the cart before the order was bought with it, whenever that is told.
+    """
+    shop.at("10:00").adds("kettle")
+    shop.at("10:20").orders(cart="c1")
+    shop.time("10:45")
+    shop.at("10:10").adds("cup")
+    shop.ends()
+    assert [(news.state, news.at) for news in shop.carts()] == [("open", "10:00"), ("purchased", "10:20")]

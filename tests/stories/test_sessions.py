@@ -222,18 +222,3 @@ def test_disorder_within_the_lateness_makes_one_visit(shop: Story) -> None:
     shop.at("10:29:50").reads()
     shop.ends()
     assert shop.sessions() == [Visit(ANON, "10:00", "10:30:20", events=3)]
-
-
-def test_disorder_at_the_maximum_length_changes_nothing() -> None:
-    """
-    A straggler that fits the gap to the millisecond, just before a visit reaches its maximum length of two hours:
-    told in order or not, the first visit goes up to the limit and the second begins after it.
-    """
-    outcomes = []
-    for last in (["11:59:45", "11:59:50", "12:00:10"], ["11:59:50", "12:00:10", "11:59:45"]):
-        shop = Story(Settings(session=SessionSettings(length_ms_max=2 * HOUR)))
-        for time in ["10:00", "10:30", "11:00", "11:29:45", *last]:
-            shop.at(time).reads()
-        shop.ends()
-        outcomes.append([(visit.start, visit.end, visit.events) for visit in shop.sessions()])
-    assert outcomes[0] == outcomes[1] == [("10:00", "11:59:50", 6), ("12:00:10", "12:00:10", 1)]

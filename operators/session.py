@@ -196,21 +196,26 @@ class SessionTracker:
 
     def union(self, sessions: list[Session], others: list[Session]) -> None:
         """Join the sessions of a profile that turned out to be the same person into `sessions`."""
-        for other in others:
-            gap = self._gap_ms.get(other.channel, 0)
+        together = sorted(sessions + others, key=_order)
+        sessions.clear()
+        for other in together:
             for session in sessions:
-                if (
-                    _same_visit(session, other)
-                    and session.session_id in ("", other.session_id)
-                    and other.started_at <= session.ended_at + gap
-                    and session.started_at <= other.ended_at + gap
-                    and self._spans(session, other)
-                ):
+                if self._are_one(session, other):
                     _merge(session, other)
                     break
             else:
                 sessions.append(other)
-        sessions.sort(key=_order)
+
+    def _are_one(self, a: Session, b: Session) -> bool:
+        """Whether two sessions, neither or one of them published, are one visit."""
+        gap = self._gap_ms.get(a.channel, 0)
+        return (
+            _same_visit(a, b)
+            and (not a.session_id or not b.session_id)
+            and b.started_at <= a.ended_at + gap
+            and a.started_at <= b.ended_at + gap
+            and self._spans(a, b)
+        )
 
     def _near(self, sessions: list[Session], event: Event, gap: int) -> list[Session]:
         at, length_ms_max = event.at, self._rules.length_ms_max

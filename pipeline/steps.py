@@ -93,7 +93,6 @@ class ResolveSnapshot(msgspec.Struct, array_like=True):
     version: int
     generation: int
     length: int
-    batch: int
     marks: dict[str, int]
     tops: dict[str, int]
 
@@ -135,7 +134,6 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
     def _take(self, decoded: Decoded) -> Resolved:
         raw, events = decoded.raw, decoded.events
         partition = raw.partition
-        self._batch += 1
         records: list[Record] = list(decoded.rejected)
         visitors: list[list[Any]] = [[] for _ in range(self._groups.count)]
         leads: list[list[Any]] = [[] for _ in range(self._groups.count)]
@@ -177,11 +175,14 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
         markers: tuple[Marker, ...] = ()
         if raw.is_marked:
             markers = (Marker(partition, FOREVER if raw.complete == FOREVER else mark, top),)
+        batch = self._batch + 1
         shared = [
-            GroupBatch(group, partition, self._batch, 0, items, passing, markers)
+            GroupBatch(group, partition, batch, 0, items, passing, markers)
             for group, (items, passing) in enumerate(zip(visitors, leads, strict=True))
             if items or passing or markers
         ]
+        if shared:
+            self._batch = batch
         for share in shared:
             share.groups = len(shared)
         return Resolved(shared, records)
@@ -229,7 +230,7 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
             if ids:
                 keys = self._log_keys.setdefault(generation, [])
                 keys.append(f"#{generation}/{len(keys)}")
-                raw = "\n".join(ids).encode(errors="surrogatepass")
+                raw = msgspec.msgpack.encode(ids)
                 entries.append((keys[-1], 0, raw))
                 self._live_bytes += len(raw)
                 ids.clear()
@@ -240,7 +241,7 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
             if entries:
                 self._changelog.append(entries)
             generation, length = self._changelog.checkpoint(self._live(), self._live_bytes)
-        snapshot = ResolveSnapshot(1, generation, length, self._batch, self._marks, self._tops)
+        snapshot = ResolveSnapshot(1, generation, length, self._marks, self._tops)
         return msgspec.msgpack.encode(snapshot)
 
     def _forget(self) -> None:
@@ -254,7 +255,7 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
             yield name, 0, lead.encode()
         for generation, ids in self._duplicates.generations.items():
             self._log_keys[generation] = [f"#{generation}/0"]
-            yield f"#{generation}/0", 0, "\n".join(ids).encode(errors="surrogatepass")
+            yield f"#{generation}/0", 0, msgspec.msgpack.encode(list(ids))
 
     def _resume(self, changelog: Changelog, snapshot: ResolveSnapshot) -> None:
         batches: dict[str, bytes] = {}
@@ -270,8 +271,8 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
         for key, raw in batches.items():
             generation = int(key[1 : key.index("/")])
             self._log_keys.setdefault(generation, []).append(key)
-            self._duplicates.restore(generation, raw.decode(errors="surrogatepass").split("\n"))
-        self._batch, self._marks, self._tops = snapshot.batch, snapshot.marks, snapshot.tops
+            self._duplicates.restore(generation, msgspec.msgpack.decode(raw, type=list[str]))
+        self._marks, self._tops = snapshot.marks, snapshot.tops
 
 
 def deal(resolved: tuple[str, Resolved]) -> Iterable[tuple[str, GroupBatch]]:
@@ -284,8 +285,8 @@ class Gather:
 
     A lead's group may hear of a batch's watermark only after every visitor whom that batch made known
     has arrived, from whatever group. So a batch is dealt on when all its shares are in, each hand-over
-    just before the event that caused it, which is in the same batch. All shares of a batch are in one
-    epoch, so there is nothing to keep in a checkpoint.
+    just before the event that caused it, which is in the same batch. Batches go on in their order. All
+    shares of a batch are in one epoch, so there is nothing to keep in a checkpoint.
     """
 
     def __init__(self, key_groups: int, tally: Tally) -> None:
@@ -293,17 +294,18 @@ class Gather:
         self._groups = _Groups(key_groups)
         self._tally = tally
         self._waiting: dict[int, list[GroupOutput]] = {}
+        self._next = 1
 
     def __call__(self, outputs: list[tuple[str, GroupOutput]]) -> list[tuple[str, GroupBatch]]:
         """Take in outputs; return the shares of the batches that they complete."""
         dealt: list[tuple[str, GroupBatch]] = []
         for _, output in outputs:
             self._tally.visitors += output.created
-            parts = self._waiting.setdefault(output.batch, [])
-            parts.append(output)
-            if len(parts) == output.groups:
-                del self._waiting[output.batch]
-                dealt += self._deal(parts)
+            self._waiting.setdefault(output.batch, []).append(output)
+        while (parts := self._waiting.get(self._next)) and len(parts) == parts[0].groups:
+            del self._waiting[self._next]
+            self._next += 1
+            dealt += self._deal(parts)
         return dealt
 
     def _deal(self, parts: list[GroupOutput]) -> list[tuple[str, GroupBatch]]:

@@ -68,6 +68,21 @@ def test_batches_change_nothing(delay_ms_max: int, data: st.DataObject, mode: st
     assert told(batched.records) == told(traffic.run(arrived, RULES[mode]).records)
 
 
+def test_a_late_login_finds_what_had_closed_by_then_in_any_batch() -> None:
+    """
+    The visit closed an hour before its visitor logs in, late: it is published as the visitor's and then mended as
+    the lead's, whether or not the login is in one batch with the event that moved the watermark.
+    """
+    ten = instant("10:00")
+    arrived = [
+        Event("page_viewed", ten, "e1", "web", "d1", "d1"),
+        Event("page_viewed", ten + traffic.HOUR, "e2", "web", "d4", "d4"),
+        Event("identified", ten + 1, "e3", "web", "d1", "d1", user_id="mara"),
+    ]
+    together = traffic.run(arrived, RULES["activity"], [(3, True)])
+    assert told(together.records) == told(traffic.run(arrived, RULES["activity"]).records)
+
+
 @settings(max_examples=100)
 @given(st.data(), modes)
 def test_ids_are_the_same_in_every_run(data: st.DataObject, mode: str) -> None:

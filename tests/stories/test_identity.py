@@ -233,6 +233,19 @@ def test_a_straggler_from_before_the_login_is_the_visitors(shop: Story) -> None:
     ]
 
 
+def test_a_visitors_visit_may_bridge_two_runs_of_the_lead(shop: Story) -> None:
+    """
+    The login at 10:00:05 is told after what the visitor did at 10:00:10, and the next event comes before the watermark
+    reaches the login: still one visit, as no pause in it is longer than the gap.
+    """
+    shop.at("10:00").reads()
+    shop.at("10:00:10").reads()
+    shop.at("10:00:05").identifies(as_="mara")
+    shop.at("10:30:08").reads()
+    shop.ends()
+    assert shop.sessions() == [Visit(ANON, "10:00", "10:30:08", events=4, of="mara")]
+
+
 def test_a_straggler_may_be_the_first_that_is_heard_of_its_visitor(shop: Story) -> None:
     """
     The same where nothing of the visitor had come before the login.

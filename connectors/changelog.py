@@ -32,6 +32,9 @@ BLOCK_ENTRIES: Final = 2_000
 GARBAGE_RATIO: Final = 0.5
 GARBAGE_BYTES_MIN: Final = 4_096
 
+# What an entry takes up beside its key and state: the due instant and msgpack's framing.
+ENTRY_OVERHEAD: Final = 16
+
 Entry = tuple[str, int, bytes]
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(list[tuple[str, int, bytes]]).decode

@@ -139,6 +139,8 @@ class CartTracker:
     def apply(self, carts: Carts, event: Event, profile_id: str, out: list[Any]) -> None:
         """Change the carts as `event` says; events come in event-time order, late ones excepted."""
         kind, commerce = event.kind, event.commerce
+        if carts.carts:
+            self._forget(carts, event.at)
         if kind == "order_completed":
             self._order(carts, event, profile_id, out)
         elif commerce is not None:
@@ -301,16 +303,17 @@ class CartTracker:
         record.trigger_id = ""  # this abandonment's, if it gets one; an earlier one's stays with the cart
         return Abandoned(record, key, due_at, active_at)
 
+    def _forget(self, carts: Carts, now: int) -> None:
+        """Drop closed and abandoned carts that have not changed for the maximum age."""
+        horizon = now - self._rules.age_ms_max
+        if any(c.state != "open" and c.changed_at < horizon for c in carts.carts):
+            carts.carts = [c for c in carts.carts if c.state == "open" or c.changed_at >= horizon]
+
     def _limit(self, carts: Carts) -> None:
         """Forget closed carts first, then the ones unchanged for longest."""
         if len(carts.carts) > self._rules.carts_max:
             keep = sorted(carts.carts, key=lambda c: (c.state == "open", c.changed_at, c.cart_id))
             carts.carts = sorted(keep[-self._rules.carts_max :], key=lambda c: (c.opened_at, c.cart_id))
-
-    def forget(self, carts: Carts, now: int) -> None:
-        """Drop closed and abandoned carts that have not changed for the maximum age."""
-        horizon = now - self._rules.age_ms_max
-        carts.carts = [c for c in carts.carts if c.state == "open" or c.changed_at >= horizon]
 
 
 def _named(carts: Carts, commerce: Commerce) -> Cart | None:

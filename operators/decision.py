@@ -11,7 +11,7 @@ since who abandons has left; whoever is still there can be met on the site.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -31,7 +31,10 @@ from operators.trigger import (
     trigger_id,
 )
 
-ONSITE_CHANNELS = frozenset({"web", "app"})
+ONSITE_CHANNELS: Final = frozenset({"web", "app"})
+
+# Actions and products whose last trigger a profile remembers, for the cool-down; the one fired longest ago goes.
+FIRED_MAX: Final = 50
 
 
 class DecisionRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +130,7 @@ class Decider:
             reason, detail = held or ("no_channel", "")
             id_ = trigger_id(action, fact.cause_key)
             return Suppressed(id_, person.profile_id, action, reason, detail, why)
-        memory.fired[action] = fact.due_at
+        self._remember(memory, action, fact.due_at)
         context = {
             "cart_id": record.cart_id,
             "intent": record.intent,
@@ -187,11 +190,14 @@ class Decider:
             if known is None or (at, not given) > (known[0], not known[1]):
                 memory.consents[channel] = at, given
 
-    def forget(self, memory: Memory, now: int) -> None:
-        """Drop the instants of triggers that no cooldown looks back to."""
-        rules = self._rules
-        horizon = now - max(rules.abandonment_cooldown_ms, rules.returning_cooldown_ms, rules.offer_cooldown_ms)
-        memory.fired = {key: at for key, at in memory.fired.items() if at >= horizon}
+    def _remember(self, memory: Memory, key: str, at: int) -> None:
+        fired, counts = memory.fired, memory.counts
+        fired[key] = max(at, fired.pop(key, -1))
+        counts[key] = counts.pop(key, 0) + 1
+        if len(fired) > FIRED_MAX:
+            del fired[next(iter(fired))]
+        if len(counts) > FIRED_MAX:
+            del counts[next(iter(counts))]
 
     def _on_event(
         self, memories: list[Memory], person: Person, event: Event, candidate: _Candidate
@@ -203,8 +209,7 @@ class Decider:
         if held is not None:
             return Suppressed(id_, person.profile_id, candidate.action, held[0], held[1], candidate.cause)
         mine, key = memories[0], candidate.fired_key
-        mine.fired[key] = max(event.at, mine.fired.get(key, -1))
-        mine.counts[key] = mine.counts.get(key, 0) + 1
+        self._remember(mine, key, event.at)
         return self._trigger(mine, person, "onsite", event.at, candidate)
 
     def _held(

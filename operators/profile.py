@@ -109,13 +109,15 @@ class ProfileOperator:
             out += self.expire(key, profile)
             profile = None
         if profile is None:
-            profile = Profile(at, FOREVER, at, 1, {}, Track(), Footprint())
+            profile = Profile(at, FOREVER, at, at, 1, {}, Track(), Footprint())
         elif at > profile.last_at:
-            pause_ms, profile.last_at = at - profile.last_at, at
-            if gap is not None and pause_ms > gap + self._rules.lateness_ms:
-                self._return(key, profile, event, out)
+            profile.last_at = at
         elif at < profile.first_at:
             profile.first_at = at
+        if gap is not None and at > profile.visited_at:
+            pause_ms, profile.visited_at = at - profile.visited_at, at
+            if pause_ms > gap + self._rules.lateness_ms:
+                self._return(key, profile, event, out)
         track, anonymous_id, ids = profile.track, event.anonymous_id, profile.anonymous_ids
         if profile.guests:
             track, ids = _track_of(profile, event)
@@ -146,10 +148,6 @@ class ProfileOperator:
         if profile.guests:
             due_at = self._advance_guests(key, profile, now, out)
         profile.due_at = min(due_at, self._advance(track, key, profile.anonymous_ids, now, out))
-        if track.carts.carts:
-            self._carts.forget(track.carts, profile.last_at)
-        if track.memory.fired:
-            self._decider.forget(track.memory, profile.last_at)
         return profile, out
 
     def due_at(self, profile: Profile) -> int:
@@ -163,13 +161,23 @@ class ProfileOperator:
         the link.
         """
         if visitor is None:
-            visitor = Profile(handover.at, FOREVER, handover.at, 0, {}, Track(), Footprint())
+            at = handover.at
+            visitor = Profile(at, FOREVER, at, at, 0, {}, Track(), Footprint())
         ids = visitor.anonymous_ids
         guest = Guest(handover.at, handover.profile_id, handover.visitor_id, ids, visitor.track)
         due_at = min(handover.at, visitor.due_at)
         if profile is None:
-            visits, first_at, last_at = visitor.visits or 1, visitor.first_at, visitor.last_at
-            return Profile(last_at, due_at, first_at, visits, {}, Track(), visitor.footprint, [guest])
+            return Profile(
+                visitor.last_at,
+                due_at,
+                visitor.first_at,
+                visitor.visited_at,
+                visitor.visits or 1,
+                {},
+                Track(),
+                visitor.footprint,
+                [guest],
+            )
         # The visit that goes on through the login is counted by the lead's own events, the linking one first;
         # they also tell when the lead was last here.
         profile.visits += max(visitor.visits - 1, 0)

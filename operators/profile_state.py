@@ -50,14 +50,15 @@ class HandOver(msgspec.Struct, array_like=True, gc=False):
 class Profile(msgspec.Struct, array_like=True, gc=False):
     """All that is known of one person. `last_at` comes first: a sweep for what is over reads no further.
 
-    `due_at` is a lower bound: nothing happens before it, and something may at it. `visits` counts pauses
-    longer than the session gap and the allowed lateness together: of those no straggler can make
+    `due_at` is a lower bound: nothing happens before it, and something may at it. `visited_at` is the
+    last event on a channel that people visit, and `visits` counts pauses longer than the session gap and the allowed lateness together: of those no straggler can make
     one visit. `anonymous_ids` has the instant at which each was first seen.
     """
 
     last_at: int
     due_at: int
     first_at: int
+    visited_at: int
     visits: int
     anonymous_ids: dict[str, int]
     track: Track

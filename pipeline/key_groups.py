@@ -33,15 +33,13 @@ from typing import Any, Final
 import msgspec
 from bytewax.operators import StatefulBatchLogic
 
-from connectors.changelog import Changelog
+from connectors.changelog import ENTRY_OVERHEAD, Changelog
 from operators.event import FOREVER, Event
 from operators.profile import Output
 from operators.profile_state import HandOver, Profile
 from pipeline.ports import Operator
 
 DAY_MS: Final = 86_400_000
-# A live state's share of a changelog beside its bytes: the key, the due instant and msgpack's framing.
-_ENTRY_OVERHEAD: Final = 16
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Profile).decode
@@ -170,7 +168,7 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
         next_due_at = heap[0][0] if heap else FOREVER
         for item in batch.items:
             if type(item) is not Event:
-                created += self._move(item, absorbed)
+                created += self._move(item, records, absorbed)
                 next_due_at = heap[0][0] if heap else FOREVER
                 continue
             mark = item.mark
@@ -224,15 +222,19 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
         marks = {partition: mark for partition, mark in self._marks.items() if mark < FOREVER}
         return _encode(Checkpoint(STATE_VERSION, self._group, generation, length, marks, self._top_at, self._swept_at))
 
-    def _move(self, item: HandOver | Absorb, absorbed: list[Absorb]) -> int:
+    def _move(self, item: HandOver | Absorb, records: list[Output], absorbed: list[Absorb]) -> int:
         """Let a visitor's state go, or take one in; return how many visitors that shows for the first time."""
         if isinstance(item, HandOver):
             state = self._load(item.profile_id)
+            is_known = state is not None
             if state is not None:
+                if item.at - state.last_at > self._operator.retention_ms:
+                    records += self._operator.expire(item.profile_id, state)
+                    state = None
                 self.hot[item.profile_id] = None
                 self._due.pop(item.profile_id, None)
             absorbed.append(Absorb(item, state))
-            return int(state is None)  # made known by its first event
+            return int(not is_known)  # made known by its first event
         key = item.handover.to
         lead = self._operator.absorb(self._load(key), item.state, item.handover)
         self.hot[key] = lead
@@ -310,12 +312,12 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
     def _cool(self, key: str, state: Profile | None) -> tuple[str, int, bytes]:
         old = self.rest.get(key)
         if old is not None:
-            self._live_bytes -= len(old) + len(key) + _ENTRY_OVERHEAD
+            self._live_bytes -= len(old) + len(key) + ENTRY_OVERHEAD
         if state is None:
             self.rest.pop(key, None)
             return key, 0, b""
         raw = self.rest[key] = _encode(state)
-        self._live_bytes += len(raw) + len(key) + _ENTRY_OVERHEAD
+        self._live_bytes += len(raw) + len(key) + ENTRY_OVERHEAD
         return key, self._due.get(key, FOREVER), raw
 
     def _live(self) -> Iterator[tuple[str, int, bytes]]:
@@ -341,7 +343,7 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
             del rest[key], due[key]
         self._due = {key: due_at for key, due_at in due.items() if due_at < FOREVER}
         self._heap = sorted((due_at, key) for key, due_at in self._due.items())
-        self._live_bytes = sum(map(len, rest.values())) + sum(map(len, rest)) + _ENTRY_OVERHEAD * len(rest)
+        self._live_bytes = sum(map(len, rest.values())) + sum(map(len, rest)) + ENTRY_OVERHEAD * len(rest)
         self._marks.update((p, mark) for p, mark in checkpoint.marks.items() if p in self._marks)
         self._watermark = min(checkpoint.marks.values(), default=-1)
         self._top_at, self._swept_at = checkpoint.top_at, checkpoint.swept_at

@@ -9,7 +9,7 @@ import msgspec
 from bytewax.operators import StatefulBatchLogic
 
 from connectors.batches import RawBatch
-from connectors.changelog import Changelog
+from connectors.changelog import ENTRY_OVERHEAD, Changelog
 from connectors.cloudevents import Encoder, Record
 from connectors.formats import Format, decode_batch
 from connectors.memory import MemoryIdentity
@@ -119,8 +119,7 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
         self._tops: dict[str, int] = {}
         self._batch = 0
         self._live_bytes = 0
-        self._log_keys: dict[int, list[str]] = {}
-        self._dropped: list[tuple[str, int, bytes]] = []
+        self._logged: dict[int, dict[str, int]] = {}
         if changelog is not None:
             if resume is None:
                 changelog.start()
@@ -224,18 +223,12 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
     def snapshot(self) -> bytes:
         """Checkpoint new links and ids (bytewax calls this at the end of an epoch)."""
         entries = [(name, 0, lead.encode()) for name, lead in self._store.changes()]
-        self._live_bytes += sum(len(name) + len(raw) + 8 for name, _, raw in entries)
-        self._forget()
+        self._live_bytes += sum(len(name) + len(raw) + ENTRY_OVERHEAD for name, _, raw in entries)
+        entries += self._forget()
         for generation, ids in self._duplicates.fresh.items():
             if ids:
-                keys = self._log_keys.setdefault(generation, [])
-                keys.append(f"#{generation}/{len(keys)}")
-                raw = msgspec.msgpack.encode(ids)
-                entries.append((keys[-1], 0, raw))
-                self._live_bytes += len(raw)
+                entries.append(self._log_ids(generation, ids))
                 ids.clear()
-        entries += self._dropped
-        self._dropped = []
         generation = length = 0
         if self._changelog is not None:
             if entries:
@@ -244,34 +237,46 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
         snapshot = ResolveSnapshot(1, generation, length, self._marks, self._tops)
         return msgspec.msgpack.encode(snapshot)
 
-    def _forget(self) -> None:
+    def _log_ids(self, generation: int, ids: list[str]) -> tuple[str, int, bytes]:
+        """Return the entry that adds `ids` to a generation of those in the changelog."""
+        sizes = self._logged.setdefault(generation, {})
+        key, raw = f"#{generation}/{len(sizes)}", msgspec.msgpack.encode(ids)
+        sizes[key] = len(key) + len(raw) + ENTRY_OVERHEAD
+        self._live_bytes += sizes[key]
+        return key, 0, raw
+
+    def _forget(self) -> list[tuple[str, int, bytes]]:
+        """Drop the ids that are no longer asked for; return the entries that say so."""
         watermark = min(self._marks.values(), default=-1)
+        gone: dict[str, int] = {}
         for generation in self._duplicates.forget(watermark):
-            for key in self._log_keys.pop(generation, []):
-                self._dropped.append((key, 0, b""))
+            gone |= self._logged.pop(generation, {})
+        self._live_bytes -= sum(gone.values())
+        return [(key, 0, b"") for key in gone]
 
     def _live(self) -> Iterable[tuple[str, int, bytes]]:
+        """Give all that is live, for a rewrite; ids come together, an entry a generation."""
         for name, lead in self._store.live():
             yield name, 0, lead.encode()
         for generation, ids in self._duplicates.generations.items():
-            self._log_keys[generation] = [f"#{generation}/0"]
-            yield f"#{generation}/0", 0, msgspec.msgpack.encode(list(ids))
+            self._live_bytes -= sum(self._logged.pop(generation, {}).values())
+            yield self._log_ids(generation, list(ids))
 
     def _resume(self, changelog: Changelog, snapshot: ResolveSnapshot) -> None:
-        batches: dict[str, bytes] = {}
+        found: dict[str, bytes] = {}
         for block in changelog.load(snapshot.generation, snapshot.length):
-            for key, _, raw in block:
-                if not key.startswith("#"):
-                    self._store.restore(key, raw.decode())
-                elif raw:
-                    batches[key] = raw
-                else:
-                    batches.pop(key, None)
-                self._live_bytes += len(key) + len(raw)
-        for key, raw in batches.items():
-            generation = int(key[1 : key.index("/")])
-            self._log_keys.setdefault(generation, []).append(key)
-            self._duplicates.restore(generation, msgspec.msgpack.decode(raw, type=list[str]))
+            found.update((key, raw) for key, _, raw in block)
+        for key, raw in found.items():
+            if not raw:
+                continue
+            size = len(key) + len(raw) + ENTRY_OVERHEAD
+            self._live_bytes += size
+            if key.startswith("#"):
+                generation = int(key[1 : key.index("/")])
+                self._logged.setdefault(generation, {})[key] = size
+                self._duplicates.restore(generation, msgspec.msgpack.decode(raw, type=list[str]))
+            else:
+                self._store.restore(key, raw.decode())
         self._marks, self._tops = snapshot.marks, snapshot.tops
 
 

@@ -42,9 +42,7 @@ IMPURE_MODULES: Final = frozenset({
 # fmt: on
 PURE_THIRD_PARTIES: Final = frozenset({"msgspec", "operators"})
 # `hash` of a string differs between two processes and `id` between two runs: neither may reach an output.
-IMPURE_BUILTINS: Final = frozenset(
-    {"__import__", "breakpoint", "eval", "exec", "hash", "id", "input", "open", "print"}
-)
+IMPURE_BUILTINS: Final = frozenset({"__import__", "breakpoint", "eval", "exec", "hash", "id", "input", "open", "print"})
 IMPURE_METHODS: Final = frozenset({"now", "today", "utcnow", "uuid1", "uuid4"})
 
 README_TREE: Final = re.compile(r"^## Layout\n.*?^```tree\n(?P<tree>.*?)^```", re.DOTALL | re.MULTILINE)
@@ -128,9 +126,8 @@ def test_length_is_counted_without_the_docstring() -> None:
     """
 
     def function(lines: int) -> str:
-        return (
-            'class Cart:\n    def add(self):\n        """One.\n\n        Two.\n        """\n'
-            + "        x = 1\n" * (lines - 1)
+        return 'class Cart:\n    def add(self):\n        """One.\n\n        Two.\n        """\n' + "        x = 1\n" * (
+            lines - 1
         )
 
     assert list(long_functions(function(50))) == []
@@ -237,9 +234,7 @@ def excess(complaints: list[str], exceptions: dict[str, str]) -> list[str]:
     subjects = {complaint: complaint.rpartition(": ")[0] for complaint in complaints}
     unexcused = [complaint for complaint, subject in subjects.items() if subject not in exceptions]
     idle = exceptions.keys() - subjects.values()
-    return unexcused + [
-        f"{subject}: no longer an exception, take it off the list" for subject in sorted(idle)
-    ]
+    return unexcused + [f"{subject}: no longer an exception, take it off the list" for subject in sorted(idle)]
 
 
 # --- the checks ---------------------------------------------------------------------------------------------
@@ -274,9 +269,7 @@ def is_pure_import(dotted: str) -> bool:
         return True
     prefixes = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
     return (
-        parts[0] in sys.stdlib_module_names
-        and IMPURE_MODULES.isdisjoint(prefixes)
-        and parts[-1] not in IMPURE_METHODS
+        parts[0] in sys.stdlib_module_names and IMPURE_MODULES.isdisjoint(prefixes) and parts[-1] not in IMPURE_METHODS
     )
 
 

@@ -232,9 +232,7 @@ def test_an_email_follows_a_cart_its_reader_left() -> None:
     for mail in mails:
         reader, at = reader_of[mail["properties"]["email"]], happened_at(mail)
         assert reader["traits"]["email_opt_in"] is True
-        assert any(
-            user == reader["userId"] and at - 6 * 3_600_000 < added_at < at for user, added_at in added
-        )
+        assert any(user == reader["userId"] and at - 6 * 3_600_000 < added_at < at for user, added_at in added)
     assert any(event["context"].get("campaign", {}).get("name") == "reminder" for event in day())
 
 

@@ -46,9 +46,7 @@ def test_without_a_file_the_defaults_hold() -> None:
     assert load(None) == Settings()
 
 
-@pytest.mark.parametrize(
-    "content", ["", "# nothing yet\n", "---\n", "session:\n", "session: {gap: }\ncart: {}\n"]
-)
+@pytest.mark.parametrize("content", ["", "# nothing yet\n", "---\n", "session:\n", "session: {gap: }\ncart: {}\n"])
 def test_what_a_file_leaves_out_keeps_its_default(file: Path, content: str) -> None:
     """
     An empty file, and a section whose lines are all commented out, are the defaults.
@@ -286,9 +284,7 @@ SCALARS = (
 KEYS = st.sampled_from(["session", "gap", "web", "source", "lateness", "cart", "age_max", "key_groups"])
 DOCUMENTS = st.recursive(
     SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=5), inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=5), inner, max_size=4),
 )
 
 

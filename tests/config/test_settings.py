@@ -64,9 +64,7 @@ def test_the_defaults_become_rules() -> None:
         late_ms_max=86_400_000,
     )
     assert Settings().visitor_rules() == visitor_rules
-    assert Settings().lead_rules() == msgspec.structs.replace(
-        visitor_rules, retention_ms=34_560_000_000, is_lead=True
-    )
+    assert Settings().lead_rules() == msgspec.structs.replace(visitor_rules, retention_ms=34_560_000_000, is_lead=True)
 
 
 def test_each_setting_reaches_its_rule() -> None:
@@ -191,15 +189,13 @@ LATENESS = SourceSettings(lateness_ms=HOUR, live_within_ms=2 * HOUR)
         pytest.param(
             {"session": SessionSettings(gap=GapSettings(chat_ms=HOUR), length_ms_max=HOUR + 1)},
             {"session": SessionSettings(gap=GapSettings(chat_ms=HOUR), length_ms_max=HOUR)},
-            "session.length_max is 1h but must exceed 1h (session.gap.chat):"
-            " two events must fit into a session",
+            "session.length_max is 1h but must exceed 1h (session.gap.chat): two events must fit into a session",
             id="length",
         ),
         pytest.param(
             {"session": SessionSettings(gap=GapSettings(sms_ms=HOUR), memory_ms=HOUR + 1)},
             {"session": SessionSettings(gap=GapSettings(sms_ms=HOUR), memory_ms=HOUR)},
-            "session.memory is 1h but must exceed 1h (session.gap.sms):"
-            " a session would be forgotten as it closes",
+            "session.memory is 1h but must exceed 1h (session.gap.sms): a session would be forgotten as it closes",
             id="memory beyond the gap",
         ),
         pytest.param(
@@ -213,8 +209,7 @@ LATENESS = SourceSettings(lateness_ms=HOUR, live_within_ms=2 * HOUR)
             pytest.param(
                 {"cart": CartSettings(**{delay: HOUR, "age_ms_max": HOUR + 1, **shorter})},  # type: ignore[arg-type] # chosen by name
                 {"cart": CartSettings(**{delay: HOUR, "age_ms_max": HOUR, **shorter})},  # type: ignore[arg-type] # chosen by name
-                f"cart.age_max is 1h but must exceed 1h (cart.{key}):"
-                " a cart would expire before it is abandoned",
+                f"cart.age_max is 1h but must exceed 1h (cart.{key}): a cart would expire before it is abandoned",
                 id=f"age beyond {key}",
             )
             for delay, key, shorter in (
@@ -251,9 +246,7 @@ def test_settings_may_not_contradict_each_other(
     assert str(raised.value) == complaint
 
 
-BRIEF = DecisionSettings(
-    abandonment_cooldown_ms=0, returning_cooldown_ms=0, offer_cooldown_ms=0, declined_ms=0
-)
+BRIEF = DecisionSettings(abandonment_cooldown_ms=0, returning_cooldown_ms=0, offer_cooldown_ms=0, declined_ms=0)
 
 
 @pytest.mark.parametrize("who", ["anonymous_retention", "lead_retention"])
@@ -279,19 +272,13 @@ BRIEF = DecisionSettings(
         (
             {"late_ms_max": 3 * DAY},
             3 * DAY + 1,
-            (
-                "exceed 3d (profile.late_max):"
-                " a late event must find its profile, not begin one that is already over"
-            ),
+            ("exceed 3d (profile.late_max): a late event must find its profile, not begin one that is already over"),
         ),
         *(
             (
                 {"decision": msgspec.structs.replace(BRIEF, **{f"{cooldown}_ms": 2 * DAY})},
                 2 * DAY,
-                (
-                    f"be at least 2d (decision.{cooldown}):"
-                    " a profile forgotten sooner forgets that it was contacted"
-                ),
+                (f"be at least 2d (decision.{cooldown}): a profile forgotten sooner forgets that it was contacted"),
             )
             for cooldown in ("abandonment_cooldown", "returning_cooldown", "offer_cooldown")
         ),

@@ -63,10 +63,7 @@ def range_of(field: msgspec.structs.FieldInfo) -> list[str]:
     match msgspec.inspect.type_info(field.type):
         case msgspec.inspect.IntType(ge=int(low), le=int(high)) if is_duration(field.name):
             return [f"{format_duration(low)} to {format_duration(high)}"]
-        case (
-            msgspec.inspect.IntType(ge=low, le=high)
-            | msgspec.inspect.StrType(min_length=low, max_length=high)
-        ):
+        case msgspec.inspect.IntType(ge=low, le=high) | msgspec.inspect.StrType(min_length=low, max_length=high):
             return [f"{low} to {high}"]
         case msgspec.inspect.FloatType(ge=float(low), le=float(high)):
             return [f"{low:g} to {high:g}"]

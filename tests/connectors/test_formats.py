@@ -199,9 +199,7 @@ records_of_any_kind = st.binary(max_size=60) | anything.map(msgspec.json.encode)
     read_at=None,
     format_="auto",
 )
-def test_every_record_comes_out_once_whatever_it_is(
-    raws: list[bytes], read_at: int | None, format_: Format
-) -> None:
+def test_every_record_comes_out_once_whatever_it_is(raws: list[bytes], read_at: int | None, format_: Format) -> None:
     """
     No exception; each record an event or a rejection, in order; the quick look at the time agrees.
     """

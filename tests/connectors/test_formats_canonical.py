@@ -12,9 +12,7 @@ NOON = 1_772_366_400_000  # 2026-03-01T12:00:00Z
 
 
 def decode(record: object, format: Format = "auto") -> Decoded:  # noqa: A002 - the word of decode_batch
-    return decode_batch(
-        [msgspec.json.encode(record)], partition="p", first_position=3, read_at=None, format=format
-    )
+    return decode_batch([msgspec.json.encode(record)], partition="p", first_position=3, read_at=None, format=format)
 
 
 def record(**fields: object) -> dict[str, Any]:

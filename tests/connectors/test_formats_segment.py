@@ -137,9 +137,7 @@ CART = {"cart_id": "c1", "currency": "EUR"}
         ("Email Link Clicked", {}, event("email_clicked", channel="email")),
     ],
 )
-def test_a_track_call_tells_by_its_name_what_happened(
-    name: str, properties: dict[str, Any], expected: Event
-) -> None:
+def test_a_track_call_tells_by_its_name_what_happened(name: str, properties: dict[str, Any], expected: Event) -> None:
     """
     Each name of the specs becomes its kind, with what that kind carries and nothing else.
     """
@@ -370,9 +368,7 @@ T = "2026-03-01T12:00:{}Z"
         ({"timestamp": "20260301T120001"}, 1000, 0),
     ],
 )
-def test_the_time_is_the_best_that_the_clocks_tell(
-    clocks: dict[str, object], at: int, received_at: int
-) -> None:
+def test_the_time_is_the_best_that_the_clocks_tell(clocks: dict[str, object], at: int, received_at: int) -> None:
     """
     All three clocks: corrected. Else timestamp, original timestamp, sending, receipt. Without an offset, UTC.
     """
@@ -395,9 +391,7 @@ def test_the_time_of_reading_is_no_time_of_an_event() -> None:
 
 @pytest.mark.parametrize(("past_ms", "clamped"), [(FUTURE_SKEW_MS, 0), (FUTURE_SKEW_MS + 1, 1)])
 @pytest.mark.parametrize("by_reading", [False, True])
-def test_an_event_from_the_future_is_moved_to_its_receipt(
-    past_ms: int, clamped: int, *, by_reading: bool
-) -> None:
+def test_an_event_from_the_future_is_moved_to_its_receipt(past_ms: int, clamped: int, *, by_reading: bool) -> None:
     """
     Five minutes past the receipt are believed; a millisecond more is clamped to the receipt and counted.
     """
@@ -445,9 +439,7 @@ def test_numbers_as_texts_and_identifiers_as_numbers_are_put_right() -> None:
     assert only(decode(told)) == expected
 
 
-@pytest.mark.parametrize(
-    "amount", ["-1", "NaN", "inf", "1e999", "1e16", '"nan"', '"x"', "null", "[]", "true"]
-)
+@pytest.mark.parametrize("amount", ["-1", "NaN", "inf", "1e999", "1e16", '"nan"', '"x"', "null", "[]", "true"])
 def test_an_amount_that_makes_no_sense_is_left_out(amount: str) -> None:
     """
     Not a number, infinite, negative or absurd: a price is 0, a quantity 1, a total unsaid.

@@ -94,7 +94,15 @@ A_GUEST_BETWEEN_TWO_SESSIONS: Final = [
     act("view", GAP_MS - 1),
 ]
 LONG_GONE: Final = [act("page"), act("page", 5 * DAY, device=1)]
-COMES_BACK_AS_A_LEAD_LATER: Final = [act("view"), act("page", 2 * DAY + 1, device=1), act("identify", DAY)]
+COMES_BACK_AS_A_LEAD_LATER: Final = [act("view"), act("page", 5 * DAY, device=1), act("identify")]
+DECLINED_BEFORE_THE_LOGIN: Final = [act("decline"), act("identify"), act("view", SECOND), act("view")]
+LONG_GONE_LEAD_IS_JOINED: Final = [act("mail"), act("view", 5 * DAY), act("view"), act("view"), act("identify")]
+A_CART_TOUCHED_AGAIN_AFTER_A_DAY: Final = [
+    act("add"),
+    act("page", DAY, device=1),
+    act("view", SECOND),
+    act("add"),
+]
 
 
 @pytest.mark.parametrize("settings", [SMALL, STREAMED], ids=["exact", "lateness"])
@@ -107,6 +115,9 @@ COMES_BACK_AS_A_LEAD_LATER: Final = [act("view"), act("page", 2 * DAY + 1, devic
 @example(done=A_GUEST_BETWEEN_TWO_SESSIONS, script=[Read(((0, 3, True),))], partitions=1)
 @example(done=LONG_GONE, script=[Read(((0, 1, True),)), Read(((0, 0, True),))], partitions=1)
 @example(done=COMES_BACK_AS_A_LEAD_LATER, script=[Read(((0, 2, True),)), Read(((0, 0, True),))], partitions=1)
+@example(done=A_CART_TOUCHED_AGAIN_AFTER_A_DAY, script=[Read(((0, 3, False),))], partitions=1)
+@example(done=DECLINED_BEFORE_THE_LOGIN, script=[EARLY], partitions=1)
+@example(done=LONG_GONE_LEAD_IS_JOINED, script=[Read(((0, 4, True),))], partitions=1)
 def test_batches_and_partitions_make_no_difference(
     settings: Settings, done: list[Act], script: list[Action], partitions: int
 ) -> None:
@@ -411,13 +422,14 @@ def test_a_visitor_handed_over_is_gone(tmp_path: Path) -> None:
     assert (resumed.hot, resumed.rest) == ({}, {})
 
 
-def test_a_visitor_made_known_by_its_first_event_has_nothing_to_hand_over() -> None:
+def test_a_visitor_made_known_by_its_first_event_hands_over_nothing_but_its_name() -> None:
     """
-    It counts as a visitor all the same.
+    It counts as a visitor all the same, and the lead hears of it, for the stragglers from before the link.
     """
-    output = group().take(share([HandOver("anna", "anna", "lead-1", BEGIN_AT)]))
+    handover = HandOver("anna", "anna", "lead-1", BEGIN_AT)
+    output = group().take(share([handover]))
 
-    assert (output.absorbed, output.created) == ([], 1)
+    assert (output.absorbed, output.created) == ([Absorb(handover, None)], 1)
 
 
 def test_a_profile_is_over_after_its_retention_and_told_so_once(tmp_path: Path) -> None:

@@ -243,3 +243,39 @@ def test_two_shops_settings_are_two_policies() -> None:
     shop = Story(Settings(decision=DecisionSettings(offer_views=1)))
     shop.at("10:00").views("kettle")
     shop.at("10:00").expects(Nudge(ANON, "offer_prompt", "10:00", "onsite"))
+
+
+@pytest.fixture
+def eager_shop() -> Story:
+    """A shop that makes an offer at the first view of a product."""
+    return Story(Settings(decision=DecisionSettings(offer_views=1)))
+
+
+def test_many_offers_do_not_make_a_reminder_forgotten(eager_shop: Story) -> None:
+    """
+    One reminder a week, whatever else was said in between.
+    """
+    shop = eager_shop
+    shop.at("10:00").identifies(as_="mara", email=MARA).adds("kettle", cart="c1")
+    for number in range(60):
+        shop.at("day 2 10:00").views(f"p{number}")
+    shop.at("day 3 10:00").adds("sofa", cart="c2")
+    shop.ends()
+    abandoned = [decision for decision in shop.news() if decision.action == "cart_abandoned"]
+    assert abandoned == [
+        Nudge("mara", "cart_abandoned", "10:30"),
+        Held("mara", "cart_abandoned", "day 3 10:30", "cooldown"),
+    ]
+
+
+def test_no_two_offers_have_one_id(eager_shop: Story) -> None:
+    """
+    However much was offered in between: the second offer of a product is not taken for a repeat of the first.
+    """
+    shop = eager_shop
+    shop.at("10:00").views("kettle")
+    for number in range(60):
+        shop.at("day 2 11:00").views(f"p{number}")
+    shop.at("day 3 12:00").views("kettle")
+    offers = [trigger.trigger_id for trigger in shop.triggers() if trigger.action == "offer_prompt"]
+    assert len(offers) == len(set(offers)) == 62

@@ -173,7 +173,8 @@ def compared(ours: Output, theirs: Output, comparable: set[tuple[str, int]]) -> 
     carts_ours, carts_theirs = ours.carts.keys() - theirs.carts.keys(), theirs.carts.keys() - ours.carts.keys()
     both = comparable & ours.carts.keys() & theirs.carts.keys()
     values = sorted(cart for cart in both if round(ours.carts[cart] - theirs.carts[cart], 2))
-    examples = [f"{len(side) - len(set(side))} sessions twice" for side in ours if len(side) > len(set(side))]
+    twice = len(ours.sessions) - len(set(ours.sessions))
+    examples = [f"{twice} sessions of ours are there twice"] if twice else []
     for what, rows in (
         ("session ours", sorted(sessions_ours)),
         ("session theirs", sorted(sessions_theirs)),

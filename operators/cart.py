@@ -53,6 +53,10 @@ CART_KINDS: Final = frozenset(
 """The kinds that change a cart; `product_viewed` feeds the browse intent only."""
 
 
+LIVE: Final[frozenset[State]] = frozenset({"open", "abandoned", "expired"})
+"""The states in which a cart still has its lines, and may be changed or bought."""
+
+
 class CartRules(msgspec.Struct, frozen=True, kw_only=True):
     """Delays of the three intents in ms, and what restarts them. `browse_views_min` 0: no browse intent."""
 
@@ -224,7 +228,7 @@ class CartTracker:
         kind = event.kind
         is_checkout = kind == "checkout_started" or kind == "checkout_progressed"
         cart = _named(carts, commerce) or (None if commerce.cart_id else _latest(carts, event, is_checkout=is_checkout))
-        if cart is not None and (cart.state in ("open", "abandoned") or cart.is_named):
+        if cart is not None and (cart.state in LIVE or cart.is_named):
             return cart
         if is_checkout and not (commerce.items or commerce.value):
             return None  # a checkout page opened on nothing is no cart
@@ -238,7 +242,7 @@ class CartTracker:
 
     def _change(self, cart: Cart, event: Event, commerce: Commerce, profile_id: str, out: list[Any]) -> None:
         kind, was = event.kind, cart.state
-        if was not in ("open", "abandoned"):
+        if was not in LIVE:
             if kind == "product_removed":
                 return
             cart.opened_at, cart.lines, cart.stated_value = event.at, [], None
@@ -263,7 +267,7 @@ class CartTracker:
         if not (cart.lines if cart.stated_value is None else cart.stated_value > 0):
             cart.state, cart.lines, cart.closed_at = "emptied", [], event.at
             cart.stated_value = None
-            if was in ("open", "abandoned"):
+            if was in LIVE:
                 out.append(_record(cart, profile_id, event.at))
             return
         cart.state = "open"
@@ -273,7 +277,7 @@ class CartTracker:
     def _order(self, carts: Carts, event: Event, profile_id: str, out: list[Any]) -> None:
         carts.browse = None
         commerce = event.commerce or Commerce()
-        live = [cart for cart in carts.carts if cart.state in ("open", "abandoned")]
+        live = [cart for cart in carts.carts if cart.state in LIVE]
         named = _named(carts, commerce)
         bought = {item.product_id for item in commerce.items}
         if named is not None:
@@ -331,8 +335,7 @@ def _latest(carts: Carts, event: Event, *, is_checkout: bool) -> Cart | None:
     live = [
         cart
         for cart in carts.carts
-        if cart.state in ("open", "abandoned")
-        and (is_checkout or (cart.visitor_id == event.visitor_id and not cart.is_named))
+        if cart.state in LIVE and (is_checkout or (cart.visitor_id == event.visitor_id and not cart.is_named))
     ]
     return max(live, key=lambda c: (c.changed_at, c.cart_id)) if live else None
 
@@ -341,7 +344,7 @@ def _merge(cart: Cart, other: Cart) -> None:
     """Make `cart` the union of two views of one shop's cart, whichever of them is called `cart`."""
     closed_at = max(cart.closed_at, other.closed_at)
     both = sorted((cart, other), key=lambda c: (c.changed_at, c.revision, c.visitor_id))
-    live = [c for c in both if c.state in ("open", "abandoned") and c.changed_at > closed_at]
+    live = [c for c in both if c.state in LIVE and c.changed_at > closed_at]
     newest = (live or both)[-1]
     lines: dict[str, Line] = {}
     for part in live:

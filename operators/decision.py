@@ -52,13 +52,11 @@ class DecisionRules(msgspec.Struct, frozen=True, kw_only=True):
 class Memory(msgspec.Struct, array_like=True, gc=False):
     """What deciding must remember of a profile; all of it merges by maximum or by the newest.
 
-    `fired` has the instant of the last trigger by action (and product), `counts` how many there
-    were, `consents` by channel [given, since]. E-mail addresses stay here, in state; records refer to
+    `fired` has the instant of the last trigger by action (and product), `consents` by channel [since, given]. E-mail addresses stay here, in state; records refer to
     them by hash.
     """
 
     fired: dict[str, int] = {}
-    counts: dict[str, int] = {}
     declined_at: int = -1
     email: str = ""
     email_at: int = -1
@@ -161,7 +159,6 @@ class Decider:
         commerce = event.commerce or Commerce()
         item = commerce.items[0]
         key = f"offer_prompt|{item.product_id}"
-        count = sum(memory.counts.get(key, 0) for memory in memories)
         why = cause("product", item.product_id, event.at, event.event_id)
         context = {
             "product_id": item.product_id,
@@ -172,7 +169,10 @@ class Decider:
             "views": views,
             "url": event.url,
         }
-        occurrence_key = f"{person.assignment_id}|{item.product_id}|{count + 1}"
+        # Two offers of one product lie at least a cool-down apart, so in different ones of these spans; and
+        # whichever view of an occasion comes first, nearly always in the same.
+        span = event.at // max(self._rules.offer_cooldown_ms, 1)
+        occurrence_key = f"{person.assignment_id}|{item.product_id}|{span}"
         candidate = _Candidate("offer_prompt", key, self._rules.offer_cooldown_ms, why, occurrence_key, context)
         return self._on_event(memories, person, event, candidate)
 
@@ -180,8 +180,6 @@ class Decider:
         """Add what is remembered of a profile that turned out to be the same person."""
         for key, at in other.fired.items():
             memory.fired[key] = max(at, memory.fired.get(key, -1))
-        for key, count in other.counts.items():
-            memory.counts[key] = memory.counts.get(key, 0) + count
         memory.declined_at = max(memory.declined_at, other.declined_at)
         if (other.email_at, other.email) > (memory.email_at, memory.email):
             memory.email, memory.email_at = other.email, other.email_at
@@ -191,13 +189,10 @@ class Decider:
                 memory.consents[channel] = at, given
 
     def _remember(self, memory: Memory, key: str, at: int) -> None:
-        fired, counts = memory.fired, memory.counts
+        fired = memory.fired
         fired[key] = max(at, fired.pop(key, -1))
-        counts[key] = counts.pop(key, 0) + 1
-        if len(fired) > FIRED_MAX:
-            del fired[next(iter(fired))]
-        if len(counts) > FIRED_MAX:
-            del counts[next(iter(counts))]
+        if len(fired) > FIRED_MAX:  # an offer goes: of the other actions there are few
+            del fired[next(key for key in fired if "|" in key)]
 
     def _on_event(
         self, memories: list[Memory], person: Person, event: Event, candidate: _Candidate

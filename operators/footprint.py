@@ -147,14 +147,14 @@ class FootprintTracker:
 
     def _leave(self, footprint: Footprint, event: Event) -> None:
         """Credit the page that was left: with the time the client measured, else with the time since its view."""
-        path = _path(event.url) if event.url else footprint.open_page
-        page = footprint.pages.get(path)
+        if event.url and _path(event.url) != footprint.open_page:
+            return  # another page was opened since: that has credited this one
+        page = footprint.pages.get(footprint.open_page)
         if page is not None and event.dwell_ms:
             page.dwell_ms += event.dwell_ms
-        elif path == footprint.open_page and event.at > footprint.open_at:
+        elif event.at > footprint.open_at:
             self._close_page(footprint, event.at)
-        if path == footprint.open_page:
-            footprint.open_page = ""
+        footprint.open_page = ""
 
     def _close_page(self, footprint: Footprint, at: int) -> None:
         page = footprint.pages.get(footprint.open_page)

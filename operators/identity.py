@@ -161,16 +161,19 @@ def plan(event: Event, known: Mapping[str, str]) -> Plan:
         result.links[name] = lead
         _record(result, event, "linked" if owner is None else "moved", name, "", owner or "")
         if owner is None and name[0] in "ap":
-            if name[0] == "a":
-                result.handed_over += ((event.anonymous_id, event.anonymous_id),)
+            if name[0] == "a":  # before the caller: it is the device's visit that goes on
+                result.handed_over = ((event.anonymous_id, event.anonymous_id), *result.handed_over)
             else:
                 result.handed_over += ((caller_key(event.phone), event.phone),)
     return result
 
 
 def _lead(event: Event, naming: list[str], known: Mapping[str, str]) -> str | None:
-    """Return the known lead that the naming identifiers mean together: the first who is no other user."""
-    for name in naming:
+    """Return the known lead that the naming identifiers mean together: the first who is no other user.
+
+    A telephone is shared by households: beside a user id or an e-mail it does not say who it is.
+    """
+    for name in naming if naming[0][0] == "p" else [n for n in naming if n[0] != "p"]:
         lead = known.get(name)
         if lead is not None and not _is_other_user(event, lead, known):
             return lead

@@ -178,9 +178,10 @@ class ProfileOperator:
                 visitor.footprint,
                 [guest],
             )
-        # The visit that goes on through the login is counted by the lead's own events, the linking one first;
+        # A visit that goes on through the login is counted by the lead's own events, the linking one first;
         # they also tell when the lead was last here.
-        profile.visits += max(visitor.visits - 1, 0)
+        goes_on = handover.at - visitor.visited_at <= max(self._gap_ms.values(), default=0) + self._rules.lateness_ms
+        profile.visits += max(visitor.visits - goes_on, 0)
         profile.guests.append(guest)
         profile.due_at = min(profile.due_at, due_at)
         if visitor.visits:
@@ -346,9 +347,10 @@ class ProfileOperator:
 def _memories(profile: Profile, at: int) -> list[Memory]:
     """Return all that is remembered of a person by the instant `at`, guests and what is still held included."""
     memories = [profile.track.memory, *(guest.track.memory for guest in profile.guests)]
-    for event in profile.track.pending:
-        if event.kind == "offer_declined" and event.at <= at:
-            memories.append(Memory(declined_at=event.at))
+    for track in (profile.track, *(guest.track for guest in profile.guests)):
+        for event in track.pending:
+            if event.kind == "offer_declined" and event.at <= at:
+                memories.append(Memory(declined_at=event.at))
     return memories
 
 

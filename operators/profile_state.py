@@ -36,8 +36,8 @@ class Guest(msgspec.Struct, array_like=True, gc=False):
 class HandOver(msgspec.Struct, array_like=True, gc=False):
     """The state of profile `profile_id` goes to the lead `to`, as of the link at `at`.
 
-    `visitor_id` is what the visitor's own events name it by, `event_id` the event that makes the link: the state
-    arrives just before it.
+    `visitor_id` is what the visitor's own events name it by, `event_id` the event that makes the link and `mark`
+    that event's: the state arrives just before it, `order` tells in which order where there are several.
     """
 
     profile_id: str
@@ -45,14 +45,17 @@ class HandOver(msgspec.Struct, array_like=True, gc=False):
     to: str
     at: int
     event_id: str = ""
+    mark: int = -1
+    order: int = 0
 
 
 class Profile(msgspec.Struct, array_like=True, gc=False):
     """All that is known of one person. `last_at` comes first: a sweep for what is over reads no further.
 
-    `due_at` is a lower bound: nothing happens before it, and something may at it. `visited_at` is the
-    last event on a channel that people visit, and `visits` counts pauses longer than the session gap and the allowed lateness together: of those no straggler can make
-    one visit. `anonymous_ids` has the instant at which each was first seen.
+    `due_at` is a lower bound: nothing happens before it, and something may at it. `visited_at` is the last event
+    on a channel that people visit, and `visits` counts pauses longer than the session gap and the allowed
+    lateness together: of those no straggler in time makes one visit, save one in the very middle.
+    `anonymous_ids` has the instant at which each was first seen.
     """
 
     last_at: int

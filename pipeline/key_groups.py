@@ -168,6 +168,8 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
         next_due_at = heap[0][0] if heap else FOREVER
         for item in batch.items:
             if type(item) is not Event:
+                handover = item if type(item) is HandOver else item.handover
+                watermark = self._reach(batch.partition, handover.mark, records)
                 created += self._move(item, records, absorbed)
                 next_due_at = heap[0][0] if heap else FOREVER
                 continue
@@ -236,7 +238,11 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
             absorbed.append(Absorb(item, state))
             return int(not is_known)  # made known by its first event
         key = item.handover.to
-        lead = self._operator.absorb(self._load(key), item.state, item.handover)
+        lead = self._load(key)
+        if lead is not None and item.handover.at - lead.last_at > self._operator.retention_ms:
+            records += self._operator.expire(key, lead)
+            lead = None
+        lead = self._operator.absorb(lead, item.state, item.handover)
         self.hot[key] = lead
         self._schedule(key, lead)
         return 0

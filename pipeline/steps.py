@@ -202,8 +202,8 @@ class Resolve(StatefulBatchLogic[Decoded, Resolved, bytes]):
         event.profile_id = found.profile_id
         if found.links:
             self._store.link(found.links)
-        for profile_id, visitor_id in found.handed_over:
-            handover = HandOver(profile_id, visitor_id, found.profile_id, event.at, event.event_id)
+        for order, (profile_id, visitor_id) in enumerate(found.handed_over):
+            handover = HandOver(profile_id, visitor_id, found.profile_id, event.at, event.event_id, event.mark, order)
             visitors[self._groups.of(profile_id)].append(handover)
         records += found.records
         return found.is_lead
@@ -320,6 +320,8 @@ class Gather:
         for part in parts:
             for absorb in part.absorbed:
                 arriving.setdefault(absorb.handover.event_id, []).append(absorb)
+        for absorbs in arriving.values():
+            absorbs.sort(key=lambda absorb: absorb.handover.order)
         items = {part.group: part.passing for part in parts if part.passing}
         if arriving:
             for group, events in items.items():

@@ -152,7 +152,9 @@ class Loop:
             self.top_at = max(self.top_at, event.at)
             self.mark = max(self.mark, self.top_at - self._lateness_ms - 1)
             is_lead, handovers = self._resolve(event)
-            passing += [(handover, self.visitors.let_go(handover.profile_id)) for handover in handovers]
+            for handover in handovers:
+                self.records += self.visitors.advance(event.mark)
+                passing.append((handover, self.visitors.let_go(handover.profile_id)))
             if is_lead:
                 passing.append(event)
             else:
@@ -161,6 +163,7 @@ class Loop:
             if isinstance(item, Event):
                 self.records += self.leads.take(item)
             else:
+                self.records += self.leads.advance(item[0].mark)
                 self.leads.take_in(item[1], item[0])
 
     def advance(self, watermark: int | None = None) -> None:
@@ -182,7 +185,10 @@ class Loop:
         event.profile_id = found.profile_id
         self.links |= found.links
         self.records += found.records
-        handovers = [HandOver(key, visitor, found.profile_id, event.at) for key, visitor in found.handed_over]
+        handovers = [
+            HandOver(key, visitor, found.profile_id, event.at, event.event_id, event.mark)
+            for key, visitor in found.handed_over
+        ]
         return found.is_lead, handovers
 
 

@@ -2,8 +2,8 @@
 
 `load` fills the folder. `live` goes on from it: events come through a pipe at an even pace, so that in each
 epoch one profile in a hundred changes; seen from inside is how long checkpoints take (all key groups and
-resolve), and how long the flow stood still. That is how much later than it had asked for the
-source was called again: work on a batch, the checkpoints, and the engine's own commit. `restart`
+resolve), and how long the flow stood still: the longest that the source, which asks to be called again at
+once, was not called. That is work on a batch, the checkpoints, and the engine's own commit. `restart`
 starts the same command once more and waits for the first byte of output.
 
 Event times of the live part follow the clock, an hour after the last of the file: each event is a visitor's
@@ -93,7 +93,8 @@ def run(profiles: int, epochs: int, tell: Callable[[str], None]) -> State:
     command += ["--recovery", FOLDER / "recovery", "--config", config]
     loaded = measured(command, stdin=source)
     tell(f"state: folder filled, {loaded.cpu_s:.1f} CPU s")
-    visitors, changed = _visitors(source, profiles), max(1, int(profiles * CHANGED_SHARE))
+    changed = max(1, int(profiles * CHANGED_SHARE))
+    visitors = _visitors(source, changed * (epochs + 2))
     at = TrafficPlan(events=1, visitors=1, seed=SEED).start_at + 30 * HOUR_MS
     found, live_rss_mb = _live(config, visitors, changed, epochs, at)
     tell(f"state: {len(found)} epochs live")
@@ -219,15 +220,14 @@ class _Watch:
     def __init__(self) -> None:
         self.epochs: list[Epoch] = []
         self._epoch = Epoch(0.0, 0.0)
-        self._asked_s = time.time()
-        self._is_first = True
+        self._returned_s = time.perf_counter()
 
     def install(self) -> None:
         """Stand in the way of the methods that tell it."""
         _around(KeyGroup, "snapshot", self._snapshot)
         _around(Resolve, "snapshot", self._snapshot)
         _around(PipePartition, "next_batch", self._next_batch)
-        _around(PipePartition, "next_awake", self._next_awake)
+        _around(PipePartition, "next_awake", lambda _: datetime.now(UTC))
         _around(PipePartition, "snapshot", self._source_snapshot)
 
     def _snapshot(self, method: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the method returns
@@ -237,15 +237,11 @@ class _Watch:
         return result
 
     def _next_batch(self, method: Callable[[], Any]) -> Any:  # noqa: ANN401 - as above
-        late_ms = (time.time() - self._asked_s) * 1000
-        self._epoch.stood_still_ms = max(self._epoch.stood_still_ms, 0.0 if self._is_first else late_ms)
-        self._is_first = False
-        return method()
-
-    def _next_awake(self, method: Callable[[], Any]) -> Any:  # noqa: ANN401 - as above
-        at = method()
-        self._asked_s = time.time() if at is None else at.timestamp()
-        return at
+        still_ms = (time.perf_counter() - self._returned_s) * 1000
+        self._epoch.stood_still_ms = max(self._epoch.stood_still_ms, still_ms)
+        result = method()
+        self._returned_s = time.perf_counter()
+        return result
 
     def _source_snapshot(self, method: Callable[[], Any]) -> Any:  # noqa: ANN401 - as above
         # The source's own checkpoint comes first: what follows until the next one is this epoch's end.

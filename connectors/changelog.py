@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, Final
@@ -134,12 +135,15 @@ class Changelog:
 
     def close(self) -> None:
         """Close the file; nothing is written after the last checkpoint."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def __del__(self) -> None:
-        self.close()  # the engine never tells a step that its run is over
+        # The engine never tells a step that its run is over. On a full disk there is nothing more to say here:
+        # what the file lacks is in no checkpoint.
+        with suppress(OSError):
+            self.close()
 
     def _rewrite(self, live: Iterable[Entry]) -> None:
         self.close()

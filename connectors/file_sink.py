@@ -60,9 +60,13 @@ class FilePart(StatefulSinkPartition[bytes, int]):
 
     def write_batch(self, items: list[bytes]) -> None:
         """Append encoded lines (bytewax calls this)."""
-        for lines in items:
-            self._length += self._file.write(lines)
-        self._file.flush()
+        try:
+            for lines in items:
+                self._length += self._file.write(lines)
+            self._file.flush()
+        except OSError as error:
+            msg = f"{self._file.name}: {error.strerror}; make room and run again"
+            raise SinkError(msg) from None
 
     def snapshot(self) -> int:
         """Return the file's length, all of it flushed (bytewax calls this at the end of an epoch)."""

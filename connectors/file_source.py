@@ -91,9 +91,9 @@ class FileSource(FixedPartitionedSource[RawBatch, Position]):
 
     def build_part(
         self,
-        step_id: str,
+        step_id: str,  # noqa: ARG002 -- the engine's signature
         for_part: str,
-        resume_state: Position | None,  # noqa: ARG002 -- the engine's signature
+        resume_state: Position | None,
     ) -> StatefulSourcePartition[RawBatch, Position]:
         """Open one path where the checkpoint left it (bytewax calls this)."""
         position = resume_state or (0, 0)

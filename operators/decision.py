@@ -52,8 +52,8 @@ class DecisionRules(msgspec.Struct, frozen=True, kw_only=True):
 class Memory(msgspec.Struct, array_like=True, gc=False):
     """What deciding must remember of a profile; all of it merges by maximum or by the newest.
 
-    `fired` has the instant of the last trigger by action (and product), `consents` by channel [since, given]. E-mail addresses stay here, in state; records refer to
-    them by hash.
+    `fired` has the instant of the last trigger by action (and product), `consents`
+    by channel [since, given]. E-mail addresses stay here, in state; records refer to them by hash.
     """
 
     fired: dict[str, int] = {}

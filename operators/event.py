@@ -95,7 +95,8 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     `mark` is the watermark of the event's own source partition just before the event was read;
     it makes what is late depend on the order of the input only, never on how it was batched.
     `is_clamped` says that `at` is the receive time because the client's lay too far in the future; such
-    an event moves no watermark. `partition` and `position` say where the record lies (file and line, topic-partition and offset).
+    an event moves no watermark.
+    `partition` and `position` say where the record lies (file and line, topic-partition and offset).
     """
 
     kind: Kind

@@ -28,9 +28,10 @@ import msgspec
 
 from operators.cart import CART_KINDS, CartRules, CartTracker
 from operators.cart_record import CartRecord
-from operators.decision import ONSITE_CHANNELS, Decider, DecisionRules, Memory, Person
+from operators.decision import ONSITE_CHANNELS, Decider, DecisionRules
 from operators.event import FOREVER, Event, rfc3339
 from operators.footprint import Footprint, FootprintRules, FootprintTracker
+from operators.person import add_anonymous_id, everyone, memories, person, track_of
 from operators.profile_state import Guest, HandOver, Profile, ProfileRecord, Track
 from operators.rejected import Rejected
 from operators.session import Session, SessionRecord, SessionRules, SessionTracker
@@ -47,7 +48,6 @@ ORDERED_KINDS: Final = CART_KINDS | {
 # A profile holds this many events back at most; beyond it the oldest is applied early. Within the
 # lateness bound nobody does five hundred things that change a cart; a robot does.
 PENDING_MAX: Final = 500
-ANONYMOUS_IDS_MAX: Final = 20
 
 
 class ProfileRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,9 +120,9 @@ class ProfileOperator:
                 self._return(key, profile, event, out)
         track, anonymous_id, ids = profile.track, event.anonymous_id, profile.anonymous_ids
         if profile.guests:
-            track, ids = _track_of(profile, event)
+            track, ids = track_of(profile, event)
         if anonymous_id and anonymous_id not in ids:
-            _add_anonymous_id(ids, anonymous_id, at)
+            add_anonymous_id(ids, anonymous_id, at)
         if gap is not None:
             self._sessions.join(track.sessions, event, gap, out)
             profile.due_at = min(profile.due_at, at + gap)
@@ -131,7 +131,7 @@ class ProfileOperator:
         if self._has_footprint:
             views = self._footprint.add(profile.footprint, event)
             if views >= self._offer_views:
-                out.append(self._decider.viewed(_memories(profile, event.at), _everyone(key, profile), event, views))
+                out.append(self._decider.viewed(memories(profile, event.at), everyone(key, profile), event, views))
         pending = profile.track.pending
         if pending and pending[0].at <= watermark:
             self._settle(key, profile.track, watermark, out)
@@ -216,7 +216,7 @@ class ProfileOperator:
                 self._advance(own, key, profile.anonymous_ids, guest.at - 1, out)
                 self._join(own, guest.track)
                 for anonymous_id, first_at in guest.anonymous_ids.items():
-                    _add_anonymous_id(profile.anonymous_ids, anonymous_id, first_at)
+                    add_anonymous_id(profile.anonymous_ids, anonymous_id, first_at)
                 profile.guests.remove(guest)
             else:
                 due_at = min(due_at, guest.at, guest_due_at)
@@ -277,9 +277,9 @@ class ProfileOperator:
             out.append(record)
             if record.state != "abandoned" or not self._decides:
                 continue
-            person = _person(profile_id, {i: at for i, at in anonymous_ids.items() if at <= fact.due_at})
+            whom = person(profile_id, {i: at for i, at in anonymous_ids.items() if at <= fact.due_at})
             is_onsite = self._is_onsite(track.sessions, fact.due_at)
-            decision = self._decider.abandonment(track.memory, person, fact, is_onsite=is_onsite)
+            decision = self._decider.abandonment(track.memory, whom, fact, is_onsite=is_onsite)
             if isinstance(decision, Trigger):
                 record.trigger_id = decision.trigger_id
                 for cart in track.carts.carts:
@@ -298,8 +298,8 @@ class ProfileOperator:
         """Note a new visit."""
         profile.visits += 1
         if self._decides:
-            person = _everyone(key, profile)
-            out.append(self._decider.returning(_memories(profile, event.at), person, event, profile.visits))
+            whom = everyone(key, profile)
+            out.append(self._decider.returning(memories(profile, event.at), whom, event, profile.visits))
 
     def _hold(self, profile: Profile, track: Track, event: Event) -> None:
         """Keep `event` until the watermark has passed it."""
@@ -342,51 +342,6 @@ class ProfileOperator:
             return True
         gap = self._gap_ms.get(event.channel, 0)
         return profile is not None and at >= profile.first_at - gap
-
-
-def _memories(profile: Profile, at: int) -> list[Memory]:
-    """Return all that is remembered of a person by the instant `at`, guests and what is still held included."""
-    memories = [profile.track.memory, *(guest.track.memory for guest in profile.guests)]
-    for track in (profile.track, *(guest.track for guest in profile.guests)):
-        for event in track.pending:
-            if event.kind == "offer_declined" and event.at <= at:
-                memories.append(Memory(declined_at=event.at))
-    return memories
-
-
-def _track_of(profile: Profile, event: Event) -> tuple[Track, dict[str, int]]:
-    """Return the guest's track and ids for what a visitor did before becoming known, else the profile's own."""
-    for guest in profile.guests:
-        if event.at < guest.at and event.visitor_id == guest.visitor_id:
-            return guest.track, guest.anonymous_ids
-    return profile.track, profile.anonymous_ids
-
-
-def _first(anonymous_ids: dict[str, int]) -> str:
-    if len(anonymous_ids) < 2:
-        return next(iter(anonymous_ids), "")
-    return min(anonymous_ids, key=lambda i: (anonymous_ids[i], i))
-
-
-def _person(profile_id: str, anonymous_ids: dict[str, int]) -> Person:
-    return Person(profile_id, sorted(anonymous_ids), _first(anonymous_ids) or profile_id)
-
-
-def _everyone(key: str, profile: Profile) -> Person:
-    """Return the person with all devices known so far, guests included."""
-    ids = dict(profile.anonymous_ids)
-    for guest in profile.guests:
-        for anonymous_id, first_at in guest.anonymous_ids.items():
-            _add_anonymous_id(ids, anonymous_id, first_at)
-    return _person(key, ids)
-
-
-def _add_anonymous_id(anonymous_ids: dict[str, int], anonymous_id: str, at: int) -> None:
-    known_at = anonymous_ids.get(anonymous_id)
-    if known_at is not None:
-        anonymous_ids[anonymous_id] = min(at, known_at)
-    elif len(anonymous_ids) < ANONYMOUS_IDS_MAX:
-        anonymous_ids[anonymous_id] = at
 
 
 def _link_order(guest: Guest) -> tuple[int, str]:

@@ -1,0 +1,58 @@
+"""One person behind a profile: which devices, and what all of them remember."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from operators.decision import Memory, Person
+from operators.event import Event
+from operators.profile_state import Profile, Track
+
+# Nobody has so many devices; what clears its cookies at every visit is listed by its first twenty.
+ANONYMOUS_IDS_MAX: Final = 20
+
+
+def memories(profile: Profile, at: int) -> list[Memory]:
+    """Return all that is remembered of a person by the instant `at`, guests and what is still held included."""
+    known = [profile.track.memory, *(guest.track.memory for guest in profile.guests)]
+    for track in (profile.track, *(guest.track for guest in profile.guests)):
+        declines = [e.at for e in track.pending if e.kind == "offer_declined" and e.at <= at]
+        known += [Memory(declined_at=declined_at) for declined_at in declines]
+    return known
+
+
+def track_of(profile: Profile, event: Event) -> tuple[Track, dict[str, int]]:
+    """Return the guest's track and ids for what a visitor did before becoming known, else the profile's own."""
+    for guest in profile.guests:
+        if event.at < guest.at and event.visitor_id == guest.visitor_id:
+            return guest.track, guest.anonymous_ids
+    return profile.track, profile.anonymous_ids
+
+
+def _first(anonymous_ids: dict[str, int]) -> str:
+    if len(anonymous_ids) < 2:
+        return next(iter(anonymous_ids), "")
+    return min(anonymous_ids, key=lambda i: (anonymous_ids[i], i))
+
+
+def person(profile_id: str, anonymous_ids: dict[str, int]) -> Person:
+    """Return whom decisions are for; without an anonymous id the profile id stands in for the first one."""
+    return Person(profile_id, sorted(anonymous_ids), _first(anonymous_ids) or profile_id)
+
+
+def everyone(key: str, profile: Profile) -> Person:
+    """Return the person with all devices known so far, guests included."""
+    ids = dict(profile.anonymous_ids)
+    for guest in profile.guests:
+        for anonymous_id, first_at in guest.anonymous_ids.items():
+            add_anonymous_id(ids, anonymous_id, first_at)
+    return person(key, ids)
+
+
+def add_anonymous_id(anonymous_ids: dict[str, int], anonymous_id: str, at: int) -> None:
+    """Note that a device was seen at `at`."""
+    known_at = anonymous_ids.get(anonymous_id)
+    if known_at is not None:
+        anonymous_ids[anonymous_id] = min(at, known_at)
+    elif len(anonymous_ids) < ANONYMOUS_IDS_MAX:
+        anonymous_ids[anonymous_id] = at

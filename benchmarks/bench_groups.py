@@ -35,6 +35,8 @@ DAY_MS: Final = 86_400_000
 EPOCH_MS: Final = 2_000
 LATENESS_MS: Final = 30_000
 BATCH: Final = 5_000
+# Weighing a million profiles takes longer than changing one in a hundred of them.
+WEIGHED_EVERY: Final = 10
 # Of the profiles, how many change in an epoch, and how many are still active when the others expire.
 CHANGED_SHARE: Final = 0.01
 ACTIVE_SHARE: Final = 0.02
@@ -49,7 +51,7 @@ class Filled(msgspec.Struct, kw_only=True):
     snapshot_ms: list[float]
     """How long the checkpoints of all key groups took together."""
     folder_ratio: list[float]
-    """The recovery folder's bytes over the live ones."""
+    """The recovery folder's bytes over the live ones, in every tenth epoch."""
 
 
 class Resumed(msgspec.Struct, kw_only=True):
@@ -62,7 +64,7 @@ class Resumed(msgspec.Struct, kw_only=True):
     expired: int
     active: int
     folder_ratio: list[float]
-    """The folder's bytes over the live ones, in each epoch after the others had expired."""
+    """The folder's bytes over the live ones, in every tenth epoch after the others had expired."""
     folder_bytes: int
 
 
@@ -84,15 +86,14 @@ class _Host:
     def feed(self, visitors: Iterable[int], *, kind: str, step_ms: float) -> None:
         """Give each of `visitors` an event, `step_ms` of event time after each other."""
         shares: list[list[Any]] = [[] for _ in self.groups]
-        began_at, count = self.at, 0
-        for visitor in visitors:
+        began_at = self.at
+        for count, visitor in enumerate(visitors, 1):
             key = f"{visitor:016x}"
             group = self.group_of.get(visitor)
             if group is None:
                 group = self.group_of[visitor] = murmur2(key.encode()) % len(self.groups)
-            at = began_at + int(count * step_ms)
-            shares[group].append(_event(key, at, kind))
-            self.at, count = at, count + 1
+            shares[group].append(_event(key, self.at, kind))
+            self.at = began_at + int(count * step_ms)
             if count % BATCH == 0:
                 self.take(shares)
                 shares = [[] for _ in self.groups]
@@ -129,12 +130,13 @@ def fill(folder: Path, profiles: int, epochs: int) -> Filled:
     host.snapshot()
     snapshot_ms, folder_ratio, checkpoints = [], [], host.snapshot()
     changed = max(1, int(profiles * CHANGED_SHARE))
-    for _ in range(epochs):
+    for epoch in range(epochs):
         host.feed(draw.sample(range(profiles), changed), kind="page_viewed", step_ms=EPOCH_MS / changed)
         began_s = time.perf_counter()
         checkpoints = host.snapshot()
         snapshot_ms.append((time.perf_counter() - began_s) * 1000)
-        folder_ratio.append(folder_bytes(folder) / host.live()[1])
+        if epoch % WEIGHED_EVERY == 0:
+            folder_ratio.append(folder_bytes(folder) / host.live()[1])
     (folder / CHECKPOINTS).write_bytes(msgspec.msgpack.encode(checkpoints))
     count, live_bytes = host.live()
     return Filled(profiles=count, live_bytes=live_bytes, snapshot_ms=snapshot_ms, folder_ratio=folder_ratio)
@@ -156,10 +158,11 @@ def resume(folder: Path, epochs: int) -> Resumed:
         host.feed(range(active), kind="page_viewed", step_ms=DAY_MS / active)
         host.snapshot()
     folder_ratio = []
-    for _ in range(epochs):
+    for epoch in range(epochs):
         host.feed(range(active), kind="page_viewed", step_ms=EPOCH_MS / active)
         host.snapshot()
-        folder_ratio.append(folder_bytes(folder) / host.live()[1])
+        if epoch % WEIGHED_EVERY == 0:
+            folder_ratio.append(folder_bytes(folder) / host.live()[1])
     left = host.live()[0]
     return Resumed(
         seconds=seconds,

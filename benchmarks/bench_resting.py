@@ -56,7 +56,7 @@ class Resting(msgspec.Struct, kw_only=True):
 
 def in_own_process(source: Path, config: Path) -> Resting:
     """Weigh the profiles that a run over `source` leaves, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.bench_resting", source, config]
+    command: list[str | Path] = [sys.executable, "-m", "benchmarks.bench_resting", source, config]
     told = subprocess.run(command, capture_output=True, env=environment(), check=False)
     if told.returncode:
         raise BenchmarkError(f"weighing profiles failed: {told.stderr.decode(errors='replace').strip()[-500:]}")

@@ -38,7 +38,7 @@ from benchmarks.measure import (
 )
 from benchmarks.traffic import HOUR_MS, TrafficPlan, generate
 from config.load import describe, load
-from config.settings import Settings, SourceSettings
+from config.settings import CheckpointSettings, Settings, SourceSettings
 from connectors.changelog import Changelog, Rewrites
 from connectors.file_source import PipePartition
 from pipeline.key_groups import KeyGroup
@@ -46,11 +46,9 @@ from pipeline.run import run as run_flow
 from pipeline.steps import Resolve
 
 FOLDER: Final = CACHE / "state"
-SETTINGS: Final = Settings(source=SourceSettings(file_watermark="lateness"))
-EPOCH_S: Final = SETTINGS.checkpoint.interval_ms / 1000
 EVENTS_A_VISITOR: Final = 1.5
 CHANGED_SHARE: Final = 0.01
-TICK_S: Final = 0.05
+TICK_MS: Final = 50
 RETURNED: Final = 1_000
 """Events that a restarted run finds waiting."""
 FIRST_OUTPUT_S_MAX: Final = 120.0
@@ -82,12 +80,13 @@ class State(msgspec.Struct, kw_only=True):
     folder_bytes: int
 
 
-def run(profiles: int, epochs: int, tell: Callable[[str], None]) -> State:
-    """Fill, run live and restart."""
+def run(profiles: int, epochs: int, epoch_ms: int, tell: Callable[[str], None]) -> State:
+    """Fill, run live for so many epochs of so many ms, and restart."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     config = FOLDER / "settings.yaml"
-    config.write_text(describe(SETTINGS), encoding="utf-8")
+    checkpoint, stream = CheckpointSettings(interval_ms=epoch_ms), SourceSettings(file_watermark="lateness")
+    config.write_text(describe(Settings(source=stream, checkpoint=checkpoint)), encoding="utf-8")
     source, events = _source(profiles, tell), int(profiles * EVENTS_A_VISITOR)
     command: list[str | Path] = [sys.executable, "-m", "pipeline.cli", "run", "-", "--out", FOLDER / "out"]
     command += ["--recovery", FOLDER / "recovery", "--config", config]
@@ -96,7 +95,7 @@ def run(profiles: int, epochs: int, tell: Callable[[str], None]) -> State:
     changed = max(1, int(profiles * CHANGED_SHARE))
     visitors = _visitors(source, changed * (epochs + 2))
     at = TrafficPlan(events=1, visitors=1, seed=SEED).start_at + 30 * HOUR_MS
-    found, live_rss_mb = _live(config, visitors, changed, epochs, at)
+    found, live_rss_mb = _live(config, visitors, changed * TICK_MS / epoch_ms, epochs * epoch_ms // TICK_MS, at)
     tell(f"state: {len(found)} epochs live")
     restart = _restart(command, visitors, at + 2 * HOUR_MS)
     tell(f"state: first output {restart.wall_s:.2f} s after the restart")
@@ -151,20 +150,18 @@ def _line(number: int, visitor: str, at: int) -> bytes:
     ).encode()
 
 
-def _live(config: Path, visitors: list[str], changed: int, epochs: int, at: int) -> tuple[list[Epoch], float]:
-    """Feed a run evenly for so many epochs; return what it saw, and its memory."""
+def _live(config: Path, visitors: list[str], a_tick: float, ticks: int, at: int) -> tuple[list[Epoch], float]:
+    """Feed a run so many events a tick; return what it saw, and its memory."""
     report = FOLDER / "live.json"
-    command = [sys.executable, "-m", "benchmarks.bench_state", config, report]
+    command: list[str | Path] = [sys.executable, "-m", "benchmarks.bench_state", config, report]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment())
     assert child.stdin is not None, "it was asked for"
-    numbers, a_tick = iter(range(1 << 62)), max(1, round(changed * TICK_S / EPOCH_S))
     began_s = time.monotonic()
-    for tick in range(round((epochs + 1) * EPOCH_S / TICK_S)):
-        now = at + int(tick * TICK_S * 1000)
-        lines = [_line(n, visitors[n % len(visitors)], now) for n, _ in zip(numbers, range(a_tick), strict=False)]
-        child.stdin.write(b"".join(lines))
+    for tick in range(ticks):
+        numbers, now = range(round(tick * a_tick), round((tick + 1) * a_tick)), at + tick * TICK_MS
+        child.stdin.write(b"".join(_line(number, visitors[number % len(visitors)], now) for number in numbers))
         child.stdin.flush()
-        time.sleep(max(0.0, began_s + (tick + 1) * TICK_S - time.monotonic()))
+        time.sleep(max(0.0, began_s + (tick + 1) * TICK_MS / 1000 - time.monotonic()))
     rss_mb = memory_mb(child.pid)
     child.stdin.close()
     if child.wait():
@@ -197,20 +194,17 @@ def _live_state(folder: Path) -> tuple[int, int]:
     """Return the bytes of all keys and states in a recovery folder, and its profiles. Spoils the folder."""
     newest: dict[str, int] = {}
     for path in folder.glob("*.log"):
-        name, generation, _ = path.name.rsplit(".", 2)
-        newest[name] = max(newest.get(name, 0), int(generation))
+        name, told, _ = path.name.rsplit(".", 2)
+        newest[name] = max(newest.get(name, 0), int(told))
     live_bytes = profiles = 0
     for name, generation in newest.items():
         length = (folder / f"{name}.{generation}.log").stat().st_size
-        states: dict[str, int] = {}
         changelog = Changelog(folder, name, Rewrites(), fsync=False)
-        for block in changelog.load(generation, length):
-            for key, _, raw in block:
-                states[key] = len(raw)
+        entries = (entry for block in changelog.load(generation, length) for entry in block)
+        sizes = {key: len(key) + len(state) if state else 0 for key, _, state in entries}
         changelog.close()
-        live = [len(key) + size for key, size in states.items() if size]
-        live_bytes += sum(live)
-        profiles += len(live) if name != "identity" else 0
+        live_bytes += sum(sizes.values())
+        profiles += sum(map(bool, sizes.values())) if name != "identity" else 0
     return live_bytes, profiles
 
 

@@ -20,7 +20,7 @@ from statistics import median
 from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-CACHE: Final = ROOT / ".bench"
+CACHE: Final = Path(os.environ.get("BENCH_FOLDER") or ROOT / ".bench")
 """Inputs, outputs and states of benchmarks; ignored by git, and all of it can be made again."""
 SHARED: Final = ROOT.parent / "shared" / "bench"
 GENERATOR: Final = SHARED / "generate_events.py"

@@ -30,9 +30,9 @@ from connectors.lines import LineSplitter
 from operators.event import FOREVER
 
 CHUNK_BYTES: Final = 1 << 20
-# Lines of one stretch of the first pass: short enough that the watermark moves often, and that a file of
-# a billion lines needs a million numbers.
-STRETCH_LINES: Final = 1_000
+# Lines of one stretch of the first pass: short enough that the watermark moves often, long enough that a file of
+# a billion lines needs ten million numbers only.
+STRETCH_LINES: Final = 100
 # Markers wake every key group, so they come at most this often; a timer is late by as much at most.
 MARKER_INTERVAL_S: Final = 0.1
 # How soon to look again at a pipe that has nothing: long enough to cost nothing, short beside a second.
@@ -79,6 +79,7 @@ class FileSource(FixedPartitionedSource[RawBatch, Position]):
         """
         self._paths = list(paths)
         self._options, self._event_times, self._stop = options, event_times, stop
+        self._pace = _Pace(options.speed) if options.speed else None
         if len(set(self._paths)) < len(self._paths):
             msg = "an input is named twice; name each file once"
             raise SourceError(msg)
@@ -99,7 +100,7 @@ class FileSource(FixedPartitionedSource[RawBatch, Position]):
         position = resume_state or (0, 0)
         if _is_pipe(for_part):
             return PipePartition(for_part, self._options, self._stop, position)
-        return FilePartition(for_part, self._options, self._event_times, self._stop, position)
+        return FilePartition(for_part, self._options, self._event_times, self._stop, position, self._pace)
 
 
 class FilePartition(StatefulSourcePartition[RawBatch, Position]):
@@ -112,8 +113,9 @@ class FilePartition(StatefulSourcePartition[RawBatch, Position]):
         event_times: EventTimes,
         stop: Stop,
         position: Position,
+        pace: _Pace | None = None,
     ) -> None:
-        """Open `path` at `position`, after the first pass where that is asked for."""
+        """Open `path` at `position`, after the first pass where that is asked for; `pace` is that of all files."""
         self._path, self._options, self._event_times, self._stop = path, options, event_times, stop
         self._offset, self._line = position
         self._horizon = self._first_pass() if options.is_exact else None
@@ -121,7 +123,8 @@ class FilePartition(StatefulSourcePartition[RawBatch, Position]):
         self._lines = LineSplitter(options.record_bytes_max)
         self._is_read = self._is_ended = False
         self._marked_at = 0.0
-        self._pace = _Pace(options.speed) if options.speed else None
+        self._pace = pace or (_Pace(options.speed) if options.speed else None)
+        self._times: list[int | None] = []
 
     def next_batch(self) -> list[RawBatch]:
         """Return the next batch, and at the end of the file one that says so (bytewax calls this)."""
@@ -136,7 +139,10 @@ class FilePartition(StatefulSourcePartition[RawBatch, Position]):
                 self._lines.end()
                 self._is_read = True
         if self._pace is not None:
-            wanted = self._pace.ready(self._event_times(self._lines.peek(wanted)))
+            if len(self._times) < wanted:
+                self._times += self._event_times(self._lines.peek(wanted)[len(self._times) :])
+            wanted = self._pace.ready(self._times[:wanted])
+            del self._times[:wanted]
         return self._batches(wanted)
 
     def next_awake(self) -> datetime | None:
@@ -266,7 +272,7 @@ class PipePartition(StatefulSourcePartition[RawBatch, Position]):
 
 
 class _Pace:
-    """Holds a replay back to `speed` seconds of event time a second."""
+    """Holds a replay of all its files back to `speed` seconds of event time a second."""
 
     def __init__(self, speed: float) -> None:
         self._speed = speed

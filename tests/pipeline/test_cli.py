@@ -193,7 +193,7 @@ def test_a_full_disk_is_told_in_one_line(day: Path, tmp_path: Path) -> None:
     )
 
     assert (result.returncode, result.stdout) == (1, b"")
-    assert result.stderr == b"nextmove: an output: File too large; see to that and run again\n"
+    assert result.stderr == b"nextmove: out/carts.jsonl: File too large; make room and run again\n"
 
 
 def test_a_damaged_recovery_folder_is_told_in_one_line(day: Path, tmp_path: Path) -> None:

@@ -1,0 +1,173 @@
+"""What `make bench` runs: events through the flow beside bare loops, and a million profiles in state.
+
+    python -m benchmarks.run                     everything, some fifteen minutes
+    python -m benchmarks.run --quick             the same in small, to see that it works
+    python -m benchmarks.run --only state        one half
+    python -m benchmarks.run --record            also writes benchmarks/results/<date>-<commit>.md and .json
+
+The machine should have nothing else to do. Where it has, only ratios mean something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import bench_groups, bench_state, bench_throughput
+from benchmarks.measure import ROOT, BenchmarkError, facts
+from config.settings import Settings
+
+RESULTS: Final = ROOT / "benchmarks" / "results"
+EVENTS: Final = 1_000_000
+PROFILES: Final = 1_000_000
+ROUNDS: Final = 3
+LIVE_EPOCHS: Final = 20
+LIVE_EPOCH_MS: Final = Settings().checkpoint.interval_ms
+GROUP_EPOCHS: Final = 200
+# Small enough for a look, large enough that every part has something to do.
+QUICK: Final = {"events": 50_000, "profiles": 50_000, "rounds": 1, "live_epochs": 4, "group_epochs": 40}
+
+
+class Findings(msgspec.Struct, kw_only=True):
+    """All that a run of the benchmarks found; None where a part was left out."""
+
+    facts: dict[str, str]
+    throughput: bench_throughput.Throughput | None = None
+    state: bench_state.State | None = None
+    filled: bench_groups.Filled | None = None
+    resumed: bench_groups.Resumed | None = None
+
+
+Section = tuple[str, list[list[str]], list[str]]
+"""A title, a table whose first row has the headings, and sentences below it."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run what is asked for; return the exit code, 1 where an output was wrong."""
+    options = _options(arguments)
+    shown = Console(stderr=True, highlight=False)
+    found = Findings(facts=facts(shlex.join(["python", "-m", "benchmarks.run", *arguments])))
+
+    def tell(line: str) -> None:
+        shown.print(line, style="dim", markup=False)
+
+    try:
+        if options.only != "state":
+            found.throughput = bench_throughput.run(options.events, options.rounds, tell)
+        if options.only != "throughput":
+            found.filled, found.resumed = bench_groups.run(options.profiles, options.group_epochs, tell)
+            found.state = bench_state.run(options.profiles, options.live_epochs, options.live_epoch_ms, tell)
+    except BenchmarkError as error:
+        tell(f"benchmarks: {error}")
+        return 1
+    _print(found)
+    if options.record:
+        tell(f"recorded in {_record(found, options.results)}")
+    throughput = found.throughput
+    return int(throughput is not None and not all(c.is_equal for c in throughput.comparisons.values()))
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measure nextmove.")
+    parser.add_argument("--only", choices=("throughput", "state"), help="one half of the benchmarks")
+    parser.add_argument("--events", type=int, default=EVENTS, help="events through the flow")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each variant runs")
+    parser.add_argument("--profiles", type=int, default=PROFILES, help="profiles in state")
+    parser.add_argument("--live-epochs", type=int, default=LIVE_EPOCHS, help="epochs of a whole run")
+    parser.add_argument("--live-epoch-ms", type=int, default=LIVE_EPOCH_MS, help="how long each of them is")
+    parser.add_argument("--group-epochs", type=int, default=GROUP_EPOCHS, help="epochs of key groups alone")
+    parser.add_argument("--quick", action="store_true", help="all of it in small; other numbers are ignored")
+    parser.add_argument("--record", action="store_true", help="write down what was found")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER", help="where to write it down")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        vars(options).update(QUICK)
+    return options
+
+
+def sections(found: Findings) -> Iterator[Section]:
+    """Yield what there is to say, a table at a time."""
+    through = found.throughput
+    if through is not None:
+        said = [f"{name}: {comparison.told()}" for name, comparison in through.comparisons.items()]
+        title = f"{through.events:,} events (sha256 {through.input_sha256}), middle (lowest-highest)"
+        yield title, bench_throughput.table(through), [*said, f"At rest: {through.resting.told()}"]
+    if found.state is not None:
+        title = f"A whole run with {found.state.profiles:,} profiles in state"
+        yield title, [["what", "target", "found"], *bench_state.table(found.state)], _asides(found.state)
+    if found.filled is not None and found.resumed is not None:
+        rows = [["what", "target", "found"], *_group_rows(found.filled, found.resumed)]
+        yield f"Key groups and changelogs alone, {found.filled.profiles:,} profiles", rows, []
+
+
+def _asides(state: bench_state.State) -> list[str]:
+    filling = f"{state.load_cpu_us:.1f} µs of CPU an event and at most {state.load_rss_mb:,.0f} MB"
+    return [f"Filling took {filling}; live it took {state.live_rss_mb:,.0f} MB."]
+
+
+def _group_rows(filled: bench_groups.Filled, resumed: bench_groups.Resumed) -> Iterator[list[str]]:
+    times, ratios = filled.snapshot_ms, filled.folder_ratio
+    yield [
+        f"checkpoints of an epoch in which 1 % changed ({len(times)} epochs)",
+        "50 ms",
+        f"{median(times):.0f} ms, at worst {max(times):.0f}",
+    ]
+    yield [
+        "folder over live state, first, worst and last epoch",
+        "under 2",
+        f"{ratios[0]:.2f}, {max(ratios):.2f}, {ratios[-1]:.2f}",
+    ]
+    yield ["resume", "part of 3 s", f"{resumed.seconds:.2f} s, {resumed.rss_bytes:,.0f} bytes of memory a profile"]
+    ends = f"{max(resumed.folder_ratio):.2f}, {resumed.folder_ratio[-1]:.2f}"
+    yield [
+        f"folder over live state after {resumed.expired:,} expired and {resumed.active:,} stayed, worst and last epoch",
+        "does not grow",
+        f"{ends} ({resumed.folder_bytes / 1e6:,.1f} MB)",
+    ]
+
+
+def _print(found: Findings) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+    for name, value in found.facts.items():
+        console.print(f"{name:>12}  {value}", markup=False)
+    for title, (headings, *rows), said in sections(found):
+        table = Table(*headings, title=title, title_justify="left")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        for sentence in said:
+            console.print(sentence, markup=False)
+
+
+def _record(found: Findings, folder: Path) -> Path:
+    """Write the findings as a page to read and as JSON with every single measurement."""
+    day = datetime.now(UTC).date().isoformat()
+    path = folder / f"{day}-{found.facts['commit'].replace('+', '-changed')}.md"
+    lines = [f"# Measured on {day} at {found.facts['commit']}", ""]
+    lines += [f"- {name}: {value}" for name, value in found.facts.items()]
+    for title, (headings, *rows), said in sections(found):
+        lines += ["", f"## {title}", "", _row(headings), _row(["---"] * len(headings)), *map(_row, rows)]
+        lines += ["", *(f"- {sentence}" for sentence in said)] if said else []
+    folder.mkdir(exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    told: dict[str, Any] = msgspec.to_builtins(found)
+    path.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=1) + b"\n")
+    return path
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

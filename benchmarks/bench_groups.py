@@ -8,6 +8,7 @@ them in each epoch; `resume` starts from what the first one left, and lets nearl
 
 from __future__ import annotations
 
+import gc
 import shutil
 import subprocess
 import sys
@@ -157,9 +158,10 @@ def resume(folder: Path, epochs: int) -> Resumed:
     for _ in range(days):
         host.feed(range(active), kind="page_viewed", step_ms=DAY_MS / active)
         host.snapshot()
-    folder_ratio = []
+    folder_ratio, draw = [], Random(SEED)
+    changed = max(1, int(active * CHANGED_SHARE))
     for epoch in range(epochs):
-        host.feed(range(active), kind="page_viewed", step_ms=EPOCH_MS / active)
+        host.feed(draw.sample(range(active), changed), kind="page_viewed", step_ms=EPOCH_MS / changed)
         host.snapshot()
         if epoch % WEIGHED_EVERY == 0:
             folder_ratio.append(folder_bytes(folder) / host.live()[1])
@@ -200,6 +202,7 @@ def _event(key: str, at: int, kind: Any) -> Event:  # noqa: ANN401 - one of `Kin
 
 
 if __name__ == "__main__":
+    gc.set_threshold(100_000, 50, 1_000)  # as `pipeline.run` sets it
     what, count, times = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     found = fill(FOLDER, count, times) if what == "fill" else resume(FOLDER, times)
     print(msgspec.json.encode(found).decode())

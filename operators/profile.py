@@ -125,7 +125,8 @@ class ProfileOperator:
             add_anonymous_id(ids, anonymous_id, at)
         if gap is not None:
             self._sessions.join(track.sessions, event, gap, out)
-            profile.due_at = min(profile.due_at, at + gap)
+            if at + gap < profile.due_at:
+                profile.due_at = at + gap
         if self._has_ticks:
             self._carts.touch(track.carts, at)
         if self._has_footprint:

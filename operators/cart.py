@@ -160,6 +160,17 @@ class CartTracker:
             delay_ms = self._rules.browse_delay_ms
             carts.browse = browsing.seen(carts.browse, event, carts.ticks, delay_ms)
 
+    def goes_on(self, carts: Carts, event: Event) -> bool:
+        """Whether `event` only adds to a cart that is open already: then nothing is to be said of it yet."""
+        kind, commerce = event.kind, event.commerce
+        if commerce is None or kind not in ("product_added", "checkout_started", "checkout_progressed"):
+            return False
+        cart = _named(carts, commerce)
+        if cart is None and not commerce.cart_id:
+            cart = _latest(carts, event, is_checkout=kind != "product_added")
+        is_filled = commerce.cart_value is None or commerce.cart_value > 0
+        return cart is not None and cart.state == "open" and event.at > cart.changed_at and is_filled
+
     def due_at(self, carts: Carts) -> int:
         """The instant at which the next cart or browse intent is abandoned, or FOREVER."""
         due = FOREVER

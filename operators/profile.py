@@ -310,7 +310,9 @@ class ProfileOperator:
         else:
             insort(pending, event, key=_application_order)
         if kind in CART_KINDS:
-            profile.due_at = min(profile.due_at, event.at)
+            # What only adds to an open cart can wait until that cart is due, or anything else happens to it.
+            wait_ms = self._delay_ms_min if len(pending) == 1 and self._carts.goes_on(track.carts, event) else 0
+            profile.due_at = min(profile.due_at, event.at + wait_ms)
         elif kind == "product_viewed" and event.at + self._browse_delay_ms < profile.due_at:
             profile.due_at = min(profile.due_at, self._wakes_at(track))
 

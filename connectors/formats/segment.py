@@ -15,7 +15,6 @@ import msgspec
 from connectors.formats.common import (
     CHANNEL_OF_KIND,
     COMMERCE_KINDS,
-    DAY_MS,
     DWELL_MS_MAX,
     EPOCH,
     Reading,
@@ -56,6 +55,10 @@ _NO_PAGE: Final = Page()
 _NO_CAMPAIGN: Final = Campaign()
 _NO_PROPERTIES: Final = Properties()
 _NO_TRAITS: Final = Traits()
+
+# A timestamp has whole microseconds; as a float of ms it is off by less than a quarter of one until the year 2100.
+# So half of one more, rounded down, is the exact ms, in half the time of adding up days and seconds.
+HALF_A_MICROSECOND: Final = 0.0005
 
 _decode: Final = msgspec.json.Decoder(Call).decode
 _decode_clocks: Final = msgspec.json.Decoder(Clocks).decode
@@ -153,23 +156,15 @@ def clocks(told: Call | Clocks, reading: Reading) -> tuple[int, int]:
     Raises:
         Unusable: `bad_time`, where there is no usable time or it is out of bounds.
     """
-    received = told.received_at
-    sent = told.sent_at
-    original = told.original_timestamp
-    if received is None:
-        received_at = reading.read_at
-    else:
-        # `milliseconds`, written out here and below: two calls fewer are 2 % of decoding.
-        span = received - EPOCH
-        received_at = span.days * DAY_MS + span.seconds * 1000 + span.microseconds // 1000
-    if received is not None and sent is not None and original is not None:
+    received, sent, original = told.received_at, told.sent_at, told.original_timestamp
+    received_at = reading.read_at if received is None else int(received.timestamp() * 1000 + HALF_A_MICROSECOND)
+    if sent is not None and received is not None and original is not None:
         # Spans, for an instant beyond the years of `datetime` raises and a span does not.
-        span = (received - EPOCH) - (sent - original)
+        at = milliseconds((received - EPOCH) - (sent - original))
     elif (shown := told.timestamp or original or sent or received) is not None:
-        span = shown - EPOCH
+        at = int(shown.timestamp() * 1000 + HALF_A_MICROSECOND)
     else:
         raise Unusable("bad_time", "no field of the record holds a timestamp")
-    at = span.days * DAY_MS + span.seconds * 1000 + span.microseconds // 1000
     if received_at is None:
         return settled(at, None, reading), 0
     if not INSTANT_MIN <= at <= received_at or at > INSTANT_MAX:

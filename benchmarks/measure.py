@@ -1,7 +1,7 @@
 """What every benchmark shares: processes and what they cost, folders, the machine, and how figures are told.
 
 The work of the bare loops and their input come from `../shared/bench`, beside this repository. A checkout
-without it can still measure itself; what is left out is said aloud (`missing_shared`).
+without it still measures state; what is left out is said aloud (`missing_shared`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What `make bench` runs: events through the flow beside bare loops, and a million profiles in state.
 
-    python -m benchmarks.run                     everything, some fifteen minutes
+    python -m benchmarks.run                     everything, some seventeen minutes
     python -m benchmarks.run --quick             the same in small, to see that it works
     python -m benchmarks.run --only state        one half
     python -m benchmarks.run --record            also writes benchmarks/results/<date>-<commit>.md and .json
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
     found = Findings(facts=facts(shlex.join(["python", "-m", "benchmarks.run", *arguments])))
 
     def tell(line: str) -> None:
-        shown.print(line, style="dim", markup=False)
+        shown.print(line, style="dim", markup=False, soft_wrap=True)
 
     try:
         if options.only != "state":

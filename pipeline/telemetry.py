@@ -30,7 +30,6 @@ class Tally:
     decoded: int = 0
     duplicates: int = 0
     clamped: int = 0
-    late: int = 0
     visitors: int = 0
     awake: int = 0
     top_at: int = -1

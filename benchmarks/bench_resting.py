@@ -25,6 +25,7 @@ from benchmarks.measure import CACHE, PEERS, BenchmarkError, environment
 from config.load import load
 from pipeline.key_groups import KeyGroup
 from pipeline.run import run
+from pipeline.steps import LaneStep
 
 # When the bare loop's visitors are weighed: late enough that the shop is busy, as its evening is.
 SHARE_READ: Final = 0.8
@@ -66,18 +67,17 @@ def in_own_process(source: Path, config: Path) -> Resting:
 def weigh(source: Path, config: Path) -> Resting:
     """Run `source` through the flow, lay every profile to rest, and weigh them."""
     groups: set[KeyGroup] = set()
-    name, snapshot = "snapshot", KeyGroup.snapshot
+    name, snapshot = "snapshot", LaneStep.snapshot
 
-    def remembered(self: KeyGroup) -> bytes:
-        groups.add(self)
+    def remembered(self: LaneStep) -> bytes:
+        groups.update(self.groups.values())
         return snapshot(self)
 
-    setattr(KeyGroup, name, remembered)
+    setattr(LaneStep, name, remembered)
     run(load(config), [str(source)], CACHE / "throughput" / "resting")
     for group in groups:
-        # What is hot is warm after one checkpoint and at rest after the next.
-        snapshot(group)
-        snapshot(group)
+        group.snapshot()
+        group.lay_to_rest()
     tables = [group.rest for group in groups]
     profiles = sum(map(len, tables))
     bare_visitors, bare_bytes = _bare(source)

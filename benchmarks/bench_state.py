@@ -41,9 +41,8 @@ from config.load import describe, load
 from config.settings import CheckpointSettings, Settings, SourceSettings
 from connectors.changelog import Changelog, Rewrites
 from connectors.file_source import PipePartition
-from pipeline.key_groups import KeyGroup
 from pipeline.run import run as run_flow
-from pipeline.steps import Resolve
+from pipeline.steps import LaneStep, ResolveStep
 
 FOLDER: Final = CACHE / "state"
 EVENTS_A_VISITOR: Final = 1.5
@@ -218,8 +217,8 @@ class _Watch:
 
     def install(self) -> None:
         """Stand in the way of the methods that tell it."""
-        _around(KeyGroup, "snapshot", self._snapshot)
-        _around(Resolve, "snapshot", self._snapshot)
+        _around(LaneStep, "snapshot", self._snapshot)
+        _around(ResolveStep, "snapshot", self._snapshot)
         _around(PipePartition, "next_batch", self._next_batch)
         _around(PipePartition, "next_awake", lambda _: datetime.now(UTC))
         _around(PipePartition, "snapshot", self._source_snapshot)

@@ -13,11 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from config.durations import DAY, DURATION_MS_MAX, HOUR, MINUTE, SECOND, format_duration
-from operators.cart import CartRules
-from operators.decision import DecisionRules
-from operators.footprint import FootprintRules
-from operators.profile import ProfileRules
-from operators.session import SessionRules
+from operators.rules import CartRules, DecisionRules, FootprintRules, ProfileRules, SessionRules
 
 Instantly = Annotated[int, Meta(ge=0, le=DAY)]
 Delay = Annotated[int, Meta(ge=SECOND, le=30 * DAY)]

@@ -4,12 +4,12 @@ A file is a header and blocks; a block is its length, the CRC-32 of its payload 
 list of [key, due_at, state]. The last entry of a key counts; an empty state says that the key is gone.
 
 A checkpoint is (file name, length): on resume the file is read to that length and the rest, written
-after the checkpoint, is cut off. When most of a file is dead entries it is rewritten under the
-next generation's name. The old generation stays until a checkpoint after the next one has been
-asked for: by then the engine has committed one that names the new file.
+after the checkpoint, is cut off. When too much of a file is dead entries it is rewritten under the
+next generation's name. The old generation stays until the third checkpoint after that is asked
+for: by then the engine has committed the first, which names the new file.
 
-How much is rewritten between two checkpoints follows how much was appended (`Rewrites`), so that
-no single checkpoint stops the flow for long and the folder stays below twice the live state.
+How much is rewritten follows how much was appended (`Rewrites`), so that the flow never stands still for
+long and the folder stays below twice the live state.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ HEADER: Final = b"nextmove changelog 1\n"
 _BLOCK: Final = Struct("<II")
 # Entries a block holds at most: bounds the memory of reading one, and what a broken block loses.
 BLOCK_ENTRIES: Final = 2_000
-# A file may hold half as much again as is live, and something for the framing, before it is rewritten:
-# then two bytes are rewritten for each one appended, and the folder stays well under twice the live state.
-GARBAGE_RATIO: Final = 0.5
+# A file may hold three quarters as much again as is live, and something for the framing, before it is rewritten:
+# then four bytes are rewritten for three appended, and the folder stays under twice the live state.
+GARBAGE_RATIO: Final = 0.75
 GARBAGE_BYTES_MIN: Final = 4_096
+# What may be rewritten is saved up to this many bytes: some milliseconds' worth.
+ALLOWED_MAX: Final = 1 << 20
 
 # What an entry takes up beside its key and state: the due instant and msgpack's framing.
 ENTRY_OVERHEAD: Final = 16
@@ -46,7 +48,11 @@ class ChangelogError(Exception):
 
 
 class Rewrites:
-    """How many bytes may still be rewritten: twice what was appended, shared by a process's changelogs."""
+    """How many bytes may still be rewritten: in proportion to those appended, by all changelogs of a process.
+
+    A rewrite may overdraw, for a file is rewritten whole; then the others wait until that is made up for. So
+    two files are seldom rewritten at a time.
+    """
 
     def __init__(self) -> None:
         """Start with nothing allowed."""
@@ -54,11 +60,11 @@ class Rewrites:
 
     def appended(self, size: int) -> None:
         """Allow rewriting in proportion to `size` appended bytes."""
-        self._allowed = min(self._allowed + int(size / GARBAGE_RATIO), 1 << 26)
+        self._allowed = min(self._allowed + int(size / GARBAGE_RATIO), ALLOWED_MAX)
 
     def take(self, size: int) -> bool:
         """Whether `size` bytes may be rewritten now; if so they are used up."""
-        if self._allowed < size:
+        if self._allowed <= 0:
             return False
         self._allowed -= size
         return True
@@ -119,13 +125,16 @@ class Changelog:
             self._length += size
             self._rewrites.appended(size)
 
-    def checkpoint(self, live: Iterable[Entry], live_bytes: int) -> tuple[int, int]:
-        """Flush; return (generation, length). `live` is every live entry, read only for a rewrite."""
-        self._checkpoints += 1
-        self._remove_retired()
+    def compact(self, live: Iterable[Entry], live_bytes: int) -> None:
+        """Rewrite the file if too much of it is dead. `live` is every live entry, read only for that."""
         garbage = self._length - live_bytes
         if garbage > GARBAGE_BYTES_MIN + live_bytes * GARBAGE_RATIO and self._rewrites.take(live_bytes):
             self._rewrite(live)
+
+    def checkpoint(self) -> tuple[int, int]:
+        """Flush; return (generation, length)."""
+        self._checkpoints += 1
+        self._remove_retired()
         file = self._file
         assert file is not None, "checkpoint before start or load"
         file.flush()
@@ -147,7 +156,7 @@ class Changelog:
 
     def _rewrite(self, live: Iterable[Entry]) -> None:
         self.close()
-        self._retired.append((self._checkpoints, self._path(self._generation)))
+        self._retired.append((self._checkpoints + 1, self._path(self._generation)))
         self._open_new(self._generation + 1)
         file = self._file
         assert file is not None
@@ -156,7 +165,7 @@ class Changelog:
             self._length += _write_block(file, entries[i : i + BLOCK_ENTRIES])
 
     def _remove_retired(self) -> None:
-        # Retired at checkpoint n: that one names the new file, and is committed before n + 2 is asked for.
+        # Retired before checkpoint n: that one names the new file, and is committed before n + 2 is asked for.
         while self._retired and self._retired[0][0] + 2 <= self._checkpoints:
             self._retired.pop(0)[1].unlink(missing_ok=True)
 

@@ -10,10 +10,10 @@ import msgspec
 from connectors.dead_letter import DeadLetter, dead_letter
 from operators.cart_record import CartRecord
 from operators.event import rfc3339
-from operators.identity import IdentityRecord
-from operators.profile_state import ProfileRecord
+from operators.identity_record import IdentityRecord
+from operators.profile_record import ProfileRecord
 from operators.rejected import Rejected
-from operators.session import SessionRecord
+from operators.session_record import SessionRecord
 from operators.trigger import Suppressed, Trigger
 
 Record = SessionRecord | CartRecord | Trigger | Suppressed | IdentityRecord | ProfileRecord | Rejected

@@ -29,7 +29,8 @@ from connectors.batches import RawBatch
 from connectors.lines import LineSplitter
 from operators.event import FOREVER
 
-CHUNK_BYTES: Final = 1 << 20
+# Small enough for the allocator to use the same memory again, which a megabyte is not.
+CHUNK_BYTES: Final = 1 << 16
 # Lines of one stretch of the first pass: short enough that the watermark moves often, long enough that a file of
 # a billion lines needs ten million numbers only.
 STRETCH_LINES: Final = 100

@@ -19,7 +19,7 @@ class MemoryIdentity:
         """How many identifiers are known."""
         return len(self._links)
 
-    def look_up(self, events: Sequence[Event]) -> Mapping[str, str]:  # noqa: ARG002 -- all is at hand
+    def look_up(self, events: Sequence[Event]) -> dict[str, str]:  # noqa: ARG002 -- all is at hand
         """Return all that is known, as it changes."""
         return self._links
 

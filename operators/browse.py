@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Sequence
+
+from mypy_extensions import mypyc_attr
 
 from operators.activity import active_until
 from operators.cart_record import Abandoned, CartLine, CartRecord
 from operators.event import Event, rfc3339
 from operators.ids import digest
+from operators.packing import Row, long_name, short_name
 
 
-class Browse(msgspec.Struct, array_like=True, gc=False):
-    """Products seen since the last cart, order or abandonment, as state."""
+@mypyc_attr(acyclic=True)
+class Browse:
+    """Products seen since the last cart, order or abandonment, as state; it shows the one seen last."""
 
-    visitor_id: str
-    since: int
-    changed_at: int
-    active_at: int
-    views: int
-    product_id: str
-    name: str
-    price: float
-    currency: str
-    url: str
+    views: int = 0
+    product_id: str = ""
+    name: str = ""
+    price: float = 0.0
+    currency: str = ""
+    url: str = ""
+
+    def __init__(self, visitor_id: str, since: int) -> None:
+        self.visitor_id = visitor_id
+        self.since = since
+        self.changed_at = since
+        self.active_at = since
+
+    def pack(self, base: int, names: dict[str, int]) -> Row:
+        """Return the intent as a row; instants count back from `base`, a visitor among `names` is a number."""
+        return [
+            short_name(self.visitor_id, names),
+            base - self.since,
+            self.changed_at - self.since,
+            self.active_at - self.since,
+            self.views,
+            self.product_id,
+            self.name,
+            self.price,
+            self.currency,
+            self.url,
+        ]
+
+
+def unpack(row: Row, base: int, names: Sequence[str]) -> Browse:
+    """Make an intent of the row that its `pack` gave."""
+    browse = Browse(long_name(row[0], names), base - row[1])
+    browse.changed_at += row[2]
+    browse.active_at += row[3]
+    browse.views, browse.product_id, browse.name = row[4], row[5], row[6]
+    browse.price, browse.currency, browse.url = float(row[7]), row[8], row[9]
+    return browse
 
 
 def seen(browse: Browse | None, event: Event, ticks: list[int], delay_ms: int) -> Browse | None:
@@ -32,7 +63,7 @@ def seen(browse: Browse | None, event: Event, ticks: list[int], delay_ms: int) -
         return browse
     item = commerce.items[0]
     if browse is None or at > due_at(browse, ticks, delay_ms):
-        browse = Browse(event.visitor_id, at, at, at, 0, "", "", 0.0, "", "")
+        browse = Browse(event.visitor_id, at)
     browse.views += 1
     if at >= browse.changed_at:
         browse.changed_at = at

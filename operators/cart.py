@@ -29,15 +29,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from operators import browse as browsing
 from operators.activity import active_until, forget, has_settled, note
-from operators.browse import Browse
-from operators.cart_lines import Line, changed
-from operators.cart_record import Abandoned, CartLine, CartRecord, State
+from operators.cart_lines import changed
+from operators.cart_record import Abandoned, CartLine, CartRecord
+from operators.cart_state import LIVE, Cart, Carts, merge
 from operators.event import FOREVER, Commerce, Event, rfc3339
 from operators.ids import digest
+from operators.rules import CartRules
 
 CART_KINDS: Final = frozenset(
     {
@@ -53,75 +52,20 @@ CART_KINDS: Final = frozenset(
 """The kinds that change a cart; `product_viewed` feeds the browse intent only."""
 
 
-LIVE: Final[frozenset[State]] = frozenset({"open", "abandoned", "expired"})
-"""The states in which a cart still has its lines, and may be changed or bought."""
-
-
-class CartRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Delays of the three intents in ms, and what restarts them. `browse_views_min` 0: no browse intent."""
-
-    browse_delay_ms: int
-    cart_delay_ms: int
-    checkout_delay_ms: int
-    browse_views_min: int
-    restart_on_activity: bool
-    age_ms_max: int
-    carts_max: int = 20
-    lines_max: int = 100
-
-    @property
-    def delay_ms_min(self) -> int:
-        """The shortest of the delays: activities closer together than this may be thinned."""
-        return min(self.browse_delay_ms, self.cart_delay_ms, self.checkout_delay_ms)
-
-
-class Cart(msgspec.Struct, array_like=True, gc=False):
-    """One cart as state. `cart_id` is the shop's, or derived from the visitor and the opening instant."""
-
-    cart_id: str
-    visitor_id: str
-    is_named: bool
-    opened_at: int
-    changed_at: int
-    active_at: int
-    """The last activity that is known to have kept the cart alive; at least its last change."""
-    state: State = "open"
-    lines: list[Line] = []
-    stated_value: float | None = None
-    currency: str = ""
-    url: str = ""
-    checkout_id: str = ""
-    is_checkout: bool = False
-    closed_at: int = 0
-    was_abandoned: bool = False
-    abandonments: int = 0
-    trigger_id: str = ""
-    revision: int = 0
-
-    @property
-    def value(self) -> float:
-        """The cart's worth: as the shop states it, else the sum of its lines."""
-        if self.stated_value is not None:
-            return self.stated_value
-        return round(sum(line.quantity * line.price for line in self.lines), 2)
-
-
-class Carts(msgspec.Struct, array_like=True, gc=False):
-    """The carts of one profile: open ones, and closed ones for as long as an id may come back."""
-
-    carts: list[Cart] = []
-    browse: Browse | None = None
-    ticks: list[int] = []
-
-
 class CartTracker:
     """The rules at work on the carts of one profile."""
 
     def __init__(self, rules: CartRules) -> None:
         """Keep `rules`; the tracker itself has no state."""
-        self._rules = rules
-        self._thin_ms = rules.delay_ms_min
+        self._browse_delay_ms = rules.browse_delay_ms
+        self._cart_delay_ms = rules.cart_delay_ms
+        self._checkout_delay_ms = rules.checkout_delay_ms
+        self._browse_views_min = rules.browse_views_min
         self._restart_on_activity = rules.restart_on_activity
+        self._thin_ms = rules.delay_ms_min
+        self._age_ms_max = rules.age_ms_max
+        self._carts_max = rules.carts_max
+        self._lines_max = rules.lines_max
 
     def touch(self, carts: Carts, at: int) -> None:
         """Take in an activity of the person at `at`, in any order."""
@@ -136,8 +80,7 @@ class CartTracker:
             if cart.state == "open":
                 cart.active_at = self._active_at(carts, cart)
         if carts.browse is not None:
-            delay_ms = self._rules.browse_delay_ms
-            carts.browse.active_at = browsing.active_at(carts.browse, carts.ticks, delay_ms)
+            carts.browse.active_at = browsing.active_at(carts.browse, carts.ticks, self._browse_delay_ms)
         forget(carts.ticks, now)
 
     def apply(self, carts: Carts, event: Event, profile_id: str, out: list[Any]) -> None:
@@ -157,8 +100,7 @@ class CartTracker:
     def view(self, carts: Carts, event: Event) -> None:
         """Take in a product view: it counts for the browse intent while nothing is in a cart."""
         if not self._has_open(carts):
-            delay_ms = self._rules.browse_delay_ms
-            carts.browse = browsing.seen(carts.browse, event, carts.ticks, delay_ms)
+            carts.browse = browsing.seen(carts.browse, event, carts.ticks, self._browse_delay_ms)
 
     def goes_on(self, carts: Carts, event: Event) -> bool:
         """Whether `event` only adds to a cart that is open already: then nothing is to be said of it yet."""
@@ -179,8 +121,8 @@ class CartTracker:
                 due_at = self._cart_due_at(carts, cart)
                 due = min(due, due_at)
         browse = carts.browse
-        if browse is not None and browse.views >= self._rules.browse_views_min:
-            due = min(due, browsing.due_at(browse, carts.ticks, self._rules.browse_delay_ms))
+        if browse is not None and browse.views >= self._browse_views_min:
+            due = min(due, browsing.due_at(browse, carts.ticks, self._browse_delay_ms))
         return due
 
     def fire(self, carts: Carts, profile_id: str, now: int) -> list[Abandoned]:
@@ -192,13 +134,12 @@ class CartTracker:
                 if due_at <= now:
                     fired.append(self._abandon(cart, profile_id, due_at))
         browse = carts.browse
-        if browse is not None and browse.views >= self._rules.browse_views_min:
-            due_at = browsing.due_at(browse, carts.ticks, self._rules.browse_delay_ms)
+        if browse is not None and browse.views >= self._browse_views_min:
+            due_at = browsing.due_at(browse, carts.ticks, self._browse_delay_ms)
             if due_at <= now:
                 carts.browse = None
                 if not self._has_open(carts):
-                    delay_ms = self._rules.browse_delay_ms
-                    fired.append(browsing.abandoned(browse, profile_id, due_at, delay_ms))
+                    fired.append(browsing.abandoned(browse, profile_id, due_at, self._browse_delay_ms))
         fired.sort(key=lambda a: (a.due_at, a.cause_key))
         return fired
 
@@ -211,13 +152,13 @@ class CartTracker:
         for other in others.carts:
             for cart in carts.carts:
                 if cart.cart_id == other.cart_id:
-                    _merge(cart, other)
+                    merge(cart, other)
                     break
             else:
                 carts.carts.append(other)
         carts.carts.sort(key=lambda c: (c.opened_at, c.cart_id))
         is_open = self._has_open(carts)
-        carts.browse = None if is_open else browsing.union(carts.browse, others.browse, self._rules.browse_delay_ms)
+        carts.browse = None if is_open else browsing.union(carts.browse, others.browse, self._browse_delay_ms)
         for tick in others.ticks:
             self.touch(carts, tick)
         self._limit(carts)
@@ -226,7 +167,7 @@ class CartTracker:
         return bool(carts.carts) and any(cart.state == "open" for cart in carts.carts)
 
     def _delay_ms(self, cart: Cart) -> int:
-        return self._rules.checkout_delay_ms if cart.is_checkout else self._rules.cart_delay_ms
+        return self._checkout_delay_ms if cart.is_checkout else self._cart_delay_ms
 
     def _active_at(self, carts: Carts, cart: Cart) -> int:
         return active_until(carts.ticks, max(cart.changed_at, cart.active_at), self._delay_ms(cart))
@@ -246,8 +187,7 @@ class CartTracker:
         if kind == "product_removed" or (not is_checkout and not commerce.items):
             return None
         cart_id = commerce.cart_id or digest("cart", event.visitor_id, event.at)[:16]
-        at = event.at
-        cart = Cart(cart_id, event.visitor_id, bool(commerce.cart_id), at, at, at, state="emptied")
+        cart = Cart(cart_id, event.visitor_id, bool(commerce.cart_id), event.at, "emptied")
         carts.carts.append(cart)
         return cart
 
@@ -261,7 +201,7 @@ class CartTracker:
             cart.was_abandoned = False
         if kind == "cart_viewed" and cart.lines:
             return  # looking at one's cart is an activity, not a change
-        cart.lines = changed(cart.lines, kind, commerce, self._rules.lines_max)
+        cart.lines = changed(cart.lines, kind, commerce, self._lines_max)
         if commerce.cart_value is not None:
             cart.stated_value = commerce.cart_value
         elif kind.startswith("checkout"):
@@ -306,7 +246,7 @@ class CartTracker:
 
     def _abandon(self, cart: Cart, profile_id: str, due_at: int) -> Abandoned:
         delay_ms = self._delay_ms(cart)
-        if due_at - cart.changed_at > self._rules.age_ms_max:
+        if due_at - cart.changed_at > self._age_ms_max:
             cart.state = "expired"
         else:
             cart.state = "abandoned"
@@ -320,15 +260,15 @@ class CartTracker:
 
     def _forget(self, carts: Carts, now: int) -> None:
         """Drop closed and abandoned carts that have not changed for the maximum age."""
-        horizon = now - self._rules.age_ms_max
+        horizon = now - self._age_ms_max
         if any(c.state != "open" and c.changed_at < horizon for c in carts.carts):
             carts.carts = [c for c in carts.carts if c.state == "open" or c.changed_at >= horizon]
 
     def _limit(self, carts: Carts) -> None:
         """Forget closed carts first, then the ones unchanged for longest."""
-        if len(carts.carts) > self._rules.carts_max:
+        if len(carts.carts) > self._carts_max:
             keep = sorted(carts.carts, key=lambda c: (c.state == "open", c.changed_at, c.cart_id))
-            carts.carts = sorted(keep[-self._rules.carts_max :], key=lambda c: (c.opened_at, c.cart_id))
+            carts.carts = sorted(keep[-self._carts_max :], key=lambda c: (c.opened_at, c.cart_id))
 
 
 def _named(carts: Carts, commerce: Commerce) -> Cart | None:
@@ -349,32 +289,6 @@ def _latest(carts: Carts, event: Event, *, is_checkout: bool) -> Cart | None:
         if cart.state in LIVE and (is_checkout or (cart.visitor_id == event.visitor_id and not cart.is_named))
     ]
     return max(live, key=lambda c: (c.changed_at, c.cart_id)) if live else None
-
-
-def _merge(cart: Cart, other: Cart) -> None:
-    """Make `cart` the union of two views of one shop's cart, whichever of them is called `cart`."""
-    closed_at = max(cart.closed_at, other.closed_at)
-    both = sorted((cart, other), key=lambda c: (c.changed_at, c.revision, c.visitor_id))
-    live = [c for c in both if c.state in LIVE and c.changed_at > closed_at]
-    newest = (live or both)[-1]
-    lines: dict[str, Line] = {}
-    for part in live:
-        for line in part.lines:
-            lines[line.product_id] = line
-    cart.lines = [lines[product_id] for product_id in sorted(lines)]
-    cart.state, cart.stated_value = newest.state, newest.stated_value if len(live) < 2 else None
-    cart.currency, cart.url = newest.currency, newest.url
-    cart.is_checkout = any(c.is_checkout for c in live)
-    cart.checkout_id = newest.checkout_id
-    cart.trigger_id = newest.trigger_id or max(cart.trigger_id, other.trigger_id)
-    cart.visitor_id = min((cart.opened_at, cart.visitor_id), (other.opened_at, other.visitor_id))[1]
-    cart.opened_at = min(cart.opened_at, other.opened_at)
-    cart.changed_at = max(cart.changed_at, other.changed_at)
-    cart.active_at = max(cart.active_at, other.active_at)
-    cart.closed_at = closed_at
-    cart.was_abandoned = any(c.was_abandoned for c in live)
-    cart.abandonments = max(cart.abandonments, other.abandonments)
-    cart.revision = max(cart.revision, other.revision)
 
 
 def _record(cart: Cart, profile_id: str, now: int, order_id: str = "", active_at: int | None = None) -> CartRecord:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import msgspec
+from mypy_extensions import mypyc_attr
 
 from operators.event import Commerce, Item
+from operators.packing import Row, short_number
 
 
-class Line(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Line:
     """One product in a cart; `price` is for one piece."""
 
-    product_id: str
-    quantity: float
-    price: float
-    name: str = ""
+    def __init__(self, product_id: str, quantity: float, price: float, name: str = "") -> None:
+        self.product_id = product_id
+        self.quantity = quantity
+        self.price = price
+        self.name = name
+
+    def pack(self) -> Row:
+        """Return the line as a row, of which `Line` makes it again."""
+        return [self.product_id, short_number(self.quantity), self.price, self.name]
 
 
 def changed(lines: list[Line], kind: str, commerce: Commerce, lines_max: int) -> list[Line]:

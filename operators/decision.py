@@ -11,13 +11,15 @@ since who abandons has left; whoever is still there can be met on the site.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-import msgspec
+from mypy_extensions import mypyc_attr
 
 from operators.cart_record import Abandoned
 from operators.event import Commerce, Event, rfc3339
 from operators.ids import digest
+from operators.packing import Row, ago, instant, padded, trim
+from operators.rules import DecisionRules
 from operators.trigger import (
     FAMILIES,
     Action,
@@ -37,49 +39,81 @@ ONSITE_CHANNELS: Final = frozenset({"web", "app"})
 FIRED_MAX: Final = 50
 
 
-class DecisionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Contact policy in ms; `offer_views` is the view of a product from which an offer is made."""
-
-    enabled: bool = True
-    abandonment_cooldown_ms: int
-    returning_cooldown_ms: int
-    offer_cooldown_ms: int
-    declined_ms: int
-    offer_views: int
-    expires_ms: int
-
-
-class Memory(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Memory:
     """What deciding must remember of a profile; all of it merges by maximum or by the newest.
 
     `fired` has the instant of the last trigger by action (and product), `consents`
     by channel [since, given]. E-mail addresses stay here, in state; records refer to them by hash.
     """
 
-    fired: dict[str, int] = {}
     declined_at: int = -1
     email: str = ""
     email_at: int = -1
-    consents: dict[str, tuple[int, bool]] = {}
+
+    def __init__(self) -> None:
+        self.fired: dict[str, int] = {}
+        self.consents: dict[str, tuple[int, bool]] = {}
+
+    def pack(self, base: int) -> Row:
+        """Return the memory as a row; instants count back from `base`."""
+        return trim(
+            [
+                {key: base - at for key, at in self.fired.items()},
+                self.email,
+                ago(base, self.email_at),
+                {channel: (base - at, given) for channel, (at, given) in self.consents.items()},
+                ago(base, self.declined_at),
+            ],
+            _EMPTY,
+        )
 
 
-class Person(msgspec.Struct, gc=False):
+_EMPTY: Final[Row] = [{}, "", None, {}, None]
+
+
+def unpack(row: Row, base: int) -> Memory:
+    """Make a memory of the row that its `pack` gave."""
+    fired, email, email_at, consents, declined_at = padded(row, _EMPTY)
+    memory = Memory()
+    for key in fired:
+        memory.fired[key] = base - fired[key]
+    for channel in consents:
+        since, given = consents[channel]
+        memory.consents[channel] = base - since, bool(given)
+    memory.email = email
+    memory.email_at = instant(base, email_at, -1)
+    memory.declined_at = instant(base, declined_at, -1)
+    return memory
+
+
+class Person:
     """Who a decision is for: `assignment_id` is the first anonymous id, kept through merges."""
 
-    profile_id: str
-    anonymous_ids: list[str]
-    assignment_id: str
+    def __init__(self, profile_id: str, anonymous_ids: list[str], assignment_id: str) -> None:
+        self.profile_id = profile_id
+        self.anonymous_ids = anonymous_ids
+        self.assignment_id = assignment_id
 
 
-class _Candidate(NamedTuple):
+class _Candidate:
     """An action that could be taken: `fired_key` is what its cool-down is remembered by."""
 
-    action: Action
-    fired_key: str
-    cooldown_ms: int
-    cause: Cause
-    occurrence_key: str
-    context: dict[str, Any]
+    def __init__(
+        self,
+        action: Action,
+        fired_key: str,
+        cooldown_ms: int,
+        cause: Cause,
+        occurrence_key: str,
+        context: dict[str, Any],
+    ) -> None:
+        self.action = action
+        self.fired_key = fired_key
+        self.cooldown_ms = cooldown_ms
+        self.cause = cause
+        self.occurrence_key = occurrence_key
+        self.context = context
 
 
 class Decider:

@@ -8,15 +8,7 @@ generation goes early, counted.
 
 from __future__ import annotations
 
-import msgspec
-
-
-class DuplicateRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How long an id is remembered, in ms of event time, and how many at most."""
-
-    enabled: bool = True
-    window_ms: int
-    ids_max: int
+from operators.rules import DuplicateRules
 
 
 class Duplicates:
@@ -24,7 +16,8 @@ class Duplicates:
 
     def __init__(self, rules: DuplicateRules) -> None:
         """Start with none."""
-        self._rules = rules
+        self._window_ms = rules.window_ms
+        self._ids_max = rules.ids_max
         self._span_ms = max(1, rules.window_ms // 2)
         self.generations: dict[int, set[str]] = {}
         self.fresh: dict[int, list[str]] = {}
@@ -64,11 +57,11 @@ class Duplicates:
 
     def forget(self, watermark: int) -> list[int]:
         """Drop the generations that no event in time can ask for, and the oldest over the limit."""
-        horizon = (watermark - self._rules.window_ms) // self._span_ms
+        horizon = (watermark - self._window_ms) // self._span_ms
         gone = [g for g in self.generations if g < horizon]
         for generation in gone:
             self._drop(generation)
-        while len(self.generations) > 1 and sum(map(len, self.generations.values())) > self._rules.ids_max:
+        while len(self.generations) > 1 and sum(map(len, self.generations.values())) > self._ids_max:
             oldest = min(self.generations)
             self.forgotten_early += len(self.generations[oldest])
             self._drop(oldest)

@@ -3,17 +3,17 @@
 Instants are integer milliseconds since the epoch, UTC. A decoder fills an event once and
 nothing changes it afterwards, save that `resolve` writes `profile_id`.
 
-Event structs are `gc=False` (they hold no cycles) and `array_like`, so that one crosses a
-process or a checkpoint as a short msgpack array.
+Plain classes, for this module is compiled (docs/decisions/0007); `pack` and `unpack` turn an event into a row of
+plain values and back, so that it can rest in a checkpoint.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
-import msgspec
+from mypy_extensions import mypyc_attr
 
 Kind = Literal[
     "page_viewed",
@@ -56,37 +56,88 @@ INSTANT_MAX: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 1000
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-FOREVER: Final = 1 << 62
-"""Later than every instant: the watermark of a source at its end, the due time of nothing."""
+FOREVER: Final = 4611686018427387903
+"""Later than every instant: the watermark of a source at its end, the due time of nothing.
+
+The largest integer that compiled code holds without a Python object around it, 2**62 - 1.
+"""
 
 
-class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Item:  # noqa: PLW1641 -- it may change
     """One product in an event. `price` is for one piece, in the event's currency."""
 
-    product_id: str
-    quantity: float = 1.0
-    price: float = 0.0
-    name: str = ""
-    category: str = ""
+    def __init__(
+        self, product_id: str, quantity: float = 1.0, price: float = 0.0, name: str = "", category: str = ""
+    ) -> None:
+        self.product_id = product_id
+        self.quantity = quantity
+        self.price = price
+        self.name = name
+        self.category = category
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Item) and self.pack() == other.pack()
+
+    def __repr__(self) -> str:
+        return f"Item{self.pack()}"
+
+    def pack(self) -> list[Any]:
+        """Return the fields as a row, in their order."""
+        return [self.product_id, self.quantity, self.price, self.name, self.category]
 
 
-class Commerce(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What an event says of products, a cart or an order. Amounts are in `currency`, "" where unsaid."""
+@mypyc_attr(acyclic=True)
+class Commerce:  # noqa: PLW1641 -- it may change
+    """What an event says of products, a cart or an order. Amounts are in `currency`, "" where unsaid.
 
-    items: tuple[Item, ...] = ()
-    cart_id: str = ""
-    checkout_id: str = ""
-    order_id: str = ""
-    currency: str = ""
-    value: float | None = None
-    """The amount the event itself names: an order's revenue, a checkout's value."""
-    cart_value: float | None = None
-    """The whole cart's value after this event, where the shop says it; it outranks the sum of the lines."""
-    url: str = ""
-    """Where the cart can be taken up again, where the shop says it."""
+    `value` is the amount the event itself names: an order's revenue, a checkout's value. `cart_value` is the
+    whole cart's value after this event, where the shop says it; it outranks the sum of the lines.
+    `url` is where the cart can be taken up again, where the shop says it.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 -- an event says so much
+        self,
+        items: tuple[Item, ...] = (),
+        cart_id: str = "",
+        checkout_id: str = "",
+        order_id: str = "",
+        currency: str = "",
+        value: float | None = None,
+        cart_value: float | None = None,
+        url: str = "",
+    ) -> None:
+        self.items = items
+        self.cart_id = cart_id
+        self.checkout_id = checkout_id
+        self.order_id = order_id
+        self.currency = currency
+        self.value = value
+        self.cart_value = cart_value
+        self.url = url
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Commerce) and self.pack() == other.pack()
+
+    def __repr__(self) -> str:
+        return f"Commerce{self.pack()}"
+
+    def pack(self) -> list[Any]:
+        """Return the fields as a row, in their order."""
+        return [
+            [item.pack() for item in self.items],
+            self.cart_id,
+            self.checkout_id,
+            self.order_id,
+            self.currency,
+            self.value,
+            self.cart_value,
+            self.url,
+        ]
 
 
-class Event(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Event:  # noqa: PLW1641 -- it may change
     """One event in canonical form.
 
     `event_id` is the provider's message id; a record without one has a hash of its content.
@@ -99,44 +150,127 @@ class Event(msgspec.Struct, array_like=True, gc=False):
     `partition` and `position` say where the record lies (file and line, topic-partition and offset).
     """
 
-    kind: Kind
-    at: int
-    event_id: str
-    channel: Channel
-    visitor_id: str
-    anonymous_id: str = ""
-    user_id: str = ""
-    email: str = ""
-    phone: str = ""
-    profile_id: str = ""
-    mark: int = 0
-    url: str = ""
-    referrer: str = ""
-    campaign: str = ""
-    client_session_id: str = ""
-    commerce: Commerce | None = None
-    query: str = ""
-    dwell_ms: int = 0
-    consents: dict[str, bool] | None = None
-    call_id: str = ""
-    name: str = ""
-    received_at: int = 0
-    partition: str = ""
-    position: int = 0
-    is_clamped: bool = False
+    def __init__(  # noqa: PLR0913, PLR0917 -- an event says so much
+        self,
+        kind: Kind,
+        at: int,
+        event_id: str,
+        channel: Channel,
+        visitor_id: str,
+        anonymous_id: str = "",
+        user_id: str = "",
+        email: str = "",
+        phone: str = "",
+        profile_id: str = "",
+        mark: int = 0,
+        url: str = "",
+        referrer: str = "",
+        campaign: str = "",
+        client_session_id: str = "",
+        commerce: Commerce | None = None,
+        query: str = "",
+        dwell_ms: int = 0,
+        consents: dict[str, bool] | None = None,
+        call_id: str = "",
+        name: str = "",
+        partition: str = "",
+        position: int = 0,
+        is_clamped: bool = False,  # noqa: FBT001, FBT002 -- by position where events are unpacked
+    ) -> None:
+        self.kind = kind
+        self.at = at
+        self.event_id = event_id
+        self.channel = channel
+        self.visitor_id = visitor_id
+        self.anonymous_id = anonymous_id
+        self.user_id = user_id
+        self.email = email
+        self.phone = phone
+        self.profile_id = profile_id
+        self.mark = mark
+        self.url = url
+        self.referrer = referrer
+        self.campaign = campaign
+        self.client_session_id = client_session_id
+        self.commerce = commerce
+        self.query = query
+        self.dwell_ms = dwell_ms
+        self.consents = consents
+        self.call_id = call_id
+        self.name = name
+        self.partition = partition
+        self.position = position
+        self.is_clamped = is_clamped
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Event) and self.pack() == other.pack()
+
+    def __repr__(self) -> str:
+        return f"Event{self.pack()}"
+
+    def pack(self) -> list[Any]:
+        """Return the fields as a row, in their order."""
+        commerce = self.commerce
+        return [
+            self.kind,
+            self.at,
+            self.event_id,
+            self.channel,
+            self.visitor_id,
+            self.anonymous_id,
+            self.user_id,
+            self.email,
+            self.phone,
+            self.profile_id,
+            self.mark,
+            self.url,
+            self.referrer,
+            self.campaign,
+            self.client_session_id,
+            None if commerce is None else commerce.pack(),
+            self.query,
+            self.dwell_ms,
+            self.consents,
+            self.call_id,
+            self.name,
+            self.partition,
+            self.position,
+            self.is_clamped,
+        ]
+
+
+_COMMERCE: Final = 15
+"""Where the commerce lies in the row of an event."""
+
+
+def unpack(row: Sequence[Any]) -> Event:
+    """Make an event of the row that its `pack` gave."""
+    fields = list(row)
+    if fields[_COMMERCE] is not None:
+        items, *rest = fields[_COMMERCE]
+        fields[_COMMERCE] = Commerce(tuple([Item(*item) for item in items]), *rest)
+    return Event(*fields)
 
 
 _DAY_MS: Final = 86_400_000
-_MINUTES: Final = tuple(f"T{m // 60:02d}:{m % 60:02d}:" for m in range(1440))
+_DATES_MAX: Final = 1_000
+_MINUTES: Final = tuple([f"T{m // 60:02d}:{m % 60:02d}:" for m in range(1440)])
+_SECONDS: Final = tuple([f"{second:02d}" for second in range(60)])
+_MS: Final = tuple([f".{ms:03d}Z" for ms in range(1000)])
+_dates: Final[dict[int, str]] = {}
 
 
-@lru_cache(maxsize=1_000)
 def _date(day: int) -> str:
-    return (_EPOCH + timedelta(days=day)).strftime("%Y-%m-%d")
+    date = _dates.get(day)
+    if date is None:
+        if len(_dates) >= _DATES_MAX:
+            _dates.clear()
+        date = _dates[day] = (_EPOCH + timedelta(days=day)).strftime("%Y-%m-%d")
+    return date
 
 
 def rfc3339(instant: int) -> str:
     """`instant` (ms) as RFC 3339 in UTC with milliseconds, as every record shows it on the wire."""
-    day, rest = divmod(instant, _DAY_MS)
-    minute, ms = divmod(rest, 60_000)
-    return f"{_date(day)}{_MINUTES[minute]}{ms // 1000:02d}.{ms % 1000:03d}Z"
+    of_day_ms = instant % _DAY_MS
+    minute, of_minute_ms = of_day_ms // 60_000, of_day_ms % 60_000
+    return _date(instant // _DAY_MS) + _MINUTES[minute] + _SECONDS[of_minute_ms // 1000] + _MS[of_minute_ms % 1000]

@@ -13,53 +13,27 @@ not linked is published with the rule that forbade it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Final, Literal
-
-import msgspec
+from typing import Final
 
 from operators.event import Event, rfc3339
+from operators.identity_record import IdentityRecord, Rule, What
 from operators.ids import digest
 
 TYPES: Final = {"a": "anonymous_id", "u": "user_id", "e": "email", "p": "phone"}
-What = Literal["created", "linked", "moved", "refused"]
-Rule = Literal["", "one_user_id_per_lead", "identifier_of_another_lead"]
 
 
-class IdentityRecord(msgspec.Struct, gc=False):
-    """What happened to an identifier. E-mail addresses and phone numbers appear as a hash only."""
+class Plan:
+    """What an event means for identity: its profile, links to store, visitors to hand over, records.
 
-    stream: ClassVar[str] = "identity"
+    `handed_over` has the profile id and the visitor id of each visitor.
+    """
 
-    what: What
-    profile_id: str
-    identifier_type: str
-    identifier: str
-    rule: Rule
-    other_profile_id: str
-    event_id: str
-    at: str
-
-    @property
-    def cloud_event(self) -> tuple[str, str, str, str]:
-        """Id, type, subject and time of this record as a CloudEvent."""
-        return (
-            f"{self.event_id}/{self.what}/{self.identifier_type}",
-            f"io.nextmove.identity.{self.what}.v1",
-            self.profile_id,
-            self.at,
-        )
-
-
-class Plan(msgspec.Struct):
-    """What an event means for identity: its profile, links to store, visitors to hand over, records."""
-
-    profile_id: str
-    is_lead: bool
-    links: dict[str, str] = {}
-    handed_over: tuple[tuple[str, str], ...] = ()
-    """Visitors to hand over: (profile id, visitor id)."""
-    records: list[IdentityRecord] = []
+    def __init__(self, profile_id: str, *, is_lead: bool) -> None:
+        self.profile_id = profile_id
+        self.is_lead = is_lead
+        self.links: dict[str, str] = {}
+        self.handed_over: list[tuple[str, str]] = []
+        self.records: list[IdentityRecord] = []
 
 
 def names_person(event: Event) -> bool:
@@ -102,7 +76,7 @@ def user_key(lead: str) -> str:
     return "l:" + lead
 
 
-def settled(event: Event, known: Mapping[str, str]) -> str | None:
+def settled(event: Event, known: dict[str, str]) -> str | None:
     """Return the lead of `event` if all its identifiers are that lead's already: then there is nothing to plan.
 
     This is the way of nearly every event of a known person, so it asks no more than it must.
@@ -129,7 +103,7 @@ def settled(event: Event, known: Mapping[str, str]) -> str | None:
     return lead
 
 
-def plan(event: Event, known: Mapping[str, str]) -> Plan:
+def plan(event: Event, known: dict[str, str]) -> Plan:
     """Say which profile `event` belongs to and what it links.
 
     `known` maps identifiers to leads, and `user_key(lead)` to the lead's user id. The result
@@ -140,12 +114,12 @@ def plan(event: Event, known: Mapping[str, str]) -> Plan:
         for name in reversed(names):  # the device before the number it calls from
             lead = known.get(name)
             if lead is not None:
-                return Plan(lead, True)
-        return Plan(visitor_key(event), False)
+                return Plan(lead, is_lead=True)
+        return Plan(visitor_key(event), is_lead=False)
     naming = [n for n in names if n[0] != "a"]
     found = _lead(event, naming, known)
     lead = found or "lead-" + digest("lead", naming[0])[:20]
-    result = Plan(lead, True)
+    result = Plan(lead, is_lead=True)
     if found is None:
         _record(result, event, "created", naming[0])
     if event.user_id and known.get(user_key(lead)) is None:
@@ -162,13 +136,13 @@ def plan(event: Event, known: Mapping[str, str]) -> Plan:
         _record(result, event, "linked" if owner is None else "moved", name, "", owner or "")
         if owner is None and name[0] in "ap":
             if name[0] == "a":  # before the caller: it is the device's visit that goes on
-                result.handed_over = ((event.anonymous_id, event.anonymous_id), *result.handed_over)
+                result.handed_over.insert(0, (event.anonymous_id, event.anonymous_id))
             else:
-                result.handed_over += ((caller_key(event.phone), event.phone),)
+                result.handed_over.append((caller_key(event.phone), event.phone))
     return result
 
 
-def _lead(event: Event, naming: list[str], known: Mapping[str, str]) -> str | None:
+def _lead(event: Event, naming: list[str], known: dict[str, str]) -> str | None:
     """Return the known lead that the naming identifiers mean together: the first who is no other user.
 
     A telephone is shared by households: beside a user id or an e-mail it does not say who it is.
@@ -180,7 +154,7 @@ def _lead(event: Event, naming: list[str], known: Mapping[str, str]) -> str | No
     return None
 
 
-def _is_other_user(event: Event, lead: str, known: Mapping[str, str]) -> bool:
+def _is_other_user(event: Event, lead: str, known: dict[str, str]) -> bool:
     """Whether `event` names a user and `lead` is known as another one."""
     return bool(event.user_id) and known.get(user_key(lead), event.user_id) != event.user_id
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
+from mypy_extensions import i64
+
 _M: Final = 0x5BD1E995
 _SEED: Final = 0x9747B28C
 _MASK: Final = 0xFFFFFFFF
@@ -25,13 +27,18 @@ def murmur2(data: bytes) -> int:
     Producers who key by visitor with that partitioner have put each visitor where its state lives.
     """
     length = len(data)
-    h = (_SEED ^ length) & _MASK
+    m: i64 = _M
+    mask: i64 = _MASK
+    h: i64 = (_SEED ^ length) & _MASK
+    k: i64 = 0
     whole = length & ~3
     for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * _M & _MASK
-        k = (k ^ k >> 24) * _M & _MASK
-        h = (h * _M & _MASK) ^ k
+        k = data[i] | data[i + 1] << 8 | data[i + 2] << 16 | data[i + 3] << 24
+        k = k * m & mask
+        k = (k ^ k >> 24) * m & mask
+        h = (h * m & mask) ^ k
     if length > whole:
-        h = (h ^ int.from_bytes(data[whole:], "little")) * _M & _MASK
-    h = (h ^ h >> 13) * _M & _MASK
+        k = int.from_bytes(data[whole:], "little")
+        h = (h ^ k) * m & mask
+    h = (h ^ h >> 13) * m & mask
     return (h ^ h >> 15) & 0x7FFFFFFF

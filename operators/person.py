@@ -14,10 +14,14 @@ ANONYMOUS_IDS_MAX: Final = 20
 
 def memories(profile: Profile, at: int) -> list[Memory]:
     """Return all that is remembered of a person by the instant `at`, guests and what is still held included."""
-    known = [profile.track.memory, *(guest.track.memory for guest in profile.guests)]
-    for track in (profile.track, *(guest.track for guest in profile.guests)):
-        declines = [e.at for e in track.pending if e.kind == "offer_declined" and e.at <= at]
-        known += [Memory(declined_at=declined_at) for declined_at in declines]
+    tracks = [profile.track, *[guest.track for guest in profile.guests]]
+    known = [track.memory for track in tracks]
+    for track in tracks:
+        for event in track.pending:
+            if event.kind == "offer_declined" and event.at <= at:
+                decline = Memory()
+                decline.declined_at = event.at
+                known.append(decline)
     return known
 
 

@@ -26,15 +26,18 @@ from typing import Final
 
 import msgspec
 
-from operators.cart import CART_KINDS, CartRules, CartTracker
+from operators.cart import CART_KINDS, CartTracker
 from operators.cart_record import CartRecord
-from operators.decision import ONSITE_CHANNELS, Decider, DecisionRules
+from operators.decision import ONSITE_CHANNELS, Decider
 from operators.event import FOREVER, Event, rfc3339
-from operators.footprint import Footprint, FootprintRules, FootprintTracker
+from operators.footprint import FootprintTracker
 from operators.person import add_anonymous_id, everyone, memories, person, track_of
-from operators.profile_state import Guest, HandOver, Profile, ProfileRecord, Track
+from operators.profile_record import ProfileRecord
+from operators.profile_state import Guest, HandOver, Profile, Track
 from operators.rejected import Rejected
-from operators.session import Session, SessionRecord, SessionRules, SessionTracker
+from operators.rules import ProfileRules
+from operators.session import Session, SessionTracker
+from operators.session_record import SessionRecord
 from operators.trigger import Suppressed, Trigger
 
 ORDERED_KINDS: Final = CART_KINDS | {
@@ -49,21 +52,7 @@ ORDERED_KINDS: Final = CART_KINDS | {
 # lateness bound nobody does five hundred things that change a cart; a robot does.
 PENDING_MAX: Final = 500
 
-
-class ProfileRules(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules of all parts, and how long a profile without events is kept (ms)."""
-
-    sessions: SessionRules
-    carts: CartRules
-    footprint: FootprintRules
-    decisions: DecisionRules
-    retention_ms: int
-    lateness_ms: int
-    is_lead: bool = False
-    """Whether these are the rules of known persons."""
-    late_ms_max: int
-    """How far behind the watermark an event may come that belongs to no remembered session."""
-
+_encode: Final = msgspec.json.Encoder().encode
 
 Output = SessionRecord | CartRecord | Trigger | Suppressed | ProfileRecord | Rejected
 
@@ -71,18 +60,20 @@ Output = SessionRecord | CartRecord | Trigger | Suppressed | ProfileRecord | Rej
 class ProfileOperator:
     """The pure operator of both steps, visitors and profiles; see the module's theory of operation."""
 
-    state_type = Profile
-
     def __init__(self, rules: ProfileRules) -> None:
         """Compose the trackers of `rules`."""
-        self._rules = rules
         self.retention_ms = rules.retention_ms
         """A profile is over this long after its last event."""
         self._sessions = SessionTracker(rules.sessions)
         self._carts = CartTracker(rules.carts)
         self._footprint = FootprintTracker(rules.footprint)
         self._decider = Decider(rules.decisions)
-        self._gap_ms = rules.sessions.gap_ms
+        self._gap_ms = dict(rules.sessions.gap_ms)
+        self._gap_ms_max = max(self._gap_ms.values(), default=0)
+        self._memory_ms = rules.sessions.memory_ms
+        self._lateness_ms = rules.lateness_ms
+        self._late_ms_max = rules.late_ms_max
+        self._is_lead = rules.is_lead
         self._browse_delay_ms = rules.carts.browse_delay_ms
         self._delay_ms_min = rules.carts.delay_ms_min
         self._views_min = rules.carts.browse_views_min
@@ -109,19 +100,20 @@ class ProfileOperator:
             out += self.expire(key, profile)
             profile = None
         if profile is None:
-            profile = Profile(at, FOREVER, at, at, 1, {}, Track(), Footprint())
+            profile = Profile(at)
         elif at > profile.last_at:
             profile.last_at = at
         elif at < profile.first_at:
             profile.first_at = at
         if gap is not None and at > profile.visited_at:
             pause_ms, profile.visited_at = at - profile.visited_at, at
-            if pause_ms > gap + self._rules.lateness_ms:
+            if pause_ms > gap + self._lateness_ms:
                 self._return(key, profile, event, out)
         track, anonymous_id, ids = profile.track, event.anonymous_id, profile.anonymous_ids
         if profile.guests:
             track, ids = track_of(profile, event)
-        if anonymous_id and anonymous_id not in ids:
+        # A visitor's own id is among them since the visitor's first event.
+        if anonymous_id and (anonymous_id != key or not ids) and anonymous_id not in ids:
             add_anonymous_id(ids, anonymous_id, at)
         if gap is not None:
             self._sessions.join(track.sessions, event, gap, out)
@@ -144,16 +136,9 @@ class ProfileOperator:
         """Do all that is due up to `now`, that instant included, in event-time order."""
         out: list[Output] = []
         now = min(now, FOREVER - 1)  # what is due at FOREVER is due never
-        track = profile.track
-        due_at = FOREVER
-        if profile.guests:
-            due_at = self._advance_guests(key, profile, now, out)
-        profile.due_at = min(due_at, self._advance(track, key, profile.anonymous_ids, now, out))
+        due_at = self._advance_guests(key, profile, now, out) if profile.guests else FOREVER
+        profile.due_at = min(due_at, self._advance(profile.track, key, profile.anonymous_ids, now, out))
         return profile, out
-
-    def due_at(self, profile: Profile) -> int:
-        """Return the instant, or an earlier one, at which `on_timer` next has something to do."""
-        return profile.due_at
 
     def absorb(self, profile: Profile | None, visitor: Profile | None, handover: HandOver) -> Profile:
         """Add the state of a visitor who became known; commutative with events and other hand-overs.
@@ -162,26 +147,23 @@ class ProfileOperator:
         the link.
         """
         if visitor is None:
-            at = handover.at
-            visitor = Profile(at, FOREVER, at, at, 0, {}, Track(), Footprint())
+            visitor = Profile(handover.at)
+            visitor.visits = 0
         ids = visitor.anonymous_ids
         guest = Guest(handover.at, handover.profile_id, handover.visitor_id, ids, visitor.track)
         due_at = min(handover.at, visitor.due_at)
         if profile is None:
-            return Profile(
-                visitor.last_at,
-                due_at,
-                visitor.first_at,
-                visitor.visited_at,
-                visitor.visits or 1,
-                {},
-                Track(),
-                visitor.footprint,
-                [guest],
-            )
+            profile = Profile(visitor.last_at)
+            profile.due_at = due_at
+            profile.first_at = visitor.first_at
+            profile.visited_at = visitor.visited_at
+            profile.visits = visitor.visits or 1
+            profile.footprint = visitor.footprint
+            profile.guests.append(guest)
+            return profile
         # A visit that goes on through the login is counted by the lead's own events, the linking one first;
         # they also tell when the lead was last here.
-        goes_on = handover.at - visitor.visited_at <= max(self._gap_ms.values(), default=0) + self._rules.lateness_ms
+        goes_on = handover.at - visitor.visited_at <= self._gap_ms_max + self._lateness_ms
         profile.visits += max(visitor.visits - goes_on, 0)
         profile.guests.append(guest)
         profile.due_at = min(profile.due_at, due_at)
@@ -198,7 +180,7 @@ class ProfileOperator:
                 key,
                 "expired",
                 sorted(profile.anonymous_ids),
-                self._rules.is_lead,
+                self._is_lead,
                 rfc3339(profile.first_at),
                 rfc3339(profile.last_at),
                 profile.visits,
@@ -337,11 +319,11 @@ class ProfileOperator:
         its own, up to `late_ms_max`, where the profile was not yet there at the time.
         """
         at = event.at
-        if at >= watermark - self._rules.sessions.memory_ms:
+        if at >= watermark - self._memory_ms:
             return False
         if profile is not None and self._sessions.remembers(profile.track.sessions, event):
             return False
-        if at < watermark - self._rules.late_ms_max:
+        if at < watermark - self._late_ms_max:
             return True
         gap = self._gap_ms.get(event.channel, 0)
         return profile is not None and at >= profile.first_at - gap
@@ -367,7 +349,7 @@ def _too_late(event: Event) -> Rejected:
         "older than what its profile remembers",
         event.partition,
         event.position,
-        msgspec.json.encode(event),
+        _encode(event.pack()),
         "profile",
         event.event_id,
     )

@@ -1,94 +1,193 @@
-"""A profile as state: what is kept of one person, and how it travels."""
+"""A profile as state: what is kept of one person, and how it travels and rests."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
+from mypy_extensions import mypyc_attr
 
-from operators.cart import Carts
+from operators import cart_state, decision, event, footprint, session
+from operators.cart_state import Carts
 from operators.decision import Memory
-from operators.event import Event
+from operators.event import FOREVER, Event
 from operators.footprint import Footprint
-from operators.ids import digest
+from operators.packing import Row, ago, instant, long_name, padded, short_name, trim
 from operators.session import Session
 
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder().decode
+# The first field alone, all that a sweep for what is over has to read.
+_Header: Final[Any] = msgspec.defstruct("_Header", [("last_at", int)], array_like=True, gc=False)
+_decode_header: Final = msgspec.msgpack.Decoder(_Header).decode
 
-class Track(msgspec.Struct, array_like=True, gc=False):
+
+@mypyc_attr(acyclic=True)
+class Track:
     """The half of a profile that depends on the order of events."""
 
-    sessions: list[Session] = []
-    carts: Carts = msgspec.field(default_factory=Carts)
-    memory: Memory = msgspec.field(default_factory=Memory)
-    pending: list[Event] = []
+    def __init__(self) -> None:
+        self.sessions: list[Session] = []
+        self.carts = Carts()
+        self.memory = Memory()
+        self.pending: list[Event] = []
+
+    def pack(self, base: int, names: dict[str, int]) -> Row:
+        """Return the track as a row; instants count back from `base`, a visitor among `names` is a number."""
+        return trim(
+            [
+                [one.pack(base, names) for one in self.sessions],
+                self.carts.pack(base, names),
+                self.memory.pack(base),
+                [one.pack() for one in self.pending],
+            ],
+            _NO_TRACK,
+        )
 
 
-class Guest(msgspec.Struct, array_like=True, gc=False):
+_NO_TRACK: Final[Row] = [[], [], [], []]
+
+
+def _unpack_track(row: Row, base: int, names: Sequence[str]) -> Track:
+    sessions, carts, memory, pending = padded(row, _NO_TRACK)
+    track = Track()
+    for told in sessions:
+        track.sessions.append(session.unpack(told, base, names))
+    if carts:
+        track.carts = cart_state.unpack(carts, base, names)
+    if memory:
+        track.memory = decision.unpack(memory, base)
+    for told in pending:
+        track.pending.append(event.unpack(told))
+    return track
+
+
+@mypyc_attr(acyclic=True)
+class Guest:
     """A visitor's track until the watermark reaches `at`, the instant the visitor became known."""
 
-    at: int
-    profile_id: str
-    visitor_id: str
-    anonymous_ids: dict[str, int]
-    track: Track
+    def __init__(self, at: int, profile_id: str, visitor_id: str, anonymous_ids: dict[str, int], track: Track) -> None:
+        self.at = at
+        self.profile_id = profile_id
+        self.visitor_id = visitor_id
+        self.anonymous_ids = anonymous_ids
+        self.track = track
+
+    def pack(self, base: int, names: dict[str, int]) -> Row:
+        """Return the guest as a row; instants count back from `base`, a visitor among `names` is a number."""
+        return [
+            base - self.at,
+            short_name(self.profile_id, names),
+            short_name(self.visitor_id, names),
+            {key: base - at for key, at in self.anonymous_ids.items()},
+            self.track.pack(base, names),
+        ]
 
 
-class HandOver(msgspec.Struct, array_like=True, gc=False):
+def _unpack_guest(row: Row, base: int, names: Sequence[str]) -> Guest:
+    anonymous_ids: dict[str, int] = {}
+    for key in row[3]:
+        anonymous_ids[key] = base - row[3][key]
+    track = _unpack_track(row[4], base, names)
+    return Guest(base - row[0], long_name(row[1], names), long_name(row[2], names), anonymous_ids, track)
+
+
+@mypyc_attr(acyclic=True)
+class HandOver:
     """The state of profile `profile_id` goes to the lead `to`, as of the link at `at`.
 
     `visitor_id` is what the visitor's own events name it by, `event_id` the event that makes the link and `mark`
     that event's: the state arrives just before it, `order` tells in which order where there are several.
     """
 
-    profile_id: str
-    visitor_id: str
-    to: str
-    at: int
-    event_id: str = ""
-    mark: int = -1
-    order: int = 0
+    def __init__(
+        self, profile_id: str, visitor_id: str, to: str, at: int, event_id: str = "", mark: int = -1, order: int = 0
+    ) -> None:
+        self.profile_id = profile_id
+        self.visitor_id = visitor_id
+        self.to = to
+        self.at = at
+        self.event_id = event_id
+        self.mark = mark
+        self.order = order
 
 
-class Profile(msgspec.Struct, array_like=True, gc=False):
-    """All that is known of one person. `last_at` comes first: a sweep for what is over reads no further.
+@mypyc_attr(acyclic=True)
+class Profile:
+    """All that is known of one person.
 
     `due_at` is a lower bound: nothing happens before it, and something may at it. `visited_at` is the last event
     on a channel that people visit, and `visits` counts pauses longer than the session gap and the allowed
     lateness together: of those no straggler in time makes one visit, save one in the very middle.
-    `anonymous_ids` has the instant at which each was first seen.
+    `anonymous_ids` has the instant at which each was first seen. `timer_at` is when the host will wake it: the
+    host's own note, which is not packed.
     """
 
-    last_at: int
-    due_at: int
-    first_at: int
-    visited_at: int
-    visits: int
-    anonymous_ids: dict[str, int]
-    track: Track
-    footprint: Footprint
-    guests: list[Guest] = []
+    due_at: int = FOREVER
+    timer_at: int = FOREVER
+    visits: int = 1
+
+    def __init__(self, at: int) -> None:
+        self.last_at = at
+        self.first_at = at
+        self.visited_at = at
+        self.anonymous_ids: dict[str, int] = {}
+        self.track = Track()
+        self.footprint = Footprint()
+        self.guests: list[Guest] = []
 
 
-class ProfileRecord(msgspec.Struct):
-    """A profile as published when it expires."""
+_NO_PROFILE: Final[Row] = [0, 0, 0, 0, [], [], [], None, []]
 
-    stream: ClassVar[str] = "profiles"
 
-    profile_id: str
-    state: Literal["expired"]
-    anonymous_ids: list[str]
-    known: bool
-    first_seen_at: str
-    last_seen_at: str
-    visits: int
-    top_category: str
+def pack(key: str, profile: Profile) -> bytes:
+    """Return the profile `key` as it rests and travels: msgpack, its last instant first."""
+    base = profile.last_at
+    names = {key: 0}
+    devices: Row = []
+    for anonymous_id, first_at in profile.anonymous_ids.items():
+        devices += (short_name(anonymous_id, names), base - first_at)
+        names.setdefault(anonymous_id, len(names))
+    row: Row = [
+        base,
+        base - profile.first_at,
+        base - profile.visited_at,
+        profile.visits,
+        devices,
+        profile.track.pack(base, names),
+        profile.footprint.pack(base),
+        ago(base, profile.due_at),
+        [guest.pack(base, names) for guest in profile.guests],
+    ]
+    raw: bytes = _encode(trim(row, _NO_PROFILE))
+    return raw
 
-    @property
-    def cloud_event(self) -> tuple[str, str, str, str]:
-        """Id, type, subject and time of this record as a CloudEvent."""
-        return (
-            digest("profile", self.profile_id, self.state, self.last_seen_at),
-            f"io.nextmove.profile.{self.state}.v1",
-            self.profile_id,
-            self.last_seen_at,
-        )
+
+def unpack(key: str, raw: bytes) -> Profile:
+    """Make a profile of the bytes that `pack` gave."""
+    told: Any = _decode(raw)
+    base, first, visited, visits, devices, track, seen, due, guests = padded(told, _NO_PROFILE)
+    profile = Profile(base)
+    profile.first_at = base - first
+    profile.visited_at = base - visited
+    profile.visits = visits
+    names = [key]
+    for i in range(0, len(devices), 2):
+        anonymous_id = long_name(devices[i], names)
+        profile.anonymous_ids[anonymous_id] = base - devices[i + 1]
+        if anonymous_id != key:
+            names.append(anonymous_id)
+    profile.track = _unpack_track(track, base, names)
+    if seen:
+        profile.footprint = footprint.unpack(seen, base)
+    profile.due_at = instant(base, due, FOREVER)
+    for guest in guests:
+        profile.guests.append(_unpack_guest(guest, base, names))
+    return profile
+
+
+def last_at(raw: bytes) -> int:
+    """Return when the packed profile had its last event, without unpacking it."""
+    at: int = _decode_header(raw).last_at
+    return at

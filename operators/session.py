@@ -25,34 +25,25 @@ one that is too long goes to the earlier; had it come in time, the cut might lie
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Literal
+from collections.abc import Sequence
+from typing import Any, Final
 
-import msgspec
+from mypy_extensions import mypyc_attr
 
 from operators.event import FOREVER, Event, rfc3339
 from operators.ids import digest
+from operators.packing import Row, ago, instant, long_id, long_name, padded, short_id, short_name, trim
+from operators.rules import SessionRules
+from operators.session_record import SessionRecord
 
 # Engaged visits last this long, convert, or see two pages (Google Analytics 4); the others bounced.
 ENGAGED_MS: Final = 10_000
 
 
-class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """When a visit ends, by channel. A channel that is not named makes no sessions."""
-
-    gap_ms: dict[str, int]
-    length_ms_max: int
-    memory_ms: int
-    remembered_max: int = 8
-
-
-class Session(msgspec.Struct, array_like=True, gc=False):
+@mypyc_attr(acyclic=True)
+class Session:
     """One visit as state. Sums and extremes only, so that events and sessions merge in any order."""
 
-    visitor_id: str
-    channel: str
-    client_session_id: str
-    started_at: int
-    ended_at: int
     events: int = 0
     pages: int = 0
     products: int = 0
@@ -70,45 +61,80 @@ class Session(msgspec.Struct, array_like=True, gc=False):
     revision: int = 0
     closed: bool = False
 
+    def __init__(self, visitor_id: str, channel: str, client_session_id: str, started_at: int, ended_at: int) -> None:
+        self.visitor_id = visitor_id
+        self.channel = channel
+        self.client_session_id = client_session_id
+        self.started_at = started_at
+        self.ended_at = ended_at
 
-class SessionRecord(msgspec.Struct, gc=False):
-    """A session as published. Of several revisions of one `session_id` the highest counts."""
-
-    stream: ClassVar[str] = "sessions"
-
-    session_id: str
-    visitor_id: str
-    profile_id: str
-    channel: str
-    state: Literal["closed", "merged"]
-    started_at: str
-    ended_at: str
-    duration_ms: int
-    events: int
-    pages: int
-    products: int
-    entry_url: str
-    exit_url: str
-    referrer: str
-    campaign: str
-    bounced: bool
-    converted: bool
-    orders: int
-    order_value: float
-    currency: str
-    client_session_id: str
-    merged_into: str
-    revision: int
-
-    @property
-    def cloud_event(self) -> tuple[str, str, str, str]:
-        """Id, type, subject and time of this record as a CloudEvent."""
-        return (
-            f"{self.session_id}.{self.revision}",
-            f"io.nextmove.session.{self.state}.v1",
-            self.profile_id,
-            self.ended_at,
+    def pack(self, base: int, names: dict[str, int]) -> Row:
+        """Return the session as a row; instants count back from `base`, a visitor among `names` is a number."""
+        entry_url, exit_url = self.entry_url, self.exit_url
+        shared = _shared(entry_url, exit_url)
+        return trim(
+            [
+                short_name(self.visitor_id, names),
+                self.channel,
+                base - self.started_at,
+                self.ended_at - self.started_at,
+                self.events,
+                short_id(self.session_id),
+                self.revision,
+                self.closed,
+                self.pages,
+                ago(self.ended_at, self.entry_at),
+                entry_url,
+                ago(self.ended_at, self.exit_at),
+                shared,
+                exit_url[shared:],
+                ago(self.ended_at, self.campaign_at),
+                self.campaign,
+                self.products,
+                self.referrer,
+                self.orders,
+                self.order_value,
+                self.currency,
+                self.client_session_id,
+            ],
+            _EMPTY,
         )
+
+
+_EMPTY: Final[Row] = [0, "", 0, 0, 0, "", 0, False, 0, None, "", None, 0, "", None, "", 0, "", 0, 0.0, "", ""]
+
+
+def unpack(row: Row, base: int, names: Sequence[str]) -> Session:
+    """Make a session of the row that its `pack` gave."""
+    told = padded(row, _EMPTY)
+    started_at: int = base - told[2]
+    ended_at: int = started_at + told[3]
+    session = Session(long_name(told[0], names), told[1], told[21], started_at, ended_at)
+    session.events = told[4]
+    session.session_id = long_id(told[5])
+    session.revision = told[6]
+    session.closed = bool(told[7])
+    session.pages = told[8]
+    session.entry_at = instant(ended_at, told[9], FOREVER)
+    session.entry_url = told[10]
+    session.exit_at = instant(ended_at, told[11], -1)
+    session.exit_url = session.entry_url[: told[12]] + told[13]
+    session.campaign_at = instant(ended_at, told[14], FOREVER)
+    session.campaign = told[15]
+    session.products = told[16]
+    session.referrer = told[17]
+    session.orders = told[18]
+    session.order_value = float(told[19])
+    session.currency = told[20]
+    return session
+
+
+def _shared(entry_url: str, exit_url: str) -> int:
+    """Return how much of the entry page's URL that of the exit page begins with: all of it or its origin."""
+    if exit_url == entry_url:
+        return len(entry_url)
+    end = entry_url.find("/", 8)
+    return end if end > 0 and exit_url.startswith(entry_url[:end]) else 0
 
 
 class SessionTracker:
@@ -116,8 +142,10 @@ class SessionTracker:
 
     def __init__(self, rules: SessionRules) -> None:
         """Keep `rules`; the tracker itself has no state."""
-        self._rules = rules
-        self._gap_ms = rules.gap_ms
+        self._gap_ms = dict(rules.gap_ms)
+        self._length_ms_max = rules.length_ms_max
+        self._memory_ms = rules.memory_ms
+        self._remembered_max = rules.remembered_max
 
     def join(self, sessions: list[Session], event: Event, gap: int, out: list[Any]) -> None:
         """Put `event` into the session it belongs to; `gap` is that of its channel.
@@ -133,7 +161,7 @@ class SessionTracker:
                 and event.visitor_id == last.visitor_id
                 and event.channel == last.channel
                 and event.client_session_id == last.client_session_id
-                and at - last.started_at <= self._rules.length_ms_max
+                and at - last.started_at <= self._length_ms_max
             ):
                 _add(last, event)
                 return
@@ -218,7 +246,7 @@ class SessionTracker:
         )
 
     def _near(self, sessions: list[Session], event: Event, gap: int) -> list[Session]:
-        at, length_ms_max = event.at, self._rules.length_ms_max
+        at, length_ms_max = event.at, self._length_ms_max
         return [
             s
             for s in sessions
@@ -232,7 +260,7 @@ class SessionTracker:
     def _spans(self, a: Session, b: Session) -> bool:
         """Whether both together stay within the maximum length."""
         length_ms = max(a.ended_at, b.ended_at) - min(a.started_at, b.started_at)
-        return length_ms <= self._rules.length_ms_max
+        return length_ms <= self._length_ms_max
 
     def _published_before(self, sessions: list[Session], run: Session) -> Session:
         for session in sessions:
@@ -240,18 +268,18 @@ class SessionTracker:
                 return session
         return run
 
-    def _memory_ms(self, session: Session) -> int:
+    def _kept_ms(self, session: Session) -> int:
         """How long after its last event a session may still be asked for: by an event a gap later, that late.
 
         One with a client session id goes on after a pause, up to the length that any session may have.
         """
         if session.client_session_id:
-            return self._rules.length_ms_max + self._rules.memory_ms
-        return self._gap_ms.get(session.channel, 0) + self._rules.memory_ms
+            return self._length_ms_max + self._memory_ms
+        return self._gap_ms.get(session.channel, 0) + self._memory_ms
 
     def _forget(self, sessions: list[Session], now: int) -> None:
-        kept = [s for s in sessions if not s.closed or s.ended_at + self._memory_ms(s) >= now]
-        over = sum(s.closed for s in kept) - self._rules.remembered_max
+        kept = [s for s in sessions if not s.closed or s.ended_at + self._kept_ms(s) >= now]
+        over = sum(s.closed for s in kept) - self._remembered_max
         if over > 0:
             oldest = [s for s in kept if s.closed][:over]
             kept = [s for s in kept if s not in oldest]

@@ -3,19 +3,20 @@
 Theory of operation
 -------------------
 bytewax keeps one logic object, one timer and one recovery row a key, and pays for each at every batch,
-every epoch and at resume. Here its key is the *key group*, one of a fixed number of slices of all
-profiles, and a `KeyGroup` does the rest itself, with one item a (batch, group):
+every epoch and at resume. Here state is kept by *key group*, one of a fixed number of slices of all
+profiles; a `KeyGroup` does the rest itself, and a few lanes of groups are what bytewax has as keys:
 
-* **States.** `hot` has the states touched since the last checkpoint, as structs, and `warm` those touched in
-  the epoch before; `rest` has the others as msgpack bytes. A checkpoint encodes what is hot, makes it
-  warm, and lets go of what stayed warm: who is active is not decoded again at every epoch.
+* **States.** `hot` has the states touched since the last marker, as objects, `cooling` those touched before it
+  that have yet to be written, `warm` a limited number of those that are written; `rest` has all as
+  msgpack bytes, as they were written last.
 * **Timers.** One heap of (due, key) for the group. The operator only says `due_at(state)`, a lower bound.
   An entry whose key has since been given another due instant is stale and skipped.
 * **Watermark.** The minimum over source partitions of their marks. A mark comes with each event (the
   partition's watermark just before it) and, for groups that get no events, in markers in
   band. Before an event is handled, timers due by then fire: what an event finds done depends on the
   order of the input alone, not on batches. A partition not heard of yet holds the group at the start of time.
-* **Checkpoint.** `snapshot` appends what has changed to the group's changelog and returns its name and
+* **Checkpoint.** What a marker finds untouched since the one before is packed and appended to the group's
+  changelog, so `snapshot` has but the last moments left to write. It returns the changelog's name and
   length; the engine stores that with the source's offsets and the sinks' lengths of the same epoch.
 * **Hand-over.** A visitor who becomes known leaves the group: its state goes out as an `Absorb` for the
   lead's group, in the next step. State moves forward through the flow, never in a circle.
@@ -28,107 +29,109 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
-from bytewax.operators import StatefulBatchLogic
+from mypy_extensions import mypyc_attr
 
 from connectors.changelog import ENTRY_OVERHEAD, Changelog
 from operators.event import FOREVER, Event
-from operators.profile import Output
-from operators.profile_state import HandOver, Profile
-from pipeline.ports import Operator
+from operators.profile import Output, ProfileOperator
+from operators.profile_state import HandOver, Profile, last_at, pack, unpack
 
 DAY_MS: Final = 86_400_000
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Profile).decode
+# States a group keeps decoded though nothing has changed in them: who clicks every half minute is then not decoded
+# and encoded anew for each click. 128 groups of them are some 60 MB.
+WARM_MAX: Final = 256
+# How many of them a group lets go at a time.
+RESTED_MAX: Final = 64
 
 
-class _Header(msgspec.Struct, array_like=True, gc=False):
-    """The first field of a `Profile`, all that a sweep needs to read."""
-
-    last_at: int
-
-
-_decode_header = msgspec.msgpack.Decoder(_Header).decode
-
-
-class Absorb(msgspec.Struct, gc=False):
+@mypyc_attr(acyclic=True)
+class Absorb:
     """A visitor's whole state on its way to a lead."""
 
-    handover: HandOver
-    state: Profile | None
+    def __init__(self, handover: HandOver, state: Profile | None) -> None:
+        self.handover = handover
+        self.state = state
 
 
-class Marker(msgspec.Struct, gc=False):
+@mypyc_attr(acyclic=True)
+class Marker:
     """What a source partition says of time: complete up to `watermark`, latest event seen at `top_at`."""
 
-    partition: str
-    watermark: int
-    top_at: int
+    def __init__(self, partition: str, watermark: int, top_at: int) -> None:
+        self.partition = partition
+        self.watermark = watermark
+        self.top_at = top_at
 
 
-class GroupBatch(msgspec.Struct):
+@mypyc_attr(acyclic=True)
+class GroupBatch:
     """What one batch of the source has for the key group `group`.
 
-    `passing` are the events for the same group of the next step; they travel through this one, so
-    that no marker overtakes them. `batch` numbers the source batch, `groups` says for how many
-    groups it has items: whoever gathers knows when it has them all.
+    `items` are events, and hand-overs on either side of their way. `passing` are the events for the same group
+    of the next step; they travel through this one, so that no marker overtakes them. `batch` numbers the source
+    batch, `groups` says for how many groups it has items: whoever gathers knows when it has them all.
     """
 
-    group: int
-    partition: str
-    batch: int
-    groups: int
-    items: list[Any]
-    passing: list[Any] = []
-    markers: tuple[Marker, ...] = ()
+    def __init__(
+        self,
+        group: int,
+        partition: str,
+        batch: int,
+        groups: int,
+        items: list[Any],
+        passing: list[Any],
+        markers: tuple[Marker, ...] = (),
+    ) -> None:
+        self.group = group
+        self.partition = partition
+        self.batch = batch
+        self.groups = groups
+        self.items = items
+        self.passing = passing
+        self.markers = markers
 
 
-class GroupOutput(msgspec.Struct):
-    """What a key group made of a `GroupBatch`."""
+@mypyc_attr(acyclic=True)
+class GroupOutput:
+    """What a key group made of `batch`.
 
-    group: int
-    partition: str
-    batch: int
-    groups: int
-    records: list[Output]
-    absorbed: list[Absorb]
-    passing: list[Any]
-    markers: tuple[Marker, ...]
-    created: int
-    """Profiles seen for the first time."""
-    awake: int
-    """Profiles with a timer, that is with an open session or cart: how many more than last time."""
+    `created` counts the profiles seen for the first time; `awake` says by how much those with a timer, that is
+    with an open session or cart, have become more.
+    """
 
-
-class Checkpoint(msgspec.Struct, array_like=True):
-    """What the engine's own snapshot holds of a group; `version` is that of the states' layout."""
-
-    version: int
-    group: int
-    generation: int
-    length: int
-    marks: dict[str, int]
-    top_at: int
-    swept_at: int
+    def __init__(
+        self, batch: GroupBatch, records: list[Output], absorbed: list[Absorb], created: int, awake: int
+    ) -> None:
+        self.batch = batch
+        self.records = records
+        self.absorbed = absorbed
+        self.created = created
+        self.awake = awake
 
 
 STATE_VERSION: Final = 1
+"""The version of the layout of what a snapshot and the changelog hold."""
+
+# Version, group, the changelog's generation and length, marks by partition, top_at and swept_at.
+_Snapshot: Final[Any] = tuple[int, int, int, int, dict[str, int], int, int]
 
 
-class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
+class KeyGroup:
     """One key group of one step; see the module's theory of operation."""
 
     def __init__(
         self,
-        operator: Operator,
+        operator: ProfileOperator,
         partitions: Iterable[str],
         changelog_of: Callable[[int], Changelog | None],
         resume: bytes | None,
     ) -> None:
-        """Start empty, or from the checkpoint `resume`.
+        """Start empty, or from the snapshot `resume`.
 
         `changelog_of` opens the changelog of a group by its number; where it returns None,
         nothing survives the process. A new group learns its number from its first batch.
@@ -136,13 +139,14 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
         self._operator = operator
         self._changelog_of = changelog_of
         self._changelog: Changelog | None = None
-        self._group = -1
+        self.number = -1
         self.hot: dict[str, Profile | None] = {}
-        self.warm: dict[str, Profile | None] = {}
+        self.cooling: dict[str, Profile | None] = {}
+        self.warm: dict[str, Profile] = {}
         self.rest: dict[str, bytes] = {}
         self._due: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
-        self._marks = dict.fromkeys(partitions, -1)
+        self._marks: dict[str, int] = dict.fromkeys(partitions, -1)
         self._is_one = len(self._marks) == 1
         self._watermark = -1
         self._top_at = -1
@@ -150,25 +154,21 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
         self._live_bytes = 0
         self._awake = 0
         if resume is not None:
-            self._resume(msgspec.msgpack.decode(resume, type=Checkpoint))
-
-    def on_batch(self, values: list[GroupBatch]) -> tuple[Iterable[GroupOutput], bool]:
-        """Work through the batches (bytewax calls this)."""
-        return [self.take(batch) for batch in values], StatefulBatchLogic.RETAIN
+            self._resume(resume)
 
     def take(self, batch: GroupBatch) -> GroupOutput:
         """Work through one batch: its items, each after the timers that its mark lets fire, then its markers."""
-        if self._group < 0:
+        if self.number < 0:
             self._start(batch.group)
         records: list[Output] = []
         absorbed: list[Absorb] = []
         created = 0
-        hot, due, heap, on_event = self.hot, self._due, self._heap, self._operator.on_event
+        hot, operator, heap = self.hot, self._operator, self._heap
         watermark = self._watermark
         next_due_at = heap[0][0] if heap else FOREVER
         for item in batch.items:
-            if type(item) is not Event:
-                handover = item if type(item) is HandOver else item.handover
+            if not isinstance(item, Event):
+                handover = item if isinstance(item, HandOver) else item.handover
                 watermark = self._reach(batch.partition, handover.mark, records)
                 created += self._move(item, records, absorbed)
                 next_due_at = heap[0][0] if heap else FOREVER
@@ -180,49 +180,70 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
             elif self._is_one:
                 watermark = mark
             key = item.profile_id
-            state = hot[key] if key in hot else self._wake(key)
-            if state is None:
-                created += 1
-            state, outputs = on_event(key, state, item, watermark)
-            hot[key] = state
+            known = hot.get(key)
+            if known is None:
+                known = None if key in hot else self._wake(key)
+                created += known is None
+                hot[key] = known
+            state, outputs = operator.on_event(key, known, item, watermark)
+            if state is not known:
+                hot[key] = state
             if outputs:
                 records += outputs
-            if state is not None:
-                due_at = state.due_at
-                if due_at < due.get(key, FOREVER):
-                    due[key] = due_at
-                    heappush(heap, (due_at, key))
-                    next_due_at = min(next_due_at, due_at)
+            if state is not None and state.due_at < state.timer_at:
+                self._schedule(key, state)
+                next_due_at = min(next_due_at, state.due_at)
         for marker in batch.markers:
             self._advance(marker, records)
-        awake, self._awake = len(due) - self._awake, len(due)
-        return GroupOutput(
-            batch.group,
-            batch.partition,
-            batch.batch,
-            batch.groups,
-            records,
-            absorbed,
-            batch.passing,
-            batch.markers,
-            created,
-            awake,
-        )
+        if batch.markers:
+            self._write_behind()
+        awake, self._awake = len(self._due) - self._awake, len(self._due)
+        return GroupOutput(batch, records, absorbed, created, awake)
 
     def snapshot(self) -> bytes:
-        """Checkpoint what has changed; cool it (bytewax calls this at the end of an epoch)."""
+        """Checkpoint what has changed, and cool it; what is returned names and measures the changelog."""
         generation = length = 0
         if self._changelog is not None:
-            entries = [self._cool(key, state) for key, state in self.hot.items()]
-            if entries:
-                self._changelog.append(entries)
-            generation, length = self._changelog.checkpoint(self._live(), self._live_bytes)
+            self._write(self.cooling)
+            self._write(self.hot)
+            generation, length = self._changelog.checkpoint()
         else:
-            for key, state in self.warm.items():
-                self._cool(key, state)
-        self.warm, self.hot = self.hot, {}
+            self._keep_warm(self.hot)
         marks = {partition: mark for partition, mark in self._marks.items() if mark < FOREVER}
-        return _encode(Checkpoint(STATE_VERSION, self._group, generation, length, marks, self._top_at, self._swept_at))
+        row = [STATE_VERSION, self.number, generation, length, marks, self._top_at, self._swept_at]
+        return msgspec.msgpack.encode(row)
+
+    def _write_behind(self) -> None:
+        """Write what was untouched since the last marker, and let cool what was not."""
+        changelog = self._changelog
+        if changelog is not None:
+            self._write(self.cooling)
+            self.cooling, self.hot = self.hot, self.cooling
+            changelog.compact(self._live(), self._live_bytes)
+        self.lay_to_rest(max(WARM_MAX, len(self.warm) - RESTED_MAX))
+
+    def _write(self, states: dict[str, Profile | None]) -> None:
+        """Append states to the changelog and keep them warm."""
+        if states:
+            assert self._changelog is not None, "a write without a changelog"
+            self._changelog.append([self._pack(key, state) for key, state in states.items()])
+            self._keep_warm(states)
+
+    def _keep_warm(self, states: dict[str, Profile | None]) -> None:
+        for key, state in states.items():
+            if state is not None:
+                self.warm[key] = state
+            elif self._changelog is None:
+                self._pack(key, None)
+        states.clear()
+
+    def lay_to_rest(self, warm_max: int = 0) -> None:
+        """Let go of the objects that have been warm for longest, down to `warm_max`: their bytes are enough."""
+        warm = self.warm
+        for key in list(islice(warm, max(len(warm) - warm_max, 0))):
+            state = warm.pop(key)
+            if self._changelog is None:
+                self._pack(key, state)
 
     def _move(self, item: HandOver | Absorb, records: list[Output], absorbed: list[Absorb]) -> int:
         """Let a visitor's state go, or take one in; return how many visitors that shows for the first time."""
@@ -276,6 +297,7 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
             del due[key]
             state = self._load(key)
             assert state is not None, f"a timer of {key!r}, which has no state"
+            state.timer_at = FOREVER
             state, outputs = self._operator.on_timer(key, state, watermark)
             self.hot[key] = state
             records += outputs
@@ -283,21 +305,22 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
                 self._schedule(key, state)
 
     def _schedule(self, key: str, state: Profile) -> None:
-        due_at = self._operator.due_at(state)
-        if due_at < self._due.get(key, FOREVER):
-            self._due[key] = due_at
+        """See to it that `state` wakes no later than it is due."""
+        due_at = state.due_at
+        if due_at < state.timer_at:
+            state.timer_at = self._due[key] = due_at
             heappush(self._heap, (due_at, key))
 
     def _sweep(self, now: int, records: list[Output]) -> None:
         """Expire what is over, once a day of event time; the groups take turns over the day."""
-        day_at = now - (now - self._group * 675_000) % DAY_MS  # 675 s: 128 groups fill a day
+        day_at = now - (now - self.number * 675_000) % DAY_MS  # 675 s: 128 groups fill a day
         if day_at <= self._swept_at or now < 0:
             return
         self._swept_at = day_at
         horizon = day_at - self._operator.retention_ms
-        awake = self.warm | self.hot
+        awake: dict[str, Profile | None] = {**self.warm, **self.cooling, **self.hot}
         over = [key for key, state in awake.items() if state is not None and state.last_at <= horizon]
-        over += [key for key, raw in self.rest.items() if key not in awake and _decode_header(raw).last_at <= horizon]
+        over += [key for key, raw in self.rest.items() if key not in awake and last_at(raw) <= horizon]
         for key in over:
             state = self._load(key)
             assert state is not None
@@ -310,56 +333,56 @@ class KeyGroup(StatefulBatchLogic[GroupBatch, GroupOutput, bytes]):
 
     def _wake(self, key: str) -> Profile | None:
         """Return a state that is not hot; whoever asks makes it hot."""
+        if key in self.cooling:
+            state = self.cooling[key]
+            if state is not None:  # that one is gone must still be written
+                del self.cooling[key]
+            return state
         if key in self.warm:
             return self.warm.pop(key)
         raw = self.rest.get(key)
-        return None if raw is None else _decode(raw)
+        if raw is None:
+            return None
+        state = unpack(key, raw)
+        state.timer_at = self._due.get(key, FOREVER)
+        return state
 
-    def _cool(self, key: str, state: Profile | None) -> tuple[str, int, bytes]:
+    def _pack(self, key: str, state: Profile | None) -> tuple[str, int, bytes]:
         old = self.rest.get(key)
         if old is not None:
             self._live_bytes -= len(old) + len(key) + ENTRY_OVERHEAD
         if state is None:
             self.rest.pop(key, None)
             return key, 0, b""
-        raw = self.rest[key] = _encode(state)
+        raw = self.rest[key] = pack(key, state)
         self._live_bytes += len(raw) + len(key) + ENTRY_OVERHEAD
         return key, self._due.get(key, FOREVER), raw
 
     def _live(self) -> Iterator[tuple[str, int, bytes]]:
-        due = self._due
-        return ((key, due.get(key, FOREVER), raw) for key, raw in self.rest.items())
+        for key, raw in self.rest.items():
+            yield key, self._due.get(key, FOREVER), raw
 
     def _start(self, group: int) -> None:
-        self._group = group
+        self.number = group
         self._changelog = self._changelog_of(group)
         if self._changelog is not None:
             self._changelog.start()
 
-    def _resume(self, checkpoint: Checkpoint) -> None:
-        self._group = checkpoint.group
-        self._changelog = changelog = self._changelog_of(checkpoint.group)
-        assert changelog is not None, "a checkpoint without a recovery folder"
+    def _resume(self, snapshot: bytes) -> None:
+        _, group, generation, length, marks, top_at, swept_at = msgspec.msgpack.decode(snapshot, type=_Snapshot)
+        self.number = group
+        self._changelog = changelog = self._changelog_of(group)
+        assert changelog is not None, "a snapshot without a recovery folder"
         rest, due = self.rest, self._due
-        for block in changelog.load(checkpoint.generation, checkpoint.length):
+        for block in changelog.load(generation, length):
             for key, due_at, raw in block:
                 rest[key] = raw
                 due[key] = due_at
         for key in [key for key, raw in rest.items() if not raw]:
             del rest[key], due[key]
         self._due = {key: due_at for key, due_at in due.items() if due_at < FOREVER}
-        self._heap = sorted((due_at, key) for key, due_at in self._due.items())
+        self._heap = sorted([(due_at, key) for key, due_at in self._due.items()])
         self._live_bytes = sum(map(len, rest.values())) + sum(map(len, rest)) + ENTRY_OVERHEAD * len(rest)
-        self._marks.update((p, mark) for p, mark in checkpoint.marks.items() if p in self._marks)
-        self._watermark = min(checkpoint.marks.values(), default=-1)
-        self._top_at, self._swept_at = checkpoint.top_at, checkpoint.swept_at
-
-
-def key_groups(
-    operator: Operator,
-    partitions: Iterable[str],
-    changelog_of: Callable[[int], Changelog | None],
-) -> Callable[[bytes | None], KeyGroup]:
-    """Return what bytewax builds each key group of a step with."""
-    names = list(partitions)
-    return lambda resume: KeyGroup(operator, names, changelog_of, resume)
+        self._marks.update({p: mark for p, mark in marks.items() if p in self._marks})
+        self._watermark = min(marks.values(), default=-1)
+        self._top_at, self._swept_at = top_at, swept_at

@@ -10,10 +10,11 @@ import msgspec
 from config.settings import Settings
 from connectors.changelog import Changelog, Rewrites
 from connectors.cloudevents import Encoder
-from operators.duplicates import DuplicateRules
 from operators.profile import ProfileOperator
-from pipeline.key_groups import key_groups
-from pipeline.steps import Gather, Resolve, TimeRules, deal, decode, publish
+from operators.rules import DuplicateRules, ProfileRules, TimeRules
+from pipeline.key_groups import KeyGroup
+from pipeline.resolve import Resolver
+from pipeline.steps import LaneStep, ResolveStep, deal, decode, gather, publish
 from pipeline.telemetry import Tally
 
 
@@ -35,21 +36,27 @@ class Parts:
         def changelog(name: str) -> Changelog | None:
             return None if recovery is None else Changelog(recovery, name, rewrites, fsync=fsync)
 
+        def resolve(resume: bytes | None) -> ResolveStep:
+            time = TimeRules(lateness_ms=settings.source.lateness_ms, live_within_ms=settings.source.live_within_ms)
+            duplicates = DuplicateRules(**msgspec.structs.asdict(settings.duplicates))
+            identity = changelog("identity")
+            return ResolveStep(Resolver(time, duplicates, settings.key_groups, identity, tally, resume))
+
+        def key_groups(name: str, rules: ProfileRules) -> Callable[[bytes | None], LaneStep]:
+            operator = ProfileOperator(rules)
+
+            def changelog_of(group: int) -> Changelog | None:
+                return changelog(f"{name}-{group:04d}")
+
+            def key_group(resume: bytes | None) -> KeyGroup:
+                return KeyGroup(operator, partitions, changelog_of, resume)
+
+            return lambda resume: LaneStep(key_group, resume)
+
         self.decode = decode(settings.source.format, tally)
-        self.resolve = lambda resume: Resolve(
-            TimeRules(lateness_ms=settings.source.lateness_ms, live_within_ms=settings.source.live_within_ms),
-            DuplicateRules(**msgspec.structs.asdict(settings.duplicates)),
-            settings.key_groups,
-            changelog("identity"),
-            tally,
-            resume,
-        )
+        self.resolve = resolve
         self.deal = deal
-        self.visitors = key_groups(
-            ProfileOperator(settings.visitor_rules()), partitions, lambda g: changelog(f"visitors-{g:04d}")
-        )
-        self.gather = Gather(settings.key_groups, tally)
-        self.profiles = key_groups(
-            ProfileOperator(settings.lead_rules()), partitions, lambda g: changelog(f"profiles-{g:04d}")
-        )
+        self.visitors = key_groups("visitors", settings.visitor_rules())
+        self.gather = gather(settings.key_groups, tally)
+        self.profiles = key_groups("profiles", settings.lead_rules())
         self.publish = publish(Encoder(settings.output.source, now), tally)

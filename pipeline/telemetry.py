@@ -9,9 +9,9 @@ from typing import Final
 
 from connectors.cloudevents import Record
 from operators.cart_record import CartRecord
-from operators.identity import IdentityRecord
+from operators.identity_record import IdentityRecord
 from operators.rejected import Rejected
-from operators.session import SessionRecord
+from operators.session_record import SessionRecord
 from operators.trigger import Suppressed, Trigger
 
 RECENT_TRIGGERS: Final = 12

@@ -9,7 +9,9 @@ No profile has a deadline: machines are shared, and how long a step takes is for
 """
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -23,3 +25,17 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("explore"), derandomize=True, database=None)
 settings.register_profile("thorough", settings.get_profile("explore"), max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "explore"))
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    """Refuse to test a compiled module whose source has changed since: Python would load the old one."""
+    stale = [
+        path.name
+        for folder in ("operators", "connectors", "pipeline")
+        for path in (ROOT / folder).rglob("*.so")
+        if path.stat().st_mtime < path.with_name(f"{path.name.split('.')[0]}.py").stat().st_mtime
+    ]
+    if stale:
+        pytest.exit(f"{', '.join(sorted(stale))}: older than the source; run `make setup`", returncode=2)

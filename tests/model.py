@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from operators.cart import CartRules
 from operators.event import FOREVER, Event
-from operators.session import SessionRules
+from operators.rules import CartRules, SessionRules
 
 
 @dataclass(frozen=True, order=True)

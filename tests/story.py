@@ -16,16 +16,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from config.settings import Settings
 from operators.cart_record import CartRecord
 from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
-from operators.identity import IdentityRecord, caller_key, plan, settled
+from operators.event import unpack as unpack_event
+from operators.identity import caller_key, plan, settled
+from operators.identity_record import IdentityRecord
 from operators.profile import Output, ProfileOperator
-from operators.profile_state import HandOver, Profile, ProfileRecord
+from operators.profile_record import ProfileRecord
+from operators.profile_state import HandOver, Profile, pack, unpack
 from operators.rejected import Rejected
-from operators.session import SessionRecord
+from operators.session_record import SessionRecord
 from operators.trigger import Suppressed, Trigger
 
 DAY_1: Final = int(datetime(2026, 11, 21, tzinfo=UTC).timestamp()) * 1000
@@ -62,6 +63,15 @@ def clock(at: int | str) -> str:
     return text if day == 0 else f"day {day + 1} {text}"
 
 
+def replaced(event: Event, **more: object) -> Event:
+    """Copy `event`, some of its fields changed."""
+    copy = unpack_event(event.pack())
+    for name, value in more.items():
+        assert hasattr(copy, name), f"an event has no {name}"
+        setattr(copy, name, value)
+    return copy
+
+
 class Half:
     """Visitors or leads: what one key group does for one operator."""
 
@@ -73,11 +83,11 @@ class Half:
 
     def state(self, key: str) -> Profile | None:
         raw = self._rest.get(key)
-        return None if raw is None else msgspec.msgpack.decode(raw, type=Profile)
+        return None if raw is None else unpack(key, raw)
 
     def profiles(self) -> list[tuple[str, Profile]]:
         """List all states with their keys."""
-        return [(key, msgspec.msgpack.decode(raw, type=Profile)) for key, raw in sorted(self._rest.items())]
+        return [(key, unpack(key, raw)) for key, raw in sorted(self._rest.items())]
 
     def take(self, event: Event) -> list[Output]:
         """Let fire what the event's mark allows, then take the event in."""
@@ -126,8 +136,8 @@ class Half:
         self._rest.pop(key, None)
         self._due.pop(key, None)
         if state is not None:
-            self._rest[key] = msgspec.msgpack.encode(state)
-            due_at = self.operator.due_at(state)
+            self._rest[key] = pack(key, state)
+            due_at = state.due_at
             if due_at < FOREVER:
                 self._due[key] = due_at
 

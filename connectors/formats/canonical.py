@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from connectors.formats.canonical_record import Record
 from connectors.formats.common import (
     CHANNEL_OF_KIND,
     COMMERCE_KINDS,
@@ -27,54 +28,9 @@ from connectors.formats.common import (
     settled,
     visitor_of,
 )
-from connectors.formats.fields import (
-    TYPED_FAULTS,
-    Amount,
-    Consents,
-    Identifier,
-    MessageId,
-    MomentOrMs,
-    Products,
-    SessionId,
-    Text,
-    converter,
-    json_object,
-)
+from connectors.formats.fields import TYPED_FAULTS, converter, json_object
 from connectors.formats.products import items_of
-from operators.event import Channel, Commerce, Event, Kind
-
-
-class Record(msgspec.Struct, gc=False):
-    """The object on the wire."""
-
-    kind: Kind | None = None
-    occurred_at: MomentOrMs = None
-    received_at: MomentOrMs = None
-    event_id: MessageId = None
-    channel: Channel | None = None
-    anonymous_id: Identifier = None
-    user_id: Identifier = None
-    email: Identifier = None
-    phone: Identifier = None
-    url: Text = None
-    referrer: Text = None
-    campaign: Text = None
-    session_id: SessionId = None
-    client_session_id: SessionId = None
-    items: Products = None
-    cart_id: Identifier = None
-    checkout_id: Identifier = None
-    order_id: Identifier = None
-    currency: Text = None
-    value: Amount = None
-    cart_value: Amount = None
-    cart_url: Text = None
-    query: Text = None
-    dwell_ms: Amount = None
-    consents: Consents = None
-    call_id: Identifier = None
-    name: Text = None
-
+from operators.event import Commerce, Event
 
 _decode: Final = msgspec.json.Decoder(Record).decode
 _convert: Final = converter(Record)
@@ -89,7 +45,7 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
     record = _read(raw)
     if record is None or (kind := record.kind) is None:
         return None
-    at, received_at = _clocks(record, reading)
+    at = _time(record, reading)
     anonymous_id = identifier(record.anonymous_id)
     user_id = identifier(record.user_id)
     email = email_address(record.email)
@@ -116,7 +72,6 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
         consents=record.consents or None,
         call_id=identifier(record.call_id),
         name=record.name or "",
-        received_at=received_at,
         partition=reading.partition,
         position=position,
     )
@@ -138,8 +93,8 @@ def _read(raw: bytes) -> Record | None:
     return record
 
 
-def _clocks(record: Record, reading: Reading) -> tuple[int, int]:
-    """Settle when an event happened and when it was received, in ms; 0 for a receive time nobody knows.
+def _time(record: Record, reading: Reading) -> int:
+    """Settle when an event happened, in ms.
 
     Raises:
         Unusable: `missing_field` or `bad_time`, where `occurred_at` is no usable time.
@@ -147,7 +102,7 @@ def _clocks(record: Record, reading: Reading) -> tuple[int, int]:
     if record.occurred_at is None:
         raise Unusable("missing_field", "a record without `occurred_at`")
     received_at = reading.read_at if record.received_at is None else _instant(record.received_at)
-    return settled(_instant(record.occurred_at), received_at, reading), received_at or 0
+    return settled(_instant(record.occurred_at), received_at, reading)
 
 
 def _instant(told: datetime | int) -> int:

@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Final
 
-import msgspec
-
 from operators.event import INSTANT_MAX, INSTANT_MIN, Channel, Kind
 from operators.rejected import Reason
 
@@ -63,6 +61,7 @@ NOBODY: Final = frozenset(
     }
 )
 _NOBODY_CHARS_MAX: Final = max(map(len, NOBODY))
+_ONE: Final = ord("1")
 _NOT_DIGITS: Final = re.compile(r"[^0-9]+")
 
 COMMERCE_KINDS: Final[frozenset[Kind]] = frozenset(
@@ -108,16 +107,17 @@ class Unusable(Exception):  # noqa: N818 - a verdict on a record of others, no e
         self.detail = detail
 
 
-class Reading(msgspec.Struct, gc=False):
+class Reading:
     """What the records of a batch have in common, and what was counted while they were decoded.
 
     `read_at` (ms) stands in for the receive time of records that name none; None where nobody knows it.
     `clamped` counts the events whose time was moved back to their receive time.
     """
 
-    partition: str
-    read_at: int | None = None
-    clamped: int = 0
+    def __init__(self, partition: str, read_at: int | None = None) -> None:
+        self.partition = partition
+        self.read_at = read_at
+        self.clamped = 0
 
 
 def milliseconds(span: timedelta) -> int:
@@ -148,7 +148,7 @@ def identifier(text: str | None) -> str:
     if not text:
         return ""
     text = text.strip()
-    if len(text) > _NOBODY_CHARS_MAX and text > "1":
+    if len(text) > _NOBODY_CHARS_MAX and ord(text[0]) >= _ONE:
         return text  # most end here: too long for a word of the list, and no zero or dash in front
     if text.lower() in NOBODY:
         return ""

@@ -8,6 +8,8 @@ Sources: Segment's spec, RudderStack's differences to it (reference/domain.md pa
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from sys import intern
 from typing import Final
 
 import msgspec
@@ -29,9 +31,26 @@ from connectors.formats.common import (
 )
 from connectors.formats.fields import TYPED_FAULTS, converter, json_object
 from connectors.formats.products import item_of, items_of
-from connectors.formats.segment_call import Call, Campaign, Clocks, Context, Page, Properties, Traits
+from connectors.formats.segment_call import Call, Clocks, Context, Properties, Traits
 from connectors.formats.segment_names import CHANNEL_OF, KIND_OF, kind_of
-from operators.event import INSTANT_MAX, INSTANT_MIN, Channel, Commerce, Event, Kind
+from connectors.formats.segment_rows import (
+    ANONYMOUS_ID,
+    CHANNEL,
+    CONTEXT,
+    EVENT,
+    MESSAGE_ID,
+    NAME,
+    ORIGINAL_TIMESTAMP,
+    PREVIOUS_ID,
+    PROPERTIES,
+    RECEIVED_AT,
+    SENT_AT,
+    TIMESTAMP,
+    TRAITS,
+    TYPE,
+    USER_ID,
+)
+from operators.event import INSTANT_MAX, INSTANT_MIN, Channel, Commerce, Event, Item, Kind
 
 _KIND_OF_TYPE: Final[dict[str, Kind]] = {
     "page": "page_viewed",
@@ -49,17 +68,7 @@ _EMAIL_KINDS: Final[frozenset[Kind]] = frozenset({"email_delivered", "email_open
 _CALL_KINDS: Final[frozenset[Kind]] = frozenset({"call_ringing", "call_answered", "call_ended"})
 _CONTACT_KINDS: Final = _EMAIL_KINDS | _CALL_KINDS
 
-# What stands for an object that a call lacks; never written to.
-_NO_CONTEXT: Final = Context()
-_NO_PAGE: Final = Page()
-_NO_CAMPAIGN: Final = Campaign()
-_NO_PROPERTIES: Final = Properties()
-_NO_TRAITS: Final = Traits()
-
-# A timestamp has whole microseconds; as a float of ms it is off by less than a quarter of one until the year 2100.
-# So half of one more, rounded down, is the exact ms, in half the time of adding up days and seconds.
-HALF_A_MICROSECOND: Final = 0.0005
-
+_astuple: Final = msgspec.structs.astuple
 _decode: Final = msgspec.json.Decoder(Call).decode
 _decode_clocks: Final = msgspec.json.Decoder(Clocks).decode
 _convert: Final = converter(Call)
@@ -75,50 +84,67 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
         call = _decode(raw)
     except TYPED_FAULTS:
         call = _convert(json_object(raw))
-    if call.type is None:
+    row = _astuple(call)
+    type_: str | None = row[TYPE]
+    if type_ is None:
         return None
-    at, received_at = clocks(call, reading)
-    if call.type == "track":
-        name = call.event or ""
+    at = happened_at(row[TIMESTAMP], row[ORIGINAL_TIMESTAMP], row[SENT_AT], row[RECEIVED_AT], reading)
+    name: str
+    if type_ == "track":
+        name = intern(row[EVENT] or "")
         kind = KIND_OF.get(name) or kind_of(name)
     else:
-        name = call.name or ""
-        kind = _KIND_OF_TYPE[call.type]
-    properties = call.properties or _NO_PROPERTIES
-    context = call.context or _NO_CONTEXT
-    anonymous_id = identifier(call.anonymous_id or call.previous_id)
-    user_id = identifier(call.user_id) if call.user_id else ""
-    channel = CHANNEL_OF.get(call.channel) or _channel(kind, call, context)
-    personal = call.traits is not None or context.traits is not None or kind in _CONTACT_KINDS
-    email, phone = _contacts(kind, call, context, properties) if personal else ("", "")
-    page = context.page or _NO_PAGE
-    campaign = context.campaign or _NO_CAMPAIGN
-    event = Event(
-        kind,
-        at,
-        call.message_id or content_id(raw),
-        channel,
-        anonymous_id or visitor_of(channel, user_id, email, phone),
-        anonymous_id,
-        user_id,
-        email,
-        phone,
-        "",
-        0,
-        page.url or properties.url or "",
-        page.referrer or "",
-        campaign.name or campaign.source or "",
-        "" if context.session_id is None else identifier(str(context.session_id)),
-        _commerce(kind, properties) if kind in COMMERCE_KINDS else None,
-        properties.query or "",
-        name=name,
-        received_at=received_at,
-        partition=reading.partition,
-        position=position,
-    )
-    if (complete := _COMPLETE.get(kind)) is not None:
-        complete(event, call, context, properties)
+        name = row[NAME] or ""
+        kind = _KIND_OF_TYPE[type_]
+    anonymous_id = identifier(row[ANONYMOUS_ID] or row[PREVIOUS_ID])
+    user_id = identifier(row[USER_ID])
+    context: Context | None = row[CONTEXT]
+    known: Traits | None = None
+    if context is not None:
+        known = context.traits
+    told_channel: str | None = row[CHANNEL]
+    channel: Channel = "web"
+    if told_channel != "web":  # most are, and a look-up costs more
+        channel = CHANNEL_OF.get(told_channel) or _channel(kind, told_channel, row[ANONYMOUS_ID], context)
+    properties: Properties | None = row[PROPERTIES]
+    traits: Traits | None = row[TRAITS]
+    email = phone = ""
+    if traits is not None or known is not None or kind in _CONTACT_KINDS:
+        email, phone = _contacts(kind, traits if type_ == "identify" else None, known, properties)
+    visitor_id = anonymous_id or visitor_of(channel, user_id, email, phone)
+    event_id: str = row[MESSAGE_ID] or content_id(raw)
+    event = Event(kind, at, event_id, channel, visitor_id, anonymous_id, user_id, email, phone)
+    event.name = name
+    event.partition = reading.partition
+    event.position = position
+    if context is not None:
+        _add_context(event, context)
+    if properties is not None:
+        _add_properties(event, properties)
+    if kind in COMMERCE_KINDS:
+        event.commerce = Commerce() if properties is None else _commerce(kind, properties)
+    elif (complete := _COMPLETE.get(kind)) is not None:
+        complete(event, traits, known, properties)
     return event
+
+
+def _add_context(event: Event, context: Context) -> None:
+    page = context.page
+    if page is not None:
+        event.url = page.url or ""
+        event.referrer = page.referrer or ""
+    campaign = context.campaign
+    if campaign is not None:
+        event.campaign = campaign.name or campaign.source or ""
+    session_id = context.session_id
+    if session_id is not None:
+        event.client_session_id = identifier(str(session_id))
+
+
+def _add_properties(event: Event, properties: Properties) -> None:
+    event.query = properties.query or ""
+    if not event.url:
+        event.url = properties.url or ""
 
 
 def time_of(raw: bytes, reading: Reading) -> int | None:
@@ -136,17 +162,17 @@ def time_of(raw: bytes, reading: Reading) -> int | None:
         return None
     if told.type is None:
         return None
-    shown, received = told.timestamp, told.received_at
-    if told.sent_at is None and shown is not None and received is not None and shown <= received:
-        # Nothing to correct and nothing to clamp, as in most records: only the bounds are left to check.
-        at = milliseconds(shown - EPOCH)
-        if INSTANT_MIN <= at <= INSTANT_MAX:
-            return at
-    return clocks(told, reading)[0]
+    return happened_at(told.timestamp, told.original_timestamp, told.sent_at, told.received_at, reading)
 
 
-def clocks(told: Call | Clocks, reading: Reading) -> tuple[int, int]:
-    """Settle when an event happened and when it was received, both in ms; 0 for a receive time nobody knows.
+def happened_at(
+    timestamp: datetime | None,
+    original: datetime | None,
+    sent: datetime | None,
+    received: datetime | None,
+    reading: Reading,
+) -> int:
+    """Settle when an event happened, in ms.
 
     The client's clock is corrected by what it showed when it sent: `receivedAt - (sentAt -
     originalTimestamp)`, computed to the microsecond and rounded down to the ms. Where one of the three is
@@ -156,71 +182,77 @@ def clocks(told: Call | Clocks, reading: Reading) -> tuple[int, int]:
     Raises:
         Unusable: `bad_time`, where there is no usable time or it is out of bounds.
     """
-    received, sent, original = told.received_at, told.sent_at, told.original_timestamp
-    received_at = reading.read_at if received is None else int(received.timestamp() * 1000 + HALF_A_MICROSECOND)
     if sent is not None and received is not None and original is not None:
         # Spans, for an instant beyond the years of `datetime` raises and a span does not.
         at = milliseconds((received - EPOCH) - (sent - original))
-    elif (shown := told.timestamp or original or sent or received) is not None:
-        at = int(shown.timestamp() * 1000 + HALF_A_MICROSECOND)
     else:
-        raise Unusable("bad_time", "no field of the record holds a timestamp")
-    if received_at is None:
-        return settled(at, None, reading), 0
-    if not INSTANT_MIN <= at <= received_at or at > INSTANT_MAX:
-        at = settled(at, received_at, reading)
-    return at, received_at
+        shown = timestamp or original or sent or received
+        if shown is None:
+            raise Unusable("bad_time", "no field of the record holds a timestamp")
+        at = milliseconds(shown - EPOCH)
+        if received is not None and shown <= received and INSTANT_MIN <= at <= INSTANT_MAX:
+            return at  # most end here: nothing to correct, nothing to clamp
+    received_at = reading.read_at if received is None else milliseconds(received - EPOCH)
+    return settled(at, received_at, reading)
 
 
-def _channel(kind: Kind, call: Call, context: Context) -> Channel:
+def _channel(kind: Kind, told: str | None, anonymous_id: str | None, context: Context | None) -> Channel:
     """Guess the channel of a call that names none we know."""
-    told = CHANNEL_OF.get((call.channel or "").strip().lower())
-    if told is not None:
-        return told
+    known = CHANNEL_OF.get((told or "").strip().lower())
+    if known is not None:
+        return known
     if kind in CHANNEL_OF_KIND:
         return CHANNEL_OF_KIND[kind]
     # RudderStack's browser library fills `context.app` too, but then there is a page.
-    if context.page is None and (context.device is not None or context.app is not None):
+    if context is not None and context.page is None and (context.device is not None or context.app is not None):
         return "app"
-    return "web" if identifier(call.anonymous_id) else "server"
+    return "web" if identifier(anonymous_id) else "server"
 
 
-def _contacts(kind: Kind, call: Call, context: Context, properties: Properties) -> tuple[str, str]:
+def _contacts(
+    kind: Kind, traits: Traits | None, known: Traits | None, properties: Properties | None
+) -> tuple[str, str]:
     """Find the e-mail address and the telephone number of the person."""
-    traits = (call.traits if call.type == "identify" else None) or _NO_TRAITS
-    known = context.traits or _NO_TRAITS
-    email = email_address(traits.email) or email_address(known.email)
-    phone = phone_number(traits.phone) or phone_number(known.phone)
-    if kind in _EMAIL_KINDS:
-        email = email_address(properties.email) or email
-    elif kind in _CALL_KINDS:
-        phone = phone_number(properties.phone) or phone
+    email = phone = ""
+    if traits is not None:
+        email, phone = email_address(traits.email), phone_number(traits.phone)
+    if known is not None:
+        email, phone = email or email_address(known.email), phone or phone_number(known.phone)
+    if properties is not None:
+        if kind in _EMAIL_KINDS:
+            email = email_address(properties.email) or email
+        elif kind in _CALL_KINDS:
+            phone = phone_number(properties.phone) or phone
     return email, phone
 
 
 def _commerce(kind: Kind, told: Properties) -> Commerce:
     """Gather what a call says of products, a cart or an order."""
-    if told.products:
-        items = items_of(told.products)
+    items: tuple[Item, ...] = ()
+    products = told.products
+    if products:
+        items = items_of(products)
     # Outside calls about one product, `id` alone may name a cart or an order.
     elif kind in _ONE_PRODUCT_KINDS or told.product_id or told.sku:
         item = item_of(told)
-        items = () if item is None else (item,)
-    else:
-        items = ()
+        if item is not None:
+            items = (item,)
+    currency = told.currency or ""
     if kind in _LOOKING_KINDS:
-        return Commerce(items, "", "", "", told.currency or "")
+        return Commerce(items, "", "", "", currency)
     value = told.total
     if value is None:
-        value = told.value if told.revenue is None else told.revenue
+        revenue = told.revenue
+        value = told.value if revenue is None else revenue
+    cart_total = told.cart_total
     return Commerce(
         items,
         identifier(told.cart_id),
         identifier(told.checkout_id),
         identifier(told.order_id),
-        told.currency or "",
+        currency,
         value,
-        told.cart_value if told.cart_total is None else told.cart_total,
+        told.cart_value if cart_total is None else cart_total,
         told.cart_url or told.checkout_url or "",
     )
 
@@ -239,29 +271,35 @@ def _consents(traits: Traits) -> dict[str, bool]:
     }
 
 
-def _add_traits(event: Event, call: Call, context: Context, _: Properties) -> None:
-    told = {**_consents(context.traits or _NO_TRAITS), **_consents(call.traits or _NO_TRAITS)}
+def _add_traits(event: Event, traits: Traits | None, known: Traits | None, _: Properties | None) -> None:
+    told: dict[str, bool] = {}
+    for flags in (known, traits):
+        if flags is not None:
+            told.update(_consents(flags))
     event.consents = told or None
 
 
-def _add_subscription(event: Event, _: Call, __: Context, properties: Properties) -> None:
+def _add_subscription(event: Event, _: Traits | None, __: Traits | None, properties: Properties | None) -> None:
     # Segment has the two names in its e-mail spec, whose calls name no channel.
-    channel = (properties.channel or "").strip().lower() or "email"
-    event.consents = {channel: event.kind == "consent_given"}
+    channel = "" if properties is None else (properties.channel or "").strip().lower()
+    event.consents = {channel or "email": event.kind == "consent_given"}
 
 
-def _add_dwell(event: Event, _: Call, __: Context, properties: Properties) -> None:
+def _add_dwell(event: Event, _: Traits | None, __: Traits | None, properties: Properties | None) -> None:
+    if properties is None:
+        return
     dwell_ms = properties.dwell_ms
     if dwell_ms is None:
         dwell_ms = (properties.time_on_page or 0.0) * 1000
     event.dwell_ms = min(int(dwell_ms), DWELL_MS_MAX)
 
 
-def _add_call_id(event: Event, _: Call, __: Context, properties: Properties) -> None:
-    event.call_id = identifier(properties.call_id or properties.call_id_camel)
+def _add_call_id(event: Event, _: Traits | None, __: Traits | None, properties: Properties | None) -> None:
+    if properties is not None:
+        event.call_id = identifier(properties.call_id or properties.call_id_camel)
 
 
-_COMPLETE: Final[dict[Kind, Callable[[Event, Call, Context, Properties], None]]] = {
+_COMPLETE: Final[dict[Kind, Callable[[Event, Traits | None, Traits | None, Properties | None], None]]] = {
     "identified": _add_traits,
     "consent_given": _add_subscription,
     "consent_withdrawn": _add_subscription,

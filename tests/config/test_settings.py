@@ -17,12 +17,8 @@ from config.settings import (
     Settings,
     SourceSettings,
 )
-from operators.cart import CartRules
-from operators.decision import DecisionRules
 from operators.event import CHANNELS
-from operators.footprint import FootprintRules
-from operators.profile import ProfileRules
-from operators.session import SessionRules
+from operators.rules import CartRules, DecisionRules, FootprintRules, ProfileRules, SessionRules
 
 
 def test_the_defaults_become_rules() -> None:

@@ -44,13 +44,12 @@ def test_a_checkpoint_gives_back_what_was_appended_up_to_it(epochs: list[list[En
     """
     chosen %= len(epochs)
     with TemporaryDirectory() as name:
-        folder, lengths, live = Path(name), [], list[Entry]()
+        folder, lengths = Path(name), []
         log = changelog(folder)
         log.start()
         for entries in epochs:
             log.append(entries)
-            live += entries
-            lengths.append(log.checkpoint(live, 1 << 30))
+            lengths.append(log.checkpoint())
         log.close()
         path = folder / "group.0.log"
         path.write_bytes(path.read_bytes() + b"\x07" * torn)
@@ -59,7 +58,7 @@ def test_a_checkpoint_gives_back_what_was_appended_up_to_it(epochs: list[list[En
         loaded = [entry for block in resumed.load(*lengths[chosen]) for entry in block]
         size = path.stat().st_size
         resumed.append([("next", 1, b"state")])
-        end = resumed.checkpoint([], 1 << 30)
+        end = resumed.checkpoint()
         resumed.close()
 
         expected = [entry for entries in epochs[: chosen + 1] for entry in entries]
@@ -85,10 +84,11 @@ def test_a_rewrite_keeps_the_last_values(epochs: list[list[Entry]]) -> None:
             log.append(larger)
             live |= {key: (due_at, raw) for key, due_at, raw in larger}
             live = {key: value for key, value in live.items() if value[1]}
-            at = log.checkpoint(
+            log.compact(
                 [(key, *value) for key, value in live.items()],
                 sum(len(key) + len(raw) + 16 for key, (_, raw) in live.items()),
             )
+            at = log.checkpoint()
             for (generation, length), expected in [(at, dict(live)), *([before] if before else [])]:
                 data = (folder / f"group.{generation}.log").read_bytes()[:length]
                 with TemporaryDirectory() as copy:
@@ -105,17 +105,20 @@ def test_a_rewrite_waits_until_enough_was_appended(tmp_path: Path) -> None:
     log = changelog(tmp_path)
     log.start()
     seen = []
-    for epoch in range(6):
+    for epoch in range(8):
         log.append([("anna", epoch, bytes(3_000))])
-        log.checkpoint([("anna", epoch, bytes(3_000))], 3_020)
+        log.compact([("anna", epoch, bytes(3_000))], 3_020)
+        log.checkpoint()
         seen.append(sorted(path.name for path in tmp_path.iterdir()))
     log.close()
 
     assert seen == [
         ["group.0.log"],
         ["group.0.log"],
+        ["group.0.log"],
         ["group.0.log", "group.1.log"],
         ["group.0.log", "group.1.log"],
+        ["group.1.log"],
         ["group.1.log", "group.2.log"],
         ["group.1.log", "group.2.log"],
     ]
@@ -148,7 +151,7 @@ def test_a_long_epoch_is_cut_into_blocks(tmp_path: Path) -> None:
     log = changelog(tmp_path)
     log.start()
     log.append(entries)
-    at = log.checkpoint([], 1 << 30)
+    at = log.checkpoint()
     log.close()
     loaded = changelog(tmp_path)
     blocks = list(loaded.load(*at))
@@ -163,7 +166,7 @@ def written(folder: Path) -> tuple[Path, int]:
     log = changelog(folder)
     log.start()
     log.append([("anna", 1, b"state of anna")])
-    _, length = log.checkpoint([], 1 << 30)
+    _, length = log.checkpoint()
     log.close()
     return folder / "group.0.log", length
 

@@ -338,14 +338,13 @@ T = "2026-03-01T12:00:{}Z"
 
 
 @pytest.mark.parametrize(
-    ("clocks", "at", "received_at"),
+    ("clocks", "at"),
     [
         # The client is an hour slow: 2 s passed between the event and the sending, whatever its clock said.
         (
             {"originalTimestamp": "2026-03-01T11:00:00Z", "sentAt": "2026-03-01T11:00:02Z"}
             | {"receivedAt": T.format("05"), "timestamp": T.format("04")},
             3000,
-            5000,
         ),
         # To the microsecond and rounded down: 5.0000 - 2.0001 = 2.9999.
         (
@@ -355,25 +354,24 @@ T = "2026-03-01T12:00:{}Z"
                 "receivedAt": T.format("05"),
             },
             2999,
-            5000,
         ),
-        ({"timestamp": T.format("03.999999"), "receivedAt": T.format("05")}, 3999, 5000),
-        ({"originalTimestamp": T.format("01"), "sentAt": T.format("02")}, 1000, 0),
-        ({"sentAt": T.format("02"), "receivedAt": T.format("05")}, 2000, 5000),
-        ({"receivedAt": T.format("05")}, 5000, 5000),
-        ({"timestamp": "soon", "sentAt": T.format("02")}, 2000, 0),
-        ({"timestamp": 12, "sentAt": T.format("02")}, 2000, 0),
-        ({"timestamp": "2026-03-01T12:00:01"}, 1000, 0),
-        ({"timestamp": "2026-03-01T13:00:01.5+01:00"}, 1500, 0),
-        ({"timestamp": "20260301T120001"}, 1000, 0),
+        ({"timestamp": T.format("03.999999"), "receivedAt": T.format("05")}, 3999),
+        ({"originalTimestamp": T.format("01"), "sentAt": T.format("02")}, 1000),
+        ({"sentAt": T.format("02"), "receivedAt": T.format("05")}, 2000),
+        ({"receivedAt": T.format("05")}, 5000),
+        ({"timestamp": "soon", "sentAt": T.format("02")}, 2000),
+        ({"timestamp": 12, "sentAt": T.format("02")}, 2000),
+        ({"timestamp": "2026-03-01T12:00:01"}, 1000),
+        ({"timestamp": "2026-03-01T13:00:01.5+01:00"}, 1500),
+        ({"timestamp": "20260301T120001"}, 1000),
     ],
 )
-def test_the_time_is_the_best_that_the_clocks_tell(clocks: dict[str, object], at: int, received_at: int) -> None:
+def test_the_time_is_the_best_that_the_clocks_tell(clocks: dict[str, object], at: int) -> None:
     """
     All three clocks: corrected. Else timestamp, original timestamp, sending, receipt. Without an offset, UTC.
     """
     told = call("page") | {"timestamp": None} | clocks
-    expected = event("page_viewed", received_at=received_at and NOON + received_at)
+    expected = event("page_viewed")
     expected.at = NOON + at
     assert only(decode(told)) == expected
     assert event_times([msgspec.json.encode(told)]) == [NOON + at]

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.duplicates import DuplicateRules, Duplicates
+from operators.duplicates import Duplicates
+from operators.rules import DuplicateRules
 
 DAY = 86_400_000
 RULES = DuplicateRules(window_ms=DAY, ids_max=1_000)

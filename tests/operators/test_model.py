@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators.cart_record import CartRecord
-from operators.session import SessionRecord
+from operators.session_record import SessionRecord
 from tests import model
 from tests.operators import traffic
 from tests.story import Loop

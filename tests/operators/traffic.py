@@ -7,14 +7,13 @@ Pauses are drawn from both sides of each boundary there is, so that small days m
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
 from hypothesis import strategies as st
 
 from config.settings import CartSettings, DecisionSettings, GapSettings, SessionSettings, Settings
 from operators.event import FOREVER, Commerce, Event, Item
-from operators.session import SessionRecord
+from operators.session_record import SessionRecord
 from operators.trigger import Suppressed, Trigger
-from tests.story import DAY_1, Loop
+from tests.story import DAY_1, Loop, replaced
 
 SECOND: Final = 1_000
 MINUTE: Final = 60 * SECOND
@@ -123,7 +122,7 @@ def arrivals(draw: st.DrawFn, log: Sequence[Event], delay_ms_max: int = LATENESS
         delay_ms = draw(st.integers(0, delay_ms_max)) if event.visitor_id in seen else 0
         seen.add(event.visitor_id)
         keyed.append((event.at + delay_ms, event.at, event))
-    return [msgspec.structs.replace(event) for _, _, event in sorted(keyed, key=lambda item: item[:2])]
+    return [replaced(event) for _, _, event in sorted(keyed, key=lambda item: item[:2])]
 
 
 @st.composite
@@ -136,7 +135,7 @@ def batchings(draw: st.DrawFn, count: int) -> list[tuple[int, bool]]:
 def run(log: Sequence[Event], rules: Settings, batching: Sequence[tuple[int, bool]] | None = None) -> Loop:
     """Carry a log, in the order given, through visitors and leads to the end of time."""
     loop = Loop(rules)
-    events = [msgspec.structs.replace(event) for event in log]
+    events = [replaced(event) for event in log]
     for size, is_marked in batching or [(1, True)] * len(events):
         loop.take(events[:size])
         events = events[size:]

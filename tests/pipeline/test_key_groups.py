@@ -20,7 +20,7 @@ from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
 from operators.profile import ProfileOperator
 from operators.profile_state import HandOver
 from operators.rejected import Rejected
-from pipeline.key_groups import Absorb, Checkpoint, GroupBatch, GroupOutput, KeyGroup, Marker
+from pipeline.key_groups import Absorb, GroupBatch, GroupOutput, KeyGroup, Marker
 from tests.pipeline.helpers import (
     BEGIN_AT,
     LATENESS_MS,
@@ -42,6 +42,7 @@ from tests.pipeline.helpers import (
     split,
     without_coordinates,
 )
+from tests.story import replaced
 
 STREAMED: Final = msgspec.structs.replace(
     SMALL, source=msgspec.structs.replace(SMALL.source, file_watermark="lateness")
@@ -272,7 +273,7 @@ def event(at: int, key: str = "anna", kind: Kind = "page_viewed", **more: object
         partition="part",
         commerce=Commerce((Item("kettle", 1.0, 40.0),)) if kind == "product_added" else None,
     )
-    return msgspec.structs.replace(known, **more)
+    return replaced(known, **more)
 
 
 def share(items: Iterable[Any] = (), marks: int | dict[str, int] | None = None, top_at: int = -1) -> GroupBatch:
@@ -429,7 +430,24 @@ def test_a_visitor_made_known_by_its_first_event_hands_over_nothing_but_its_name
     handover = HandOver("anna", "anna", "lead-1", BEGIN_AT)
     output = group().take(share([handover]))
 
-    assert (output.absorbed, output.created) == ([Absorb(handover, None)], 1)
+    assert [(absorb.handover, absorb.state) for absorb in output.absorbed] == [(handover, None)]
+    assert output.created == 1
+
+
+def test_a_visitor_who_expired_just_before_the_login_stays_gone(tmp_path: Path) -> None:
+    """
+    That the state is gone is still to be written when the hand-over asks for it (simulation, seed 10).
+    """
+    host = group(folder=tmp_path)
+    host.take(share([event(BEGIN_AT)], BEGIN_AT + HOUR))
+    host.take(share(marks=BEGIN_AT + HOUR))
+    later = BEGIN_AT + 4 * DAY
+    expired = host.take(share(marks=later, top_at=later))
+    asked = host.take(share([HandOver("anna", "anna", "lead-1", later)]))
+
+    assert "profiles expired" in [stream for stream, _ in told_by(expired)]
+    assert [absorb.state for absorb in asked.absorbed] == [None]
+    assert resumed_elsewhere(tmp_path, host.snapshot()) == {}
 
 
 def test_a_profile_is_over_after_its_retention_and_told_so_once(tmp_path: Path) -> None:
@@ -506,7 +524,7 @@ def test_a_folder_stays_below_twice_its_live_states(tmp_path: Path) -> None:
         # The file that has just been rewritten stays for two checkpoints.
         assert max(sizes) <= 2 * live_bytes + 8_192
         assert len(sizes) <= 3
-        generations.add(msgspec.msgpack.decode(checkpoint, type=Checkpoint).generation)
+        generations.add(msgspec.msgpack.decode(checkpoint)[2])
         for resume, states in [(checkpoint, rest), *([before] if before else [])]:
             assert resumed_elsewhere(tmp_path, resume) == states
         before = checkpoint, rest

@@ -4,8 +4,7 @@ import pytest
 
 from config.settings import DecisionSettings, ProfileSettings, Settings
 from operators.decision import FIRED_MAX
-from operators.footprint import Page
-from operators.profile_state import ProfileRecord
+from operators.profile_record import ProfileRecord
 from tests.story import ANON, DAY_1, Story, Visit
 
 DAY = 86_400_000
@@ -21,7 +20,10 @@ def test_an_anonymous_visitor_leaves_footprints(shop: Story) -> None:
     shop.at("10:01").searches("sofa").leaves()
     footprint = shop.profile(ANON).footprint
     ten = DAY_1 + 10 * 3_600_000
-    assert footprint.pages == {"/b": Page(1, 5_000, ten + 40_000), "/a": Page(2, 55_000, ten + 45_000)}
+    assert [(path, page.visits, page.dwell_ms, page.last_at - ten) for path, page in footprint.pages.items()] == [
+        ("/b", 1, 5_000, 40_000),
+        ("/a", 2, 55_000, 45_000),
+    ]
     assert list(footprint.searches) == ["sofa"]
     assert len(shop.loop.visitors.profiles()) == 1
     assert shop.loop.leads.profiles() == []

@@ -1,8 +1,8 @@
 """Who is who: an anonymous visitor becomes a lead, and what they did comes along. Mission rows 7, 8 and 12."""
 
-from operators.identity import IdentityRecord
+from operators.identity_record import IdentityRecord
 from operators.ids import digest
-from operators.session import SessionRecord
+from operators.session_record import SessionRecord
 from tests.story import ANON, CartNews, Nudge, Story, Visit
 
 MARA = "mara@example.org"

@@ -3,7 +3,7 @@
 import pytest
 
 from config.settings import GapSettings, SessionSettings, Settings
-from operators.session import SessionRecord
+from operators.session_record import SessionRecord
 from tests.story import ANON, Story, Visit
 
 MINUTE = 60_000

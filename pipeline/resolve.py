@@ -1,0 +1,247 @@
+"""Resolving: each batch's duplicates, watermark and profiles, and its share for each key group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from mypy_extensions import mypyc_attr
+
+from connectors.batches import RawBatch
+from connectors.changelog import ENTRY_OVERHEAD, Changelog
+from connectors.memory import MemoryIdentity
+from operators.duplicates import Duplicates
+from operators.event import FOREVER, Event
+from operators.identity import plan, settled
+from operators.ids import murmur2
+from operators.profile_state import HandOver
+from operators.rejected import Rejected
+from operators.rules import DuplicateRules, TimeRules
+from pipeline.key_groups import GroupBatch, Marker
+from pipeline.telemetry import Tally
+
+# Devices that are remembered with where their events go: some 60 MB of them.
+MEMBERS_MAX: Final = 300_000
+
+SNAPSHOT_VERSION: Final = 1
+
+# Version, the changelog's generation and length, marks and latest event times by partition.
+_Snapshot: Final[Any] = tuple[int, int, int, dict[str, int], dict[str, int]]
+
+
+@mypyc_attr(acyclic=True)
+class Decoded:
+    """A raw batch with its records decoded."""
+
+    def __init__(self, raw: RawBatch, events: list[Event], rejected: list[Rejected]) -> None:
+        self.raw = raw
+        self.events = events
+        self.rejected = rejected
+
+
+@mypyc_attr(acyclic=True)
+class Resolved:
+    """A batch with each event's profile known: its share for each key group, and records to publish."""
+
+    def __init__(self, groups: list[GroupBatch], records: list[Any]) -> None:
+        self.groups = groups
+        self.records = records
+
+
+class Member:
+    """Where the events of an anonymous id go."""
+
+    def __init__(self, profile_id: str, group: int, *, is_lead: bool) -> None:
+        self.profile_id = profile_id
+        self.group = group
+        self.is_lead = is_lead
+
+
+class Resolver:
+    """Drops duplicates, sets marks, asks who each event belongs to, and deals events out to key groups."""
+
+    def __init__(
+        self,
+        time: TimeRules,
+        duplicates: DuplicateRules,
+        key_groups: int,
+        changelog: Changelog | None,
+        tally: Tally,
+        resume: bytes | None,
+    ) -> None:
+        """Start knowing nothing, or from the checkpoint `resume`."""
+        self._lateness_ms = time.lateness_ms
+        self._live_within_ms = time.live_within_ms
+        self._changelog, self._tally = changelog, tally
+        self._store = MemoryIdentity()
+        self._duplicates = Duplicates(duplicates)
+        self._drops_duplicates = duplicates.enabled
+        self._key_groups = key_groups
+        self._marks: dict[str, int] = {}
+        self._tops: dict[str, int] = {}
+        # Nearly every event comes from a device that is known; this saves it all other look-ups. It holds as long
+        # as nobody else links: the embedded store is this step's own.
+        self._members: dict[str, Member] = {}
+        self._batch = 0
+        self._live_bytes = 0
+        self._logged: dict[int, dict[str, int]] = {}
+        if changelog is not None:
+            if resume is None:
+                changelog.start()
+            else:
+                self._resume(changelog, resume)
+
+    def take(self, decoded: Decoded) -> Resolved:
+        """Work through one batch."""
+        raw, events = decoded.raw, decoded.events
+        partition = raw.partition
+        records: list[Any] = list(decoded.rejected)
+        visitors: list[list[Any]] = [[] for _ in range(self._key_groups)]
+        leads: list[list[Any]] = [[] for _ in range(self._key_groups)]
+        known = self._store.look_up(events)
+        duplicates = self._duplicates
+        top, mark = self._tops.get(partition, -1), self._marks.get(partition, -1)
+        lateness_ms, drops = self._lateness_ms + 1, self._drops_duplicates
+        stream_top = top if raw.complete_before is None else FOREVER
+        if raw.complete_before is not None:
+            mark = max(mark, raw.complete_before)
+        for event in events:
+            at = event.at
+            event.mark = mark
+            if at > top and not event.is_clamped:
+                top = at
+                if at > stream_top and at - lateness_ms > mark:
+                    mark = at - lateness_ms
+            if drops and not duplicates.is_new(event.event_id, at):
+                self._tally.duplicates += 1
+                continue
+            if event.user_id or event.email or event.phone:
+                shares = leads if self._identify(event, known, visitors, records) else visitors
+                shares[self._group_of(event.profile_id)].append(event)
+            else:
+                member = self._members.get(event.anonymous_id) or self._recognise(event.anonymous_id, known)
+                event.profile_id = member.profile_id
+                (leads if member.is_lead else visitors)[member.group].append(event)
+        self._tops[partition], self._tally.top_at = top, max(self._tally.top_at, top)
+        mark = self._marks[partition] = self._mark_after(raw, mark, top)
+        markers: tuple[Marker, ...] = ()
+        if raw.is_marked:
+            markers = (Marker(partition, FOREVER if raw.complete == FOREVER else mark, top),)
+        batch = self._batch + 1
+        shared: list[GroupBatch] = []
+        for group, items in enumerate(visitors):
+            if items or leads[group] or markers:
+                shared.append(GroupBatch(group, partition, batch, 0, items, leads[group], markers))
+        if shared:
+            self._batch = batch
+        for share in shared:
+            share.groups = len(shared)
+        return Resolved(shared, records)
+
+    def _group_of(self, profile_id: str) -> int:
+        """Return the number of a profile's key group: Kafka's hash of the id, modulo the number of groups."""
+        return murmur2(profile_id.encode(errors="surrogatepass")) % self._key_groups
+
+    def _recognise(self, anonymous_id: str, known: dict[str, str]) -> Member:
+        """Find the profile of events with no more than this anonymous id."""
+        lead = known.get("a:" + anonymous_id)
+        profile_id = anonymous_id if lead is None else lead
+        if len(self._members) >= MEMBERS_MAX:
+            self._members.clear()
+        member = self._members[anonymous_id] = Member(profile_id, self._group_of(profile_id), is_lead=lead is not None)
+        return member
+
+    def _identify(
+        self,
+        event: Event,
+        known: dict[str, str],
+        visitors: list[list[Any]],
+        records: list[Any],
+    ) -> bool:
+        """Find the profile of an event with more than an anonymous id, and link; whether it is a lead."""
+        lead = settled(event, known)
+        if lead is not None:
+            event.profile_id = lead
+            return True
+        found = plan(event, known)
+        event.profile_id = found.profile_id
+        if found.links:
+            self._store.link(found.links)
+            self._members.pop(event.anonymous_id, None)
+        for order, (profile_id, visitor_id) in enumerate(found.handed_over):
+            handover = HandOver(profile_id, visitor_id, found.profile_id, event.at, event.event_id, event.mark, order)
+            visitors[self._group_of(profile_id)].append(handover)
+        records += found.records
+        return found.is_lead
+
+    def _mark_after(self, raw: RawBatch, mark: int, top: int) -> int:
+        """Return the watermark of the batch's partition once the batch is done."""
+        if raw.complete is not None:
+            return mark if raw.complete == FOREVER else max(mark, raw.complete)
+        if raw.idle_ms and raw.read_at is not None:
+            # Silent and read to its end: time goes on. A pipe that paused amid old data is not at its
+            # end, though; there time goes on from the latest event.
+            is_live = top < 0 or raw.read_at - top <= self._live_within_ms
+            now = raw.read_at if is_live else top + raw.idle_ms
+            return max(mark, now - self._lateness_ms - 1)
+        return mark
+
+    def snapshot(self) -> bytes:
+        """Checkpoint new links and ids."""
+        entries = [(name, 0, lead.encode()) for name, lead in self._store.changes()]
+        self._live_bytes += sum(len(name) + len(raw) + ENTRY_OVERHEAD for name, _, raw in entries)
+        entries += self._forget()
+        for generation, ids in self._duplicates.fresh.items():
+            if ids:
+                entries.append(self._log_ids(generation, ids))
+                ids.clear()
+        generation = length = 0
+        if self._changelog is not None:
+            if entries:
+                self._changelog.append(entries)
+            self._changelog.compact(self._live(), self._live_bytes)
+            generation, length = self._changelog.checkpoint()
+        return msgspec.msgpack.encode([SNAPSHOT_VERSION, generation, length, self._marks, self._tops])
+
+    def _log_ids(self, generation: int, ids: list[str]) -> tuple[str, int, bytes]:
+        """Return the entry that adds `ids` to a generation of those in the changelog."""
+        sizes = self._logged.setdefault(generation, {})
+        key, raw = f"#{generation}/{len(sizes)}", msgspec.msgpack.encode(ids)
+        sizes[key] = len(key) + len(raw) + ENTRY_OVERHEAD
+        self._live_bytes += sizes[key]
+        return key, 0, raw
+
+    def _forget(self) -> list[tuple[str, int, bytes]]:
+        """Drop the ids that are no longer asked for; return the entries that say so."""
+        watermark = min(self._marks.values(), default=-1)
+        gone: dict[str, int] = {}
+        for generation in self._duplicates.forget(watermark):
+            gone |= self._logged.pop(generation, {})
+        self._live_bytes -= sum(gone.values())
+        return [(key, 0, b"") for key in gone]
+
+    def _live(self) -> Iterable[tuple[str, int, bytes]]:
+        """Give all that is live, for a rewrite; ids come together, an entry a generation."""
+        for name, lead in self._store.live():
+            yield name, 0, lead.encode()
+        for generation, ids in self._duplicates.generations.items():
+            self._live_bytes -= sum(self._logged.pop(generation, {}).values())
+            yield self._log_ids(generation, list(ids))
+
+    def _resume(self, changelog: Changelog, snapshot: bytes) -> None:
+        _, generation, length, self._marks, self._tops = msgspec.msgpack.decode(snapshot, type=_Snapshot)
+        found: dict[str, bytes] = {}
+        for block in changelog.load(generation, length):
+            found.update((key, raw) for key, _, raw in block)
+        for key, raw in found.items():
+            if not raw:
+                continue
+            size = len(key) + len(raw) + ENTRY_OVERHEAD
+            self._live_bytes += size
+            if key.startswith("#"):
+                span = int(key[1 : key.index("/")])
+                self._logged.setdefault(span, {})[key] = size
+                self._duplicates.restore(span, msgspec.msgpack.decode(raw, type=list[str]))
+            else:
+                self._store.restore(key, raw.decode())

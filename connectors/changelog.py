@@ -32,8 +32,11 @@ BLOCK_ENTRIES: Final = 2_000
 # then four bytes are rewritten for three appended, and the folder stays under twice the live state.
 GARBAGE_RATIO: Final = 0.75
 GARBAGE_BYTES_MIN: Final = 4_096
-# What may be rewritten is saved up to this many bytes: some milliseconds' worth.
+# What may be rewritten at a time: a megabyte, some five milliseconds; each of a few hundred changelogs that has a
+# look at itself lets a little more of it be used, up to what was earned since long ago.
 ALLOWED_MAX: Final = 1 << 20
+GIVEN_OUT: Final = 1 << 13
+EARNED_MAX: Final = 1 << 26
 
 # What an entry takes up beside its key and state: the due instant and msgpack's framing.
 ENTRY_OVERHEAD: Final = 16
@@ -50,17 +53,24 @@ class ChangelogError(Exception):
 class Rewrites:
     """How many bytes may still be rewritten: in proportion to those appended, by all changelogs of a process.
 
-    A rewrite may overdraw, for a file is rewritten whole; then the others wait until that is made up for. So
-    two files are seldom rewritten at a time.
+    What is earned is given out bit by bit, so that the flow never stops for many rewrites at a time. A rewrite may
+    overdraw, for a file is rewritten whole; then the others wait until that is made up for.
     """
 
     def __init__(self) -> None:
         """Start with nothing allowed."""
+        self._earned = 0
         self._allowed = 0
 
     def appended(self, size: int) -> None:
         """Allow rewriting in proportion to `size` appended bytes."""
-        self._allowed = min(self._allowed + int(size / GARBAGE_RATIO), ALLOWED_MAX)
+        self._earned = min(self._earned + int(size / GARBAGE_RATIO), EARNED_MAX)
+
+    def give_out(self) -> None:
+        """Let a little of what is earned be used."""
+        size = min(self._earned, GIVEN_OUT, ALLOWED_MAX - self._allowed)
+        self._earned -= size
+        self._allowed += size
 
     def take(self, size: int) -> bool:
         """Whether `size` bytes may be rewritten now; if so they are used up."""
@@ -127,6 +137,7 @@ class Changelog:
 
     def compact(self, live: Iterable[Entry], live_bytes: int) -> None:
         """Rewrite the file if too much of it is dead. `live` is every live entry, read only for that."""
+        self._rewrites.give_out()
         garbage = self._length - live_bytes
         if garbage > GARBAGE_BYTES_MIN + live_bytes * GARBAGE_RATIO and self._rewrites.take(live_bytes):
             self._rewrite(live)

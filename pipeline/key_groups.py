@@ -6,18 +6,18 @@ bytewax keeps one logic object, one timer and one recovery row a key, and pays f
 every epoch and at resume. Here state is kept by *key group*, one of a fixed number of slices of all
 profiles; a `KeyGroup` does the rest itself, and a few lanes of groups are what bytewax has as keys:
 
-* **States.** `hot` has the states touched since the last marker, as objects, `cooling` those touched before it
-  that have yet to be written, `warm` a limited number of those that are written; `rest` has all as
-  msgpack bytes, as they were written last.
+* **States.** `hot` has the states touched since the last checkpoint, as objects, `warm` a limited number of
+  those touched last before it; `rest` has all others as msgpack bytes.
 * **Timers.** One heap of (due, key) for the group. The operator only says `due_at(state)`, a lower bound.
   An entry whose key has since been given another due instant is stale and skipped.
 * **Watermark.** The minimum over source partitions of their marks. A mark comes with each event (the
   partition's watermark just before it) and, for groups that get no events, in markers in
   band. Before an event is handled, timers due by then fire: what an event finds done depends on the
   order of the input alone, not on batches. A partition not heard of yet holds the group at the start of time.
-* **Checkpoint.** What a marker finds untouched since the one before is packed and appended to the group's
-  changelog, so `snapshot` has but the last moments left to write. It returns the changelog's name and
-  length; the engine stores that with the source's offsets and the sinks' lengths of the same epoch.
+* **Checkpoint.** `snapshot` appends what has changed to the group's changelog and returns its name and length; the
+  engine stores that with the source's offsets and the sinks' lengths of the same epoch. In quiet times, that
+  is live, states are packed already at the end of the batch that touched them, so that the flow hardly stops
+  for a checkpoint. In a replay a state is touched many times an epoch, and packed once.
 * **Hand-over.** A visitor who becomes known leaves the group: its state goes out as an `Absorb` for the
   lead's group, in the next step. State moves forward through the flow, never in a circle.
 * **Expiry.** Once a day of event time the group is swept; a state's first field says when it is over.
@@ -42,11 +42,15 @@ from operators.profile_state import HandOver, Profile, last_at, pack, unpack
 
 DAY_MS: Final = 86_400_000
 
-# States a group keeps decoded though nothing has changed in them: who clicks every half minute is then not decoded
-# and encoded anew for each click. 128 groups of them are some 60 MB.
+# States a group keeps as objects though nothing has changed in them: who clicks every half minute is then not
+# unpacked and packed anew for each click. 128 groups of them are some 60 MB.
 WARM_MAX: Final = 256
-# How many of them a group lets go at a time.
+# The same with those who have a timer: an open session, a cart. Beyond it they rest as bytes until it fires.
+AWAKE_MAX: Final = 1_024
+# How many of them a group looks at, at a marker.
 RESTED_MAX: Final = 64
+# Batches an epoch, on average, in which a state may be touched for it to be packed each time.
+TOUCHES_MAX: Final = 2
 
 
 @mypyc_attr(acyclic=True)
@@ -141,7 +145,9 @@ class KeyGroup:
         self._changelog: Changelog | None = None
         self.number = -1
         self.hot: dict[str, Profile | None] = {}
-        self.cooling: dict[str, Profile | None] = {}
+        self._touched: dict[str, Profile | None] = {}
+        self._touches = 0
+        self._is_calm = True
         self.warm: dict[str, Profile] = {}
         self.rest: dict[str, bytes] = {}
         self._due: dict[str, int] = {}
@@ -163,7 +169,7 @@ class KeyGroup:
         records: list[Output] = []
         absorbed: list[Absorb] = []
         created = 0
-        hot, operator, heap = self.hot, self._operator, self._heap
+        hot, touched, operator, heap = self.hot, self._touched, self._operator, self._heap
         watermark = self._watermark
         next_due_at = heap[0][0] if heap else FOREVER
         for item in batch.items:
@@ -188,6 +194,7 @@ class KeyGroup:
             state, outputs = operator.on_event(key, known, item, watermark)
             if state is not known:
                 hot[key] = state
+            touched[key] = state
             if outputs:
                 records += outputs
             if state is not None and state.due_at < state.timer_at:
@@ -195,54 +202,61 @@ class KeyGroup:
                 next_due_at = min(next_due_at, state.due_at)
         for marker in batch.markers:
             self._advance(marker, records)
+        self._pack_touched()
         if batch.markers:
-            self._write_behind()
+            self._tidy()
         awake, self._awake = len(self._due) - self._awake, len(self._due)
         return GroupOutput(batch, records, absorbed, created, awake)
 
     def snapshot(self) -> bytes:
         """Checkpoint what has changed, and cool it; what is returned names and measures the changelog."""
         generation = length = 0
+        rest, due = self.rest, self._due
         if self._changelog is not None:
-            self._write(self.cooling)
-            self._write(self.hot)
+            if self.hot:
+                if not self._is_calm:
+                    for key, state in self.hot.items():
+                        self._pack(key, state)
+                self._is_calm = self._touches <= TOUCHES_MAX * len(self.hot)
+                self._touches = 0
+                entries = [(key, due.get(key, FOREVER), rest.get(key, b"")) for key in self.hot]
+                self._changelog.append(entries)
             generation, length = self._changelog.checkpoint()
-        else:
-            self._keep_warm(self.hot)
+        for key, state in self.hot.items():
+            if state is not None:
+                self.warm[key] = state
+        self.hot.clear()
         marks = {partition: mark for partition, mark in self._marks.items() if mark < FOREVER}
         row = [STATE_VERSION, self.number, generation, length, marks, self._top_at, self._swept_at]
         return msgspec.msgpack.encode(row)
 
-    def _write_behind(self) -> None:
-        """Write what was untouched since the last marker, and let cool what was not."""
-        changelog = self._changelog
-        if changelog is not None:
-            self._write(self.cooling)
-            self.cooling, self.hot = self.hot, self.cooling
-            changelog.compact(self._live(), self._live_bytes)
+    def _pack_touched(self) -> None:
+        """Pack what a batch has touched, unless it pays to wait for the checkpoint."""
+        is_now = self._is_calm and self._changelog is not None
+        for key, state in self._touched.items():
+            if is_now or state is None:
+                self._pack(key, state)
+        self._touches += len(self._touched)
+        self._touched.clear()
+
+    def _tidy(self) -> None:
+        """Let go of what need not be kept: dead entries of the changelog, objects that have not been used for long."""
+        if self._changelog is not None:
+            self._changelog.compact(self._live(), self._live_bytes)
         self.lay_to_rest(max(WARM_MAX, len(self.warm) - RESTED_MAX))
 
-    def _write(self, states: dict[str, Profile | None]) -> None:
-        """Append states to the changelog and keep them warm."""
-        if states:
-            assert self._changelog is not None, "a write without a changelog"
-            self._changelog.append([self._pack(key, state) for key, state in states.items()])
-            self._keep_warm(states)
-
-    def _keep_warm(self, states: dict[str, Profile | None]) -> None:
-        for key, state in states.items():
-            if state is not None:
-                self.warm[key] = state
-            elif self._changelog is None:
-                self._pack(key, None)
-        states.clear()
-
     def lay_to_rest(self, warm_max: int = 0) -> None:
-        """Let go of the objects that have been warm for longest, down to `warm_max`: their bytes are enough."""
+        """Let go of the objects that have been warm for longest, down to `warm_max`: their bytes are enough.
+
+        Who has a timer will be needed soon, and stays while there are not too many of them.
+        """
         warm = self.warm
+        keeps = warm_max > 0 and len(warm) < AWAKE_MAX
         for key in list(islice(warm, max(len(warm) - warm_max, 0))):
             state = warm.pop(key)
-            if self._changelog is None:
+            if keeps and state.timer_at < FOREVER:
+                warm[key] = state
+            elif self._changelog is None:
                 self._pack(key, state)
 
     def _move(self, item: HandOver | Absorb, records: list[Output], absorbed: list[Absorb]) -> int:
@@ -254,7 +268,7 @@ class KeyGroup:
                 if item.at - state.last_at > self._operator.retention_ms:
                     records += self._operator.expire(item.profile_id, state)
                     state = None
-                self.hot[item.profile_id] = None
+                self._put(item.profile_id, None)
                 self._due.pop(item.profile_id, None)
             absorbed.append(Absorb(item, state))
             return int(not is_known)  # made known by its first event
@@ -264,7 +278,7 @@ class KeyGroup:
             records += self._operator.expire(key, lead)
             lead = None
         lead = self._operator.absorb(lead, item.state, item.handover)
-        self.hot[key] = lead
+        self._put(key, lead)
         self._schedule(key, lead)
         return 0
 
@@ -299,7 +313,7 @@ class KeyGroup:
             assert state is not None, f"a timer of {key!r}, which has no state"
             state.timer_at = FOREVER
             state, outputs = self._operator.on_timer(key, state, watermark)
-            self.hot[key] = state
+            self._put(key, state)
             records += outputs
             if state is not None:
                 self._schedule(key, state)
@@ -318,26 +332,24 @@ class KeyGroup:
             return
         self._swept_at = day_at
         horizon = day_at - self._operator.retention_ms
-        awake: dict[str, Profile | None] = {**self.warm, **self.cooling, **self.hot}
+        awake: dict[str, Profile | None] = {**self.warm, **self.hot}
         over = [key for key, state in awake.items() if state is not None and state.last_at <= horizon]
         over += [key for key, raw in self.rest.items() if key not in awake and last_at(raw) <= horizon]
         for key in over:
             state = self._load(key)
             assert state is not None
             records += self._operator.expire(key, state)
-            self.hot[key] = None
+            self._put(key, None)
             self._due.pop(key, None)
+
+    def _put(self, key: str, state: Profile | None) -> None:
+        self.hot[key] = self._touched[key] = state
 
     def _load(self, key: str) -> Profile | None:
         return self.hot[key] if key in self.hot else self._wake(key)
 
     def _wake(self, key: str) -> Profile | None:
         """Return a state that is not hot; whoever asks makes it hot."""
-        if key in self.cooling:
-            state = self.cooling[key]
-            if state is not None:  # that one is gone must still be written
-                del self.cooling[key]
-            return state
         if key in self.warm:
             return self.warm.pop(key)
         raw = self.rest.get(key)
@@ -347,16 +359,15 @@ class KeyGroup:
         state.timer_at = self._due.get(key, FOREVER)
         return state
 
-    def _pack(self, key: str, state: Profile | None) -> tuple[str, int, bytes]:
+    def _pack(self, key: str, state: Profile | None) -> None:
         old = self.rest.get(key)
         if old is not None:
             self._live_bytes -= len(old) + len(key) + ENTRY_OVERHEAD
         if state is None:
             self.rest.pop(key, None)
-            return key, 0, b""
-        raw = self.rest[key] = pack(key, state)
-        self._live_bytes += len(raw) + len(key) + ENTRY_OVERHEAD
-        return key, self._due.get(key, FOREVER), raw
+        else:
+            raw = self.rest[key] = pack(key, state)
+            self._live_bytes += len(raw) + len(key) + ENTRY_OVERHEAD
 
     def _live(self) -> Iterator[tuple[str, int, bytes]]:
         for key, raw in self.rest.items():

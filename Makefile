@@ -44,13 +44,22 @@ bench: .venv/.installed-bench  ## measure events/s, CPU and memory beside the ba
 simulate: .venv/.installed-dev  ## seeded runs with faults; SEED=n replays one, RUNS=n sets how many
 	@$(if $(SEED),SEED=$(SEED)) $(if $(RUNS),RUNS=$(RUNS)) $(BIN)/python -m pytest -q tests/simulation
 
+.PHONY: services
+services: .venv/.installed-app  ## start Kafka and Redis at fixed addresses, to play with
+	@$(BIN)/python -m tests.services start
+
+.PHONY: services-stop
+services-stop: .venv/.installed-app  ## stop them; their data stays in .services/play
+	@$(BIN)/python -m tests.services stop
+
 .PHONY: help
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: clean
-clean:  ## remove .venv, out/ and caches
-	@rm -rf .venv out build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+clean:  ## remove .venv, out/, .services/ and caches
+	@if [ -e .services/play ]; then $(MAKE) --no-print-directory services-stop; fi
+	@rm -rf .venv .services out build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find operators connectors pipeline . -maxdepth 2 -name '*.so' -not -path './.venv/*' -delete
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

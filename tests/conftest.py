@@ -28,6 +28,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "explore"))
 
 ROOT = Path(__file__).resolve().parent.parent
 
+pytest_plugins = ["tests.services.plugin"]  # the fixtures `kafka` and `redis_server`
+
 
 def pytest_configure() -> None:
     """Refuse to test a compiled module whose source has changed since: Python would load the old one."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -21,6 +22,11 @@ FILE_BYTES_MAX: Final = 1_024 * 1_024
 # Of a wrong value this many characters are enough to find it by.
 SHOWN_MAX: Final = 60
 
+ENVIRONMENT: Final = "NEXTMOVE_"
+FILE: Final = "_FILE"
+LOGIN: Final = re.compile(r"://[^/]*@")
+"""User and password of an address: they are shown to nobody."""
+
 S = TypeVar("S", bound=Section)
 
 
@@ -28,17 +34,17 @@ class ConfigError(ValueError):
     """Settings that cannot be used. The message is one line: file, key, cause and cure."""
 
 
-def load(path: Path | None) -> Settings:
+def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings in `path`; without a file, and for what a file does not name, the defaults hold.
+
+    `environ` outranks the file (`config/environment.py`).
 
     Raises:
         ConfigError: There is no such file, it is not YAML, or a setting in it is unknown, of the wrong type,
             out of bounds or at odds with another.
     """
-    if path is None:
-        return Settings()
     try:
-        return _section(Settings, _document(path), "")
+        settings = Settings() if path is None else _section(Settings, _document(path), "")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; without one, the defaults hold") from None
     except OSError as error:
@@ -51,11 +57,75 @@ def load(path: Path | None) -> Settings:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except ValueError as error:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+    return _overridden(settings, environ or {})
 
 
 def describe(settings: Settings) -> str:
-    """Write the settings in force as YAML that `load` reads back to the same."""
+    """Write the settings in force as YAML that `load` reads back to the same, logins in addresses aside."""
     return msgspec.yaml.encode(_plain(settings)).decode()
+
+
+def _overridden(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """Let the environment outrank a file: NEXTMOVE_CART_CART_DELAY=45m is `cart.cart_delay`.
+
+    NEXTMOVE_..._FILE names a file that holds the value, as secrets are mounted.
+    """
+    keys = _keys(Settings)
+    leaves = [key for key in keys if not any(other.startswith(f"{key}.") for other in keys)]
+    known = {ENVIRONMENT + key.upper().replace(".", "_"): key for key in leaves}
+    sections = tuple(f"{ENVIRONMENT}{field.encode_name.upper()}_" for field in msgspec.structs.fields(Settings))
+    changes: dict[str, object] = {}
+    for name in sorted(environ):
+        if name in known:
+            changes[known[name]] = _from_text(name, known[name], environ[name])
+        elif name.removesuffix(FILE) in known:
+            key = known[name.removesuffix(FILE)]
+            changes[key] = _from_text(name, key, _content(name, Path(environ[name])))
+        elif name.startswith(sections):
+            near = difflib.get_close_matches(name, known, n=1)
+            raise ConfigError(
+                f"{name} in the environment: no such setting{f'; did you mean {near[0]}?' if near else ''}"
+            )
+    try:
+        return _replaced(settings, changes)
+    except ValueError as error:
+        raise ConfigError(f"the environment: {' '.join(str(error).split())}") from error
+
+
+def _replaced(section: S, changes: Mapping[str, object]) -> S:
+    """Return `section` with some settings, by their dotted keys, changed."""
+    fields: dict[str, object] = {}
+    for field in msgspec.structs.fields(type(section)):
+        name = field.encode_name
+        value = getattr(section, field.name)
+        if isinstance(value, Section):
+            below = {key.removeprefix(f"{name}."): changes[key] for key in changes if key.startswith(f"{name}.")}
+            fields[field.name] = _replaced(value, below) if below else value
+        elif name in changes:
+            fields[field.name] = changes[name]
+    return msgspec.structs.replace(section, **fields)
+
+
+def _from_text(name: str, key: str, text: str) -> object:
+    """Make the value of a setting of what the environment says."""
+    section: type[Section] = Settings
+    *path, last = key.split(".")
+    for step in path:
+        section = next(f.type for f in msgspec.structs.fields(section) if f.encode_name == step)
+    field = next(f for f in msgspec.structs.fields(section) if f.encode_name == last)
+    is_text = isinstance(inspect.type_info(field.type), inspect.StrType)
+    try:
+        return _value(section, field, text if is_text else yaml.load(text, _Loader), name)  # noqa: S506 - as above
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} in the environment: {_syntax(error)}") from error
+
+
+def _content(name: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"{name} in the environment: {path}: {reason}") from error
 
 
 class _Loader(yaml.SafeLoader):
@@ -121,7 +191,8 @@ def _value(section: type[Section], field: msgspec.structs.FieldInfo, raw: object
     try:
         return msgspec.convert(_number(section, field, raw), field.type)
     except (msgspec.ValidationError, ValueError):
-        raise ConfigError(f"{path} is {_shown(raw)} but must be {_expected(field)}") from None
+        shown = "another" if field.name.endswith("_url") else _shown(raw)  # an address may have a password in it
+        raise ConfigError(f"{path} is {shown} but must be {_expected(field)}") from None
 
 
 def _number(section: type[Section], field: msgspec.structs.FieldInfo, raw: object) -> object:
@@ -184,6 +255,8 @@ def _plain(section: Section) -> dict[str, object]:
             value = _plain(value)
         elif is_duration(field.name):
             value = format_duration(value)
+        elif field.name.endswith("_url"):
+            value = LOGIN.sub("://***@", value)
         plain[field.encode_name] = value
     return plain
 

@@ -164,6 +164,22 @@ class DuplicatesSettings(Section, frozen=True, kw_only=True):
     """Ids remembered at most, the oldest go first: a limit on memory, worth a day at 23 events a second."""
 
 
+class IdentitySettings(Section, frozen=True, kw_only=True):
+    """Where it is kept who is who."""
+
+    redis_url: Annotated[str, Meta(min_length=0, max_length=2_048)] = ""
+    """Empty: in this process, as part of the checkpoint. Else a Redis that several processes share: redis://, rediss://
+    (TLS), unix://, redis+sentinel://HOST:PORT,HOST:PORT/MASTER or redis+cluster://HOST:PORT."""
+    redis_prefix: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^{}]*\{[^{}]+\}[^{}]*$")] = (
+        "{nextmove}:"
+    )
+    """What all keys begin with; one a deployment. What stands in braces puts them into one slot of a cluster."""
+    ttl_ms: Annotated[int, Meta(ge=HOUR, le=3_650 * DAY)] = 430 * DAY
+    """An identifier that nobody has asked for is forgotten after this: later than the profile it leads to."""
+    timeout_ms: Annotated[int, Meta(ge=10, le=MINUTE)] = 2 * SECOND
+    """For one answer of Redis."""
+
+
 class CheckpointSettings(Section, frozen=True, kw_only=True):
     """How often state is saved."""
 
@@ -200,6 +216,7 @@ class Settings(Section, frozen=True, kw_only=True):
     decision: DecisionSettings = DecisionSettings()
     profile: ProfileSettings = ProfileSettings()
     duplicates: DuplicatesSettings = DuplicatesSettings()
+    identity: IdentitySettings = IdentitySettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     dead_letters: DeadLettersSettings = DeadLettersSettings()
     output: OutputSettings = OutputSettings()
@@ -310,6 +327,12 @@ RELATIONS: Final[tuple[Relation, ...]] = (
         "be at least",
         ("session.memory",),
         "an event that a remembered session would take must not be too late for its profile",
+    ),
+    (
+        "identity.ttl",
+        "exceed",
+        ("profile.lead_retention",),
+        "an identifier would be forgotten before the profile that it leads to",
     ),
     (
         "duplicates.window",

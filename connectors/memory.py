@@ -10,6 +10,9 @@ from operators.event import Event
 class MemoryIdentity:
     """Identifiers and their leads, in this process; the same contract as every other identity store."""
 
+    is_private = True
+    """Nobody else links."""
+
     def __init__(self) -> None:
         """Start knowing nobody."""
         self._links: dict[str, str] = {}
@@ -23,10 +26,11 @@ class MemoryIdentity:
         """Return all that is known, as it changes."""
         return self._links
 
-    def link(self, links: Mapping[str, str]) -> None:
-        """Store identifiers and their leads."""
+    def link(self, links: Mapping[str, str], event: Event, known: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 -- nobody else links
+        """Store identifiers and their leads; nothing is ever in the way."""
         self._links.update(links)
         self._changed.update(links)
+        return {}
 
     def changes(self) -> list[tuple[str, str]]:
         """Return what has changed since the last call: what a checkpoint must add."""

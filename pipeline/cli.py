@@ -122,7 +122,7 @@ def run(inputs: tuple[str, ...], out: Path, config: Path | None, recovery: Path 
 
     if speed and "-" in inputs:
         raise click.UsageError("--speed paces files, but stdin comes at its own speed; leave one of them out")
-    settings = load(config)
+    settings = load(config, os.environ)
     _tell_of_replacing(inputs, out, recovery)
     progress = Progress("waiting for input" if "-" in inputs else "looking through the input")
     with _engine_muted(), progress.shown():
@@ -216,7 +216,7 @@ def check(config: Path) -> None:
     """
     from config.load import describe, load
 
-    click.echo(describe(load(config)), nl=False)
+    click.echo(describe(load(config, os.environ)), nl=False)
 
 
 def main() -> NoReturn:

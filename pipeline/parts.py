@@ -10,9 +10,11 @@ import msgspec
 from config.settings import Settings
 from connectors.changelog import Changelog, Rewrites
 from connectors.cloudevents import Encoder
+from connectors.memory import MemoryIdentity
 from operators.profile import ProfileOperator
 from operators.rules import DuplicateRules, ProfileRules, TimeRules
 from pipeline.key_groups import KeyGroup
+from pipeline.ports import IdentityStore
 from pipeline.resolve import Resolver
 from pipeline.steps import LaneStep, ResolveStep, deal, decode, gather, publish
 from pipeline.telemetry import Tally
@@ -28,8 +30,12 @@ class Parts:
         recovery: Path | None,
         tally: Tally,
         now: Callable[[], int],
+        store: IdentityStore | None = None,
     ) -> None:
-        """Make the steps; with a `recovery` folder their states are kept in changelogs there."""
+        """Make the steps; with a `recovery` folder their states are kept in changelogs there.
+
+        Without a `store` of identities they have an embedded one of their own.
+        """
         rewrites = Rewrites()
         fsync = settings.checkpoint.fsync
 
@@ -40,7 +46,8 @@ class Parts:
             time = TimeRules(lateness_ms=settings.source.lateness_ms, live_within_ms=settings.source.live_within_ms)
             duplicates = DuplicateRules(**msgspec.structs.asdict(settings.duplicates))
             identity = changelog("identity")
-            return ResolveStep(Resolver(time, duplicates, settings.key_groups, identity, tally, resume))
+            mine = store or MemoryIdentity()
+            return ResolveStep(Resolver(time, duplicates, settings.key_groups, identity, tally, mine, resume))
 
         def key_groups(name: str, rules: ProfileRules) -> Callable[[bytes | None], LaneStep]:
             operator = ProfileOperator(rules)

@@ -10,7 +10,6 @@ from mypy_extensions import mypyc_attr
 
 from connectors.batches import RawBatch
 from connectors.changelog import ENTRY_OVERHEAD, Changelog
-from connectors.memory import MemoryIdentity
 from operators.duplicates import Duplicates
 from operators.event import FOREVER, Event
 from operators.identity import plan, settled
@@ -19,6 +18,7 @@ from operators.profile_state import HandOver
 from operators.rejected import Rejected
 from operators.rules import DuplicateRules, TimeRules
 from pipeline.key_groups import GroupBatch, Marker
+from pipeline.ports import IdentityStore
 from pipeline.telemetry import Tally
 
 # Devices that are remembered with where their events go: some 60 MB of them.
@@ -68,20 +68,21 @@ class Resolver:
         key_groups: int,
         changelog: Changelog | None,
         tally: Tally,
+        store: IdentityStore,
         resume: bytes | None,
     ) -> None:
-        """Start knowing nothing, or from the checkpoint `resume`."""
+        """Start with what `store` knows, or from the checkpoint `resume`."""
         self._lateness_ms = time.lateness_ms
         self._live_within_ms = time.live_within_ms
         self._changelog, self._tally = changelog, tally
-        self._store = MemoryIdentity()
+        self._store = store
         self._duplicates = Duplicates(duplicates)
         self._drops_duplicates = duplicates.enabled
         self._key_groups = key_groups
         self._marks: dict[str, int] = {}
         self._tops: dict[str, int] = {}
-        # Nearly every event comes from a device that is known; this saves it all other look-ups. It holds as long
-        # as nobody else links: the embedded store is this step's own.
+        # Nearly every event comes from a device that is known; this saves it all other look-ups. It holds for a
+        # store in which nobody else links, else for one batch.
         self._members: dict[str, Member] = {}
         self._batch = 0
         self._live_bytes = 0
@@ -99,7 +100,7 @@ class Resolver:
         records: list[Any] = list(decoded.rejected)
         visitors: list[list[Any]] = [[] for _ in range(self._key_groups)]
         leads: list[list[Any]] = [[] for _ in range(self._key_groups)]
-        known = self._store.look_up(events)
+        known = self._look_up(events)
         duplicates = self._duplicates
         top, mark = self._tops.get(partition, -1), self._marks.get(partition, -1)
         lateness_ms, drops = self._lateness_ms + 1, self._drops_duplicates
@@ -139,6 +140,12 @@ class Resolver:
             share.groups = len(shared)
         return Resolved(shared, records)
 
+    def _look_up(self, events: list[Event]) -> dict[str, str]:
+        """Ask the store, once a batch."""
+        if not self._store.is_private:
+            self._members.clear()
+        return self._store.look_up(events)
+
     def _group_of(self, profile_id: str) -> int:
         """Return the number of a profile's key group: Kafka's hash of the id, modulo the number of groups."""
         return murmur2(profile_id.encode(errors="surrogatepass")) % self._key_groups
@@ -165,10 +172,19 @@ class Resolver:
             event.profile_id = lead
             return True
         found = plan(event, known)
+        while found.links:
+            changed = self._store.link(found.links, event, known)
+            if not changed:
+                known.update(found.links)
+                self._members.pop(event.anonymous_id, None)
+                break
+            for name, owner in changed.items():  # another process was faster: plan on what it has made of them
+                if owner:
+                    known[name] = owner
+                else:
+                    known.pop(name, None)
+            found = plan(event, known)
         event.profile_id = found.profile_id
-        if found.links:
-            self._store.link(found.links)
-            self._members.pop(event.anonymous_id, None)
         for order, (profile_id, visitor_id) in enumerate(found.handed_over):
             handover = HandOver(profile_id, visitor_id, found.profile_id, event.at, event.event_id, event.mark, order)
             visitors[self._group_of(profile_id)].append(handover)

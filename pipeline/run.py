@@ -6,6 +6,7 @@ import fcntl
 import gc
 import re
 import signal
+import sys
 import threading
 import time
 import zlib
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 from bytewax.dataflow import Dataflow
@@ -33,6 +34,7 @@ from connectors.cloudevents import STREAMS
 from connectors.file_sink import FileSink, SinkError
 from connectors.file_source import FileSource, SourceError, SourceOptions
 from connectors.formats import event_times
+from connectors.redis_identity import RedisIdentity, RedisRules, StoreError
 from pipeline import flow
 from pipeline.parts import Parts
 from pipeline.telemetry import Tally
@@ -95,6 +97,7 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     key_groups: int
     inputs: list[str]
     out: str
+    identity: Literal["embedded", "redis"] = "embedded"
 
 
 def run(
@@ -123,7 +126,7 @@ def run(
     _make_folder(out)
     started_at = time.monotonic()
     with _recovery(recovery, settings, inputs, out) as recovery_config, _stopping(stop):
-        parts = Parts(settings, inputs, recovery, tally, _now)
+        parts = Parts(settings, inputs, recovery, tally, _now, _store(settings, stop))
         sink = FileSink(out, STREAMS, fsync=settings.checkpoint.fsync)
         with _watching(watch, tally), _quiet_collector():
             _execute(flow.build(source, parts, sink), settings, recovery_config, out)
@@ -133,6 +136,24 @@ def run(
         raise RunError(msg)
     stop.check()
     return Outcome(tally, stop.is_told, seconds)
+
+
+def _store(settings: Settings, stop: _Stop) -> RedisIdentity | None:
+    """Connect to the shared store of identities, where one is set."""
+    identity = settings.identity
+    if not identity.redis_url:
+        return None
+    rules = RedisRules(
+        url=identity.redis_url, prefix=identity.redis_prefix, ttl_ms=identity.ttl_ms, timeout_ms=identity.timeout_ms
+    )
+    try:
+        return RedisIdentity(rules, stop, _warn)
+    except StoreError as error:
+        raise RunError(str(error)) from None
+
+
+def _warn(line: str) -> None:
+    print(f"nextmove: {line}", file=sys.stderr, flush=True)  # noqa: T201 -- a word to whoever operates it
 
 
 def _now() -> int:
@@ -178,7 +199,12 @@ def _recovery(
         except OSError:
             msg = f"{folder} is in use by another run; wait for it to end or name another folder"
             raise RunError(msg) from None
-        facts = RecoveryFacts(key_groups=settings.key_groups, inputs=sorted(inputs), out=str(out.resolve()))
+        facts = RecoveryFacts(
+            key_groups=settings.key_groups,
+            inputs=sorted(inputs),
+            out=str(out.resolve()),
+            identity="redis" if settings.identity.redis_url else "embedded",
+        )
         known = _known_facts(folder)
         if known is None:
             _start_anew(out)
@@ -208,6 +234,12 @@ def _check_facts(folder: Path, known: RecoveryFacts, facts: RecoveryFacts) -> No
         raise RunError(msg)
     if known.out != facts.out:
         msg = f"{folder} belongs to the output {known.out}; name that, or start with an empty folder"
+        raise RunError(msg)
+    if known.identity != facts.identity:
+        msg = (
+            f"{folder} was made with the {known.identity} store of identities, not the {facts.identity} one:"
+            " who is who is in the other; set identity.redis_url as it was, or start with an empty folder"
+        )
         raise RunError(msg)
     gone = [name for name in known.inputs if name not in facts.inputs]
     if gone:
@@ -291,7 +323,7 @@ def _execute(dataflow: Dataflow, settings: Settings, recovery_config: RecoveryCo
 def _told(error: Exception, out: Path) -> str | None:
     """Put what the world did to a run in one line; None for what is no fault of the world."""
     cause = _cause(error)
-    if isinstance(cause, (SourceError, SinkError, ChangelogError)):
+    if isinstance(cause, (SourceError, SinkError, StoreError, ChangelogError)):
         return str(cause)
     if isinstance(cause, RECOVERY_ERRORS) or "SqliteFailure" in str(cause):
         words = SQLITE_WORDS.search(str(cause))

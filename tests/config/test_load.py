@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.durations import DAY, MINUTE
 from config.load import ConfigError, describe, load
 from config.settings import (
     CheckpointSettings,
@@ -161,7 +162,7 @@ DURATION = "written as 500ms, 30m or 1h30m"
             "just text",
             (
                 "the document is just text but must be a mapping of key_groups, source, session, cart,"
-                " footprint, decision, profile, duplicates, checkpoint, dead_letters, output"
+                " footprint, decision, profile, duplicates, identity, checkpoint, dead_letters, output"
             ),
         ),
         (
@@ -320,3 +321,65 @@ def test_settings_in_force_are_shown_as_a_file(file: Path) -> None:
     assert "checkpoint:\n  interval: 500ms\n  fsync: true\ndead_letters:\n  ratio_max: 0.05\n" in shown
     file.write_text(shown)
     assert load(file) == settings
+
+
+# --- the environment --------------------------------------------------------------------------------------------
+
+
+def test_the_environment_outranks_the_file(tmp_path: Path) -> None:
+    """
+    A variable is named as its key, in capitals, dots as underlines; what it does not name, the file or default says.
+    """
+    path = tmp_path / "shop.yaml"
+    path.write_text("cart: {cart_delay: 20m, age_max: 9d}\nkey_groups: 64\n", encoding="utf-8")
+    (tmp_path / "redis").write_text("rediss://mara:secret@redis.internal:6379/1\n", encoding="utf-8")
+    environ = {
+        "NEXTMOVE_CART_CART_DELAY": "45m",
+        "NEXTMOVE_SESSION_GAP_WEB": "10m",
+        "NEXTMOVE_FOOTPRINT_ENABLED": "false",
+        "NEXTMOVE_IDENTITY_REDIS_URL_FILE": str(tmp_path / "redis"),
+        "NEXTMOVE_IDENTITY_REDIS_PREFIX": "{shop}:",
+        "HOME": "/root",
+    }
+    settings = load(path, environ)
+    assert (settings.cart.cart_delay_ms, settings.cart.age_ms_max, settings.key_groups) == (45 * MINUTE, 9 * DAY, 64)
+    assert (settings.session.gap.web_ms, settings.footprint.enabled) == (10 * MINUTE, False)
+    assert settings.identity.redis_url == "rediss://mara:secret@redis.internal:6379/1"
+    assert settings.identity.redis_prefix == "{shop}:"
+    assert load(None, environ).cart.cart_delay_ms == 45 * MINUTE
+
+
+def test_a_password_is_not_shown() -> None:
+    """
+    What is described has the address without the login, and a complaint about it has not even that.
+    """
+    secret = "redis://mara:secret@redis.internal"  # noqa: S105 - the test's own
+    shown = describe(load(None, {"NEXTMOVE_IDENTITY_REDIS_URL": secret}))
+    assert "redis_url: redis://***@redis.internal" in shown
+    assert "secret" not in shown
+    with pytest.raises(ConfigError) as caught:
+        load(None, {"NEXTMOVE_IDENTITY_REDIS_URL": "redis://x:secret@" + "y" * 3_000})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("NEXTMOVE_CART_CART_DELAY", "45", "NEXTMOVE_CART_CART_DELAY is 45 but must be a duration"),
+        ("NEXTMOVE_CART_CART_DELAI", "45m", "no such setting; did you mean NEXTMOVE_CART_CART_DELAY?"),
+        ("NEXTMOVE_KEY_GROUPS", "many", "NEXTMOVE_KEY_GROUPS is many but must be a whole number"),
+        (
+            "NEXTMOVE_OUTPUT_SOURCE_FILE",
+            "/nowhere",
+            "NEXTMOVE_OUTPUT_SOURCE_FILE in the environment: /nowhere: No such file",
+        ),
+        ("NEXTMOVE_DUPLICATES_WINDOW", "1s", "the environment: duplicates.window is 1s but must be at least 30s"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_named(name: str, value: str, complaint: str) -> None:
+    """
+    One line with the variable, or with the setting where two of them contradict each other.
+    """
+    with pytest.raises(ConfigError) as caught:
+        load(None, {name: value})
+    assert complaint in str(caught.value)

@@ -7,7 +7,7 @@ what a consumer sees at the end.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +29,7 @@ from connectors.cloudevents import Encoder
 from connectors.formats import event_times
 from operators.event import FOREVER
 from pipeline.parts import Parts
+from pipeline.ports import IdentityStore
 from pipeline.telemetry import Tally
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -71,10 +72,11 @@ class Chain:
         partitions: Sequence[str],
         folder: Path | None = None,
         snapshots: Snapshots | None = None,
+        store: IdentityStore | None = None,
     ) -> None:
-        """Start anew, or from `snapshots` and the changelogs in `folder`."""
+        """Start anew, or from `snapshots` and the changelogs in `folder`; `store` is the embedded one if none."""
         self.tally = Tally()
-        parts = Parts(settings, partitions, folder, self.tally, lambda: 0)
+        parts = Parts(settings, partitions, folder, self.tally, lambda: 0, store)
         self._parts = parts
         self._builders = {
             "resolve": parts.resolve,
@@ -139,14 +141,19 @@ class Player:
     """Plays a log through a chain, as a script says."""
 
     def __init__(
-        self, settings: Settings, partitions: Mapping[str, Sequence[bytes]], folder: Path | None = None
+        self,
+        settings: Settings,
+        partitions: Mapping[str, Sequence[bytes]],
+        folder: Path | None = None,
+        connect: Callable[[], IdentityStore] | None = None,
     ) -> None:
-        """`partitions` are the log's lines by the name of the file they are in."""
+        """`partitions` are the log's lines by the name of the file they are in; `connect` makes a process's store."""
+        self._connect = connect
         self._settings, self._folder = settings, folder
         self._names = list(partitions)
         self._lines = {name: list(lines) for name, lines in partitions.items()}
         self._complete = {name: _complete(lines) for name, lines in self._lines.items()}
-        self.chain = Chain(settings, self._names, folder)
+        self.chain = Chain(settings, self._names, folder, store=connect and connect())
         self.told: list[Told] = []
         self.at = dict.fromkeys(self._names, 0)
         self._is_ended: set[str] = set()
@@ -185,7 +192,9 @@ class Player:
         del self.told[length:]
         self._is_ended.clear()
         del self.chain  # the dead close their files before the living open them
-        self.chain = Chain(self._settings, self._names, self._folder, self._saved)
+        self.chain = Chain(
+            self._settings, self._names, self._folder, self._saved, store=self._connect and self._connect()
+        )
 
     def _batch(self, name: str, count: int, is_marked: bool) -> RawBatch:  # noqa: FBT001
         first, lines = self.at[name], self._lines[name]

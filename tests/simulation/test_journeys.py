@@ -7,14 +7,20 @@ replays it.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from threading import Event
+from uuid import uuid4
 
 import pytest
 
 from config.durations import SECOND
 from config.settings import Settings
+from connectors.redis_identity import RedisIdentity, RedisRules
+from pipeline.ports import IdentityStore
 from tests.pipeline.helpers import (
     ACTS,
     LATENESS_MS,
@@ -33,9 +39,12 @@ from tests.pipeline.helpers import (
     without_coordinates,
 )
 from tests.pipeline.test_key_groups import STREAMED
+from tests.services.redis import RedisServer
 
 SEED = int(os.environ.get("SEED", "1"))
 RUNS = int(os.environ.get("RUNS", "1" if "SEED" in os.environ else "200"))
+# A store beside the process takes longer.
+SHARED_RUNS = min(RUNS, 60)
 DELAYS = (0, 0, 0, SECOND, 11 * SECOND, LATENESS_MS)
 
 
@@ -71,13 +80,16 @@ def schedule(random: Random) -> list[Action]:
     return actions
 
 
-def simulate(seed: int) -> None:
-    """Play one seeded log crash by crash, and once in peace; both must tell the same."""
+def simulate(seed: int, connect: Callable[[], IdentityStore] | None = None) -> None:
+    """Play one seeded log crash by crash, and once in peace; both must tell the same.
+
+    With a shared store the log is one partition: what others link counts from when it is there, also in a replay.
+    """
     random = Random(seed)
     settings: Settings = random.choice((SMALL, STREAMED))
     lines, script = as_arrived(lines_of(invented(random))), schedule(random)
     with TemporaryDirectory() as folder:
-        player = Player(settings, split(lines, random.randint(1, 3)), Path(folder))
+        player = Player(settings, split(lines, 1 if connect else random.randint(1, 3)), Path(folder), connect)
         told = player.play(script)
     if without_coordinates(told) != without_coordinates(reference(settings, lines)):
         pytest.fail(f"seed {seed} makes a difference; replay it with: make simulate SEED={seed}")
@@ -90,3 +102,13 @@ def test_crashes_batches_and_partitions_make_no_difference() -> None:
     """
     for seed in range(SEED, SEED + RUNS):
         simulate(seed)
+
+
+def test_with_the_shared_store_crashes_make_no_difference(redis_server: RedisServer) -> None:
+    """
+    Redis does not roll back with a checkpoint; what is decided after a crash is what was decided before it.
+    """
+    for seed in range(SEED, SEED + SHARED_RUNS):
+        prefix = f"{{simulation-{uuid4().hex[:12]}}}:"
+        rules = RedisRules(url=redis_server.url, prefix=prefix, ttl_ms=3_600_000, timeout_ms=5_000)
+        simulate(seed, partial(RedisIdentity, rules, Event(), print))

@@ -40,6 +40,7 @@ COMPILED = [
     "operators/session.py",
     "pipeline/gather.py",
     "pipeline/key_groups.py",
+    "pipeline/messages.py",
     "pipeline/resolve.py",
 ]
 

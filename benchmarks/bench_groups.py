@@ -26,7 +26,8 @@ from connectors.changelog import Changelog, Rewrites
 from operators.event import Event
 from operators.ids import murmur2
 from operators.profile import ProfileOperator
-from pipeline.key_groups import GroupBatch, KeyGroup, Marker
+from pipeline.key_groups import KeyGroup
+from pipeline.messages import GroupBatch, Marker
 
 FOLDER: Final = CACHE / "groups"
 CHECKPOINTS: Final = "checkpoints.msgpack"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.key_groups import Absorb, GroupBatch, GroupOutput
+from pipeline.messages import Absorb, GroupBatch, GroupOutput
 
 
 class Gather:

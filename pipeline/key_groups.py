@@ -13,7 +13,8 @@ profiles; a `KeyGroup` does the rest itself, and a few lanes of groups are what 
 * **Watermark.** The minimum over source partitions of their marks. A mark comes with each event (the
   partition's watermark just before it) and, for groups that get no events, in markers in
   band. Before an event is handled, timers due by then fire: what an event finds done depends on the
-  order of the input alone, not on batches. A partition not heard of yet holds the group at the start of time.
+  order of the input alone, not on batches. A partition not heard of yet holds the group at the start of time; one
+  that is added later counts from its first marker.
 * **Checkpoint.** `snapshot` appends what has changed to the group's changelog and returns its name and length; the
   engine stores that with the source's offsets and the sinks' lengths of the same epoch. In quiet times, that
   is live, states are packed already at the end of the batch that touched them, so that the flow hardly stops
@@ -33,12 +34,12 @@ from itertools import islice
 from typing import Any, Final
 
 import msgspec
-from mypy_extensions import mypyc_attr
 
 from connectors.changelog import ENTRY_OVERHEAD, Changelog
 from operators.event import FOREVER, Event
 from operators.profile import Output, ProfileOperator
 from operators.profile_state import HandOver, Profile, last_at, pack, unpack
+from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker
 
 DAY_MS: Final = 86_400_000
 
@@ -51,71 +52,6 @@ AWAKE_MAX: Final = 1_024
 RESTED_MAX: Final = 64
 # Batches an epoch, on average, in which a state may be touched for it to be packed each time.
 TOUCHES_MAX: Final = 2
-
-
-@mypyc_attr(acyclic=True)
-class Absorb:
-    """A visitor's whole state on its way to a lead."""
-
-    def __init__(self, handover: HandOver, state: Profile | None) -> None:
-        self.handover = handover
-        self.state = state
-
-
-@mypyc_attr(acyclic=True)
-class Marker:
-    """What a source partition says of time: complete up to `watermark`, latest event seen at `top_at`."""
-
-    def __init__(self, partition: str, watermark: int, top_at: int) -> None:
-        self.partition = partition
-        self.watermark = watermark
-        self.top_at = top_at
-
-
-@mypyc_attr(acyclic=True)
-class GroupBatch:
-    """What one batch of the source has for the key group `group`.
-
-    `items` are events, and hand-overs on either side of their way. `passing` are the events for the same group
-    of the next step; they travel through this one, so that no marker overtakes them. `batch` numbers the source
-    batch, `groups` says for how many groups it has items: whoever gathers knows when it has them all.
-    """
-
-    def __init__(
-        self,
-        group: int,
-        partition: str,
-        batch: int,
-        groups: int,
-        items: list[Any],
-        passing: list[Any],
-        markers: tuple[Marker, ...] = (),
-    ) -> None:
-        self.group = group
-        self.partition = partition
-        self.batch = batch
-        self.groups = groups
-        self.items = items
-        self.passing = passing
-        self.markers = markers
-
-
-@mypyc_attr(acyclic=True)
-class GroupOutput:
-    """What a key group made of `batch`.
-
-    `created` counts the profiles seen for the first time; `awake` says by how much those with a timer, that is
-    with an open session or cart, have become more.
-    """
-
-    def __init__(
-        self, batch: GroupBatch, records: list[Output], absorbed: list[Absorb], created: int, awake: int
-    ) -> None:
-        self.batch = batch
-        self.records = records
-        self.absorbed = absorbed
-        self.created = created
-        self.awake = awake
 
 
 STATE_VERSION: Final = 1
@@ -284,7 +220,8 @@ class KeyGroup:
 
     def _advance(self, marker: Marker, records: list[Output]) -> None:
         """Take in a marker; fire what is due, sweep what is over."""
-        self._marks[marker.partition] = max(self._marks[marker.partition], marker.watermark)
+        self._marks[marker.partition] = max(self._marks.get(marker.partition, -1), marker.watermark)
+        self._is_one = len(self._marks) == 1
         self._top_at = max(self._top_at, marker.top_at)
         watermark = min(self._marks.values())
         if watermark > self._watermark:
@@ -296,8 +233,9 @@ class KeyGroup:
 
     def _reach(self, partition: str, mark: int, records: list[Output]) -> int:
         """Take in an event's mark; fire what is due by the group's watermark, and return that."""
-        if mark > self._marks[partition]:
+        if mark > self._marks.get(partition, -1):
             self._marks[partition] = mark
+            self._is_one = len(self._marks) == 1
             self._watermark = max(self._watermark, min(self._marks.values()))
         self._fire(self._watermark, records)
         return self._watermark

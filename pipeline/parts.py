@@ -46,7 +46,7 @@ class Parts:
             time = TimeRules(lateness_ms=settings.source.lateness_ms, live_within_ms=settings.source.live_within_ms)
             duplicates = DuplicateRules(**msgspec.structs.asdict(settings.duplicates))
             identity = changelog("identity")
-            mine = store or MemoryIdentity()
+            mine = MemoryIdentity() if store is None else store
             return ResolveStep(Resolver(time, duplicates, settings.key_groups, identity, tally, mine, resume))
 
         def key_groups(name: str, rules: ProfileRules) -> Callable[[bytes | None], LaneStep]:

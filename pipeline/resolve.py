@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-from mypy_extensions import mypyc_attr
 
 from connectors.batches import RawBatch
 from connectors.changelog import ENTRY_OVERHEAD, Changelog
@@ -15,9 +14,8 @@ from operators.event import FOREVER, Event
 from operators.identity import plan, settled
 from operators.ids import murmur2
 from operators.profile_state import HandOver
-from operators.rejected import Rejected
 from operators.rules import DuplicateRules, TimeRules
-from pipeline.key_groups import GroupBatch, Marker
+from pipeline.messages import Decoded, GroupBatch, Marker, Resolved
 from pipeline.ports import IdentityStore
 from pipeline.telemetry import Tally
 
@@ -28,25 +26,6 @@ SNAPSHOT_VERSION: Final = 1
 
 # Version, the changelog's generation and length, marks and latest event times by partition.
 _Snapshot: Final[Any] = tuple[int, int, int, dict[str, int], dict[str, int]]
-
-
-@mypyc_attr(acyclic=True)
-class Decoded:
-    """A raw batch with its records decoded."""
-
-    def __init__(self, raw: RawBatch, events: list[Event], rejected: list[Rejected]) -> None:
-        self.raw = raw
-        self.events = events
-        self.rejected = rejected
-
-
-@mypyc_attr(acyclic=True)
-class Resolved:
-    """A batch with each event's profile known: its share for each key group, and records to publish."""
-
-    def __init__(self, groups: list[GroupBatch], records: list[Any]) -> None:
-        self.groups = groups
-        self.records = records
 
 
 class Member:

@@ -12,8 +12,9 @@ from connectors.batches import RawBatch
 from connectors.cloudevents import Encoder, Record
 from connectors.formats import Format, decode_batch
 from pipeline.gather import Gather
-from pipeline.key_groups import GroupBatch, GroupOutput, KeyGroup
-from pipeline.resolve import Decoded, Resolved, Resolver
+from pipeline.key_groups import KeyGroup
+from pipeline.messages import Decoded, GroupBatch, GroupOutput, Resolved
+from pipeline.resolve import Resolver
 from pipeline.telemetry import Tally
 
 ONE: Final = "resolve"

@@ -20,7 +20,8 @@ from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
 from operators.profile import ProfileOperator
 from operators.profile_state import HandOver
 from operators.rejected import Rejected
-from pipeline.key_groups import Absorb, GroupBatch, GroupOutput, KeyGroup, Marker
+from pipeline.key_groups import KeyGroup
+from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker
 from tests.pipeline.helpers import (
     BEGIN_AT,
     LATENESS_MS,
@@ -326,6 +327,20 @@ def test_a_timer_fires_at_its_instant_that_instant_included() -> None:
     ]
     assert told_by(later) == []
     assert (early.awake, due.awake, later.awake) == (1, -1, 0)
+
+
+def test_a_partition_that_is_added_counts_from_its_first_marker() -> None:
+    """
+    A timer waits for the new partition too, and goes on without it when it is gone.
+    """
+    host = group()
+    host.take(share([event(BEGIN_AT)], BEGIN_AT))
+    host.take(share(marks={"added": BEGIN_AT + MINUTE}))
+    waiting = host.take(share(marks=BEGIN_AT + DAY))
+    done = host.take(share(marks={"added": FOREVER}))
+
+    assert told_by(waiting) == []
+    assert told_by(done) == [("sessions closed", rfc3339(BEGIN_AT))]
 
 
 def test_timers_fire_in_order_of_their_instants() -> None:

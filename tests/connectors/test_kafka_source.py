@@ -1,0 +1,209 @@
+"""
+The Kafka source against a real broker: every record once, from where it was left, and time that waits for what lags.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]  # it has them
+
+from connectors.batches import RawBatch
+from connectors.kafka_source import KafkaOptions, KafkaPart, KafkaSource, KafkaSourceError
+from tests.services.kafka import KafkaServer
+
+WAIT_S: Final = 30.0
+
+
+@pytest.fixture
+def topic(kafka: KafkaServer) -> str:
+    """A topic of three partitions."""
+    name = f"events-{uuid4().hex[:12]}"
+    create(kafka, name, 3)
+    return name
+
+
+@pytest.fixture
+def options(kafka: KafkaServer, topic: str) -> KafkaOptions:
+    return KafkaOptions(
+        servers=kafka.bootstrap_servers,
+        topics=(topic,),
+        group=f"{topic}-group",
+        start="earliest",
+        batch_records=100,
+        idle_after_ms=200,
+        discover_s=0.5,
+        client={},
+    )
+
+
+def create(kafka: KafkaServer, name: str, partitions: int) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for made in admin.create_topics([NewTopic(name, partitions, 1)]).values():
+        made.result(WAIT_S)
+
+
+def produce(kafka: KafkaServer, topic: str, partition: int, *values: bytes | None) -> None:
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "linger.ms": 0})
+    for value in values:
+        producer.produce(topic, value, partition=partition)
+    assert producer.flush(WAIT_S) == 0
+
+
+def read(part: KafkaPart, until: Callable[[list[RawBatch]], bool]) -> list[RawBatch]:
+    """Ask for batches until there is enough."""
+    batches: list[RawBatch] = []
+    deadline = time.monotonic() + WAIT_S
+    while not until(batches):
+        assert time.monotonic() < deadline, f"only {batches}"
+        batches += part.next_batch()
+        time.sleep(0.005)
+    return batches
+
+
+def count(batches: list[RawBatch]) -> int:
+    return sum(len(batch.raws) for batch in batches)
+
+
+@pytest.fixture
+def opened(options: KafkaOptions) -> Iterator[Callable[..., KafkaPart]]:
+    """Open a part, as a new process would."""
+    parts: list[KafkaPart] = []
+
+    def start(resume: dict[str, int] | None = None, **more: object) -> KafkaPart:
+        source = KafkaSource(msgspec.structs.replace(options, **more), threading.Event(), print)
+        parts.append(source.build_part("source", "kafka", resume))
+        return parts[-1]
+
+    yield start
+    for part in parts:
+        part.close()
+
+
+def test_each_record_comes_once_with_its_coordinates(
+    kafka: KafkaServer, topic: str, opened: Callable[..., KafkaPart]
+) -> None:
+    """
+    Runs have one partition and consecutive offsets; a tombstone is no record, but counts as read.
+    """
+    for partition in range(3):
+        produce(kafka, topic, partition, *[f"{partition}-{i}".encode() for i in range(50)])
+    produce(kafka, topic, 1, None, b"after")
+    part = opened()
+    batches = read(part, lambda found: count(found) == 151)
+
+    seen = {(b.partition, b.first_position + i): raw for b in batches for i, raw in enumerate(b.raws)}
+    expected = {(f"{topic}/{p}", i): f"{p}-{i}".encode() for p in range(3) for i in range(50)}
+    assert seen == expected | {(f"{topic}/1", 51): b"after"}
+    assert part.snapshot() == {f"{topic}/0": 50, f"{topic}/1": 52, f"{topic}/2": 50}
+
+
+def test_a_resumed_source_goes_on_with_the_next_record(
+    kafka: KafkaServer, topic: str, opened: Callable[..., KafkaPart], options: KafkaOptions
+) -> None:
+    """
+    From the offsets of the snapshot, whatever the group has committed; which is what the snapshot before held.
+    """
+    produce(kafka, topic, 0, b"a", b"b")
+    first = opened()
+    read(first, lambda found: count(found) == 2)
+    snapshot = first.snapshot()
+    produce(kafka, topic, 0, b"c", b"d")
+    read(first, lambda found: count(found) == 2)
+    first.snapshot()
+
+    assert [raw for b in read(opened(snapshot), lambda found: count(found) == 2) for raw in b.raws] == [b"c", b"d"]
+    asked = Consumer({"bootstrap.servers": kafka.bootstrap_servers, "group.id": options.group})
+    deadline = time.monotonic() + WAIT_S
+    while asked.committed([TopicPartition(topic, 0)], timeout=WAIT_S)[0].offset != 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    asked.close()
+
+
+def test_only_what_is_read_to_its_end_lets_time_go_on(
+    kafka: KafkaServer, topic: str, opened: Callable[..., KafkaPart]
+) -> None:
+    """
+    Silent partitions say so again and again, in markers; one with records that have yet to be read does not.
+    """
+    produce(kafka, topic, 2, *[b"x" * 1_000] * 1_000)
+    part = opened(batch_records=1, client={"fetch.message.max.bytes": "1000", "queued.min.messages": "1"})
+    batches = read(part, lambda found: sum(b.partition.endswith("/0") for b in found) >= 3)
+
+    assert {b.partition[-1] for b in batches if b.idle_ms} == {"0", "1"}
+    assert all(b.is_marked and b.idle_ms >= 200 for b in batches if not b.raws)
+
+
+def test_added_partitions_and_topics_are_found(
+    kafka: KafkaServer, topic: str, opened: Callable[..., KafkaPart]
+) -> None:
+    """
+    A fourth partition, and a topic that the pattern names, are read from their first records.
+    """
+    part = opened(topics=(f"^{topic}",))
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for made in admin.create_partitions([NewPartitions(topic, 4)]).values():
+        made.result(WAIT_S)
+    create(kafka, f"{topic}-more", 1)
+    produce(kafka, topic, 3, b"fourth")
+    produce(kafka, f"{topic}-more", 0, b"other")
+    batches = read(part, lambda found: count(found) == 2)
+    assert {(b.partition, raw) for b in batches for raw in b.raws} == {
+        (f"{topic}/3", b"fourth"),
+        (f"{topic}-more/0", b"other"),
+    }
+
+
+@pytest.mark.parametrize("start", ["latest", "instant"])
+def test_it_can_start_later_than_at_the_beginning(
+    kafka: KafkaServer, topic: str, opened: Callable[..., KafkaPart], start: str
+) -> None:
+    """
+    With what comes after the start, or from an instant on; of a partition with nothing since, at its end.
+    """
+    produce(kafka, topic, 0, b"before")
+    time.sleep(0.05)
+    instant = time.time_ns() // 1_000_000
+    part = opened(start="latest" if start == "latest" else instant)
+    produce(kafka, topic, 0, b"after")
+    assert [raw for b in read(part, lambda found: count(found) == 1) for raw in b.raws] == [b"after"]
+
+
+def test_an_offset_that_is_gone_stops_the_run(kafka: KafkaServer, topic: str, opened: Callable[..., KafkaPart]) -> None:
+    """
+    It never jumps: the line says what the checkpoint wants and what there is.
+    """
+    produce(kafka, topic, 0, b"a")
+    with pytest.raises(
+        KafkaSourceError, match=f"{topic}/0: the checkpoint goes on at offset 7, but the broker has 0 to 1"
+    ):
+        opened({f"{topic}/0": 7, f"{topic}/1": 0, f"{topic}/2": 0})
+
+
+def test_a_topic_that_is_not_there_is_named(options: KafkaOptions) -> None:
+    with pytest.raises(KafkaSourceError, match="there is no topic nowhere; create it, or mend its name"):
+        KafkaSource(msgspec.structs.replace(options, topics=("nowhere",)), threading.Event(), print)
+
+
+def test_a_broker_that_dies_is_told_and_waited_for(kafka: KafkaServer, topic: str, options: KafkaOptions) -> None:
+    """
+    Killed and started again: two lines, nothing lost, nothing twice.
+    """
+    told: list[str] = []
+    part = KafkaSource(options, threading.Event(), told.append).build_part("source", "kafka", None)
+    produce(kafka, topic, 0, b"a")
+    read(part, lambda found: count(found) == 1)
+    kafka.kill()
+    read(part, lambda _: bool(told))
+    kafka.start()
+    produce(kafka, topic, 0, b"b")
+    assert [raw for b in read(part, lambda found: count(found) == 1) for raw in b.raws] == [b"b"]
+    read(part, lambda _: len(told) > 1)
+    part.close()
+    assert [line.partition(": ")[2] for line in told] == ["no broker answers; waiting for Kafka", "Kafka is back"]

@@ -1,8 +1,20 @@
-"""What a source hands on: raw records with their coordinates, and what it knows of time."""
+"""What all sources share: what they hand on, how often they tell the time, and what tells them to end."""
 
 from __future__ import annotations
 
+from typing import Final, Protocol
+
 import msgspec
+
+MARKER_INTERVAL_S: Final = 0.1
+"""Markers wake every key group, so they come at most this often; a timer is late by as much at most."""
+
+
+class Stop(Protocol):
+    """Tells sources and stores to end: cleanly, which is not the end of the input."""
+
+    def is_set(self) -> bool:
+        """Return whether to stop now."""
 
 
 class RawBatch(msgspec.Struct, gc=False):

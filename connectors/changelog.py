@@ -32,7 +32,7 @@ BLOCK_ENTRIES: Final = 2_000
 # then four bytes are rewritten for three appended, and the folder stays under twice the live state.
 GARBAGE_RATIO: Final = 0.75
 GARBAGE_BYTES_MIN: Final = 4_096
-# What may be rewritten at a time: a megabyte, some five milliseconds; each of a few hundred changelogs that has a
+# What may be rewritten at a time: a megabyte; each of a few hundred changelogs that has a
 # look at itself lets a little more of it be used, up to what was earned since long ago.
 ALLOWED_MAX: Final = 1 << 20
 GIVEN_OUT: Final = 1 << 13

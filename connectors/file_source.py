@@ -20,12 +20,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Final, Protocol, cast
+from typing import IO, Final, cast
 
 import msgspec
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from connectors.batches import RawBatch
+from connectors.batches import MARKER_INTERVAL_S, RawBatch, Stop
 from connectors.lines import LineSplitter
 from operators.event import FOREVER
 
@@ -34,19 +34,10 @@ CHUNK_BYTES: Final = 1 << 16
 # Lines of one stretch of the first pass: short enough that the watermark moves often, long enough that a file of
 # a billion lines needs ten million numbers only.
 STRETCH_LINES: Final = 100
-# Markers wake every key group, so they come at most this often; a timer is late by as much at most.
-MARKER_INTERVAL_S: Final = 0.1
 # How soon to look again at a pipe that has nothing: long enough to cost nothing, short beside a second.
 POLL: Final = timedelta(milliseconds=20)
 
 EventTimes = Callable[[Sequence[bytes]], list[int | None]]
-
-
-class Stop(Protocol):
-    """Tells sources to end: cleanly, which is not the end of their input."""
-
-    def is_set(self) -> bool:
-        """Return whether to stop now."""
 
 
 class SourceOptions(msgspec.Struct, frozen=True, kw_only=True):

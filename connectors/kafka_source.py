@@ -22,21 +22,19 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import msgspec
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from connectors.batches import RawBatch
+from connectors.batches import MARKER_INTERVAL_S, RawBatch, Stop
 from operators.event import FOREVER
 
 Offsets = dict[str, int]
 """The next offset of each partition, by its name: `topic/3`."""
 
 PART: Final = "kafka"
-# Markers wake every key group, so they come at most this often; a timer is late by as much at most.
-MARKER_INTERVAL_S: Final = 0.1
 # How soon to look again when there is nothing: short beside the 20 ms that a trigger may take.
 POLL: Final = timedelta(milliseconds=5)
 # For an answer at the start, and for metadata later: a broker that is restarting takes some seconds.
@@ -53,13 +51,6 @@ FATAL: Final = frozenset(
         KafkaError.GROUP_AUTHORIZATION_FAILED,
     }
 )
-
-
-class Stop(Protocol):
-    """Tells sources to end: cleanly, which is not the end of their input."""
-
-    def is_set(self) -> bool:
-        """Return whether to stop now."""
 
 
 class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):

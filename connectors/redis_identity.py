@@ -24,7 +24,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -33,6 +33,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from connectors.batches import Stop
 from operators.event import Event
 from operators.identity import identifiers, user_key
 
@@ -41,7 +42,7 @@ T = TypeVar("T")
 
 # A device that changes hands more often within what a crash makes a run do again is a till, not a person.
 VERSIONS_MAX: Final = 4
-# Names whose expiry has been renewed, and users of leads, that are remembered: some 20 MB each.
+# Names whose expiry has been renewed, and users of leads, that are remembered: a limit on memory.
 NAMES_MAX: Final = 200_000
 # Attempts of the library before the store says that Redis is away; with these pauses it takes two seconds.
 ATTEMPTS: Final = 5
@@ -68,13 +69,6 @@ AWAY: Final = (
 
 class StoreError(Exception):
     """A store that cannot be used: one line with cause and cure."""
-
-
-class Stop(Protocol):
-    """Tells the store to give up waiting."""
-
-    def is_set(self) -> bool:
-        """Return whether to stop now."""
 
 
 class RedisRules(msgspec.Struct, frozen=True, kw_only=True):

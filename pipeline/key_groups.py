@@ -44,7 +44,7 @@ from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker
 DAY_MS: Final = 86_400_000
 
 # States a group keeps as objects though nothing has changed in them: who clicks every half minute is then not
-# unpacked and packed anew for each click. 128 groups of them are some 60 MB.
+# unpacked and packed anew for each click. A limit on memory.
 WARM_MAX: Final = 256
 # The same with those who have a timer: an open session, a cart. Beyond it they rest as bytes until it fires.
 AWAKE_MAX: Final = 1_024

@@ -19,7 +19,7 @@ from pipeline.messages import Decoded, GroupBatch, Marker, Resolved
 from pipeline.ports import IdentityStore
 from pipeline.telemetry import Tally
 
-# Devices that are remembered with where their events go: some 60 MB of them.
+# Devices that are remembered with where their events go: a limit on memory.
 MEMBERS_MAX: Final = 300_000
 
 SNAPSHOT_VERSION: Final = 1

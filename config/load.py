@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
-import reprlib
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,19 +12,15 @@ import yaml
 from msgspec import inspect
 
 from config.durations import format_duration, parse_duration
-from config.settings import GapSettings, Section, Settings, is_duration
+from config.section import Section, is_duration
+from config.settings import GapSettings, Settings
+from config.shown import MASK, has_login, is_masked, is_secret, masked, shown
 
 # A hundred times the reference file: whoever passes more has named the wrong file, perhaps the input.
 FILE_BYTES_MAX: Final = 1_024 * 1_024
 
-# Of a wrong value this many characters are enough to find it by.
-SHOWN_MAX: Final = 60
-
 ENVIRONMENT: Final = "NEXTMOVE_"
 FILE: Final = "_FILE"
-LOGIN: Final = re.compile(r"://[^/]*@")
-"""User and password of an address: they are shown to nobody."""
-
 S = TypeVar("S", bound=Section)
 
 
@@ -37,7 +31,7 @@ class ConfigError(ValueError):
 def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings in `path`; without a file, and for what a file does not name, the defaults hold.
 
-    `environ` outranks the file (`config/environment.py`).
+    `environ` outranks the file.
 
     Raises:
         ConfigError: There is no such file, it is not YAML, or a setting in it is unknown, of the wrong type,
@@ -57,22 +51,27 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Setting
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except ValueError as error:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
-    return _overridden(settings, environ or {})
+    settings = _overridden(settings, environ or {})
+    _refuse_masks(settings, path, environ or {})
+    return settings
 
 
 def describe(settings: Settings) -> str:
-    """Write the settings in force as YAML that `load` reads back to the same, logins in addresses aside."""
+    """Write the settings in force as YAML that `load` reads back to the same.
+
+    Secrets and logins are masked, and a mask is refused when it is read.
+    """
     return msgspec.yaml.encode(_plain(settings)).decode()
 
 
 def _overridden(settings: Settings, environ: Mapping[str, str]) -> Settings:
     """Let the environment outrank a file: NEXTMOVE_CART_CART_DELAY=45m is `cart.cart_delay`.
 
-    NEXTMOVE_..._FILE names a file that holds the value, as secrets are mounted.
+    NEXTMOVE_..._FILE names a file that holds the value, as secrets are mounted. A list or a mapping replaces the
+    file's, nothing of which stays.
     """
     keys = _keys(Settings)
-    leaves = [key for key in keys if not any(other.startswith(f"{key}.") for other in keys)]
-    known = {ENVIRONMENT + key.upper().replace(".", "_"): key for key in leaves}
+    known = {_variable(key): key for key in keys if not any(other.startswith(f"{key}.") for other in keys)}
     sections = tuple(f"{ENVIRONMENT}{field.encode_name.upper()}_" for field in msgspec.structs.fields(Settings))
     changes: dict[str, object] = {}
     for name in sorted(environ):
@@ -90,6 +89,27 @@ def _overridden(settings: Settings, environ: Mapping[str, str]) -> Settings:
         return _replaced(settings, changes)
     except ValueError as error:
         raise ConfigError(f"the environment: {' '.join(str(error).split())}") from error
+
+
+def _variable(key: str) -> str:
+    """Name the variable of a setting."""
+    return ENVIRONMENT + key.upper().replace(".", "_")
+
+
+def _refuse_masks(section: Section, path: Path | None, environ: Mapping[str, str], prefix: str = "") -> None:
+    """Refuse what `describe` prints instead of a secret: it would be taken for the secret."""
+    for field in msgspec.structs.fields(section):
+        key = prefix + field.encode_name
+        value = getattr(section, field.name)
+        if isinstance(value, Section):
+            _refuse_masks(value, path, environ, f"{key}.")
+        elif is_masked(key, value):
+            name = _variable(key)
+            said = [f"{one} in the environment" for one in (name + FILE, name) if one in environ]
+            raise ConfigError(
+                f"{said[0] if said else path}: {key} holds {MASK}, which stands for a secret where settings are"
+                f" printed; put the secret there, or into {name}, or into a file that {name}{FILE} names"
+            )
 
 
 def _replaced(section: S, changes: Mapping[str, object]) -> S:
@@ -113,11 +133,22 @@ def _from_text(name: str, key: str, text: str) -> object:
     for step in path:
         section = next(f.type for f in msgspec.structs.fields(section) if f.encode_name == step)
     field = next(f for f in msgspec.structs.fields(section) if f.encode_name == last)
-    is_text = isinstance(inspect.type_info(field.type), inspect.StrType)
+    return _value(section, field, _raw(name, inspect.type_info(field.type), text), name)
+
+
+def _raw(name: str, kind: inspect.Type, text: str) -> object:
+    """Read a variable as its setting wants it: text as it stands, a list as a,b or as YAML, all else as YAML."""
+    match kind:
+        case inspect.Metadata(type=inspect.StrType()) | inspect.StrType():
+            return text
+        case inspect.VarTupleType() if not text.lstrip().startswith("["):
+            return [part.strip() for part in text.split(",")]
     try:
-        return _value(section, field, text if is_text else yaml.load(text, _Loader), name)  # noqa: S506 - as above
+        return yaml.load(text, _Loader)  # noqa: S506 - a safe loader, see below
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} in the environment: {_syntax(error)}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{name} in the environment: nested too deeply") from error
 
 
 def _content(name: str, path: Path) -> str:
@@ -140,10 +171,18 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             if isinstance(key_node, yaml.ScalarNode):
                 if key_node.value in seen:
-                    problem = f"{_shown(key_node.value)} is given twice; keep one"
+                    problem = f"{shown(key_node.value)} is given twice; keep one"
                     raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
                 seen.add(key_node.value)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - as above
+        """Tell where a value is that Python cannot make, such as 0x_, and not what it is: it may be a secret."""
+        try:
+            return super().construct_object(node, deep)
+        except ValueError:
+            problem = "no value of its kind; quote it if it is text"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
 
 # No setting is a date: what looks like one stays text, so that 2026-13-01 is told by its key as others are.
@@ -161,8 +200,12 @@ def _document(path: Path) -> object:
 def _syntax(error: yaml.YAMLError) -> str:
     """Say where YAML broke and why."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {' '.join((error.problem or '').split())}"
+        mark, problem = error.problem_mark, " ".join((error.problem or "").split())
+        if isinstance(error, yaml.composer.ComposerError | yaml.constructor.ConstructorError):
+            # What it quotes may be a secret that begins with * or !.
+            problem, quoted, _ = problem.partition(" '")
+            problem += "; quote text that begins with *, & or !" if quoted else ""
+        return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
     if isinstance(error, yaml.reader.ReaderError):
         return f"character {error.position + 1} is not allowed in YAML: {error.reason}"
     return f"not YAML: {' '.join(str(error).split())}"
@@ -175,7 +218,7 @@ def _section(section: type[S], raw: object, path: str) -> S:
         return section()
     if not isinstance(raw, dict):
         expected = f"a mapping of {_listed(fields)}"
-        raise ConfigError(f"{path or 'the document'} is {_shown(raw)} but must be {expected}")
+        raise ConfigError(f"{path or 'the document'} is {shown(raw)} but must be {expected}")
     values = {}
     for key, value in raw.items():
         field = fields.get(key)
@@ -188,11 +231,36 @@ def _section(section: type[S], raw: object, path: str) -> S:
 def _value(section: type[Section], field: msgspec.structs.FieldInfo, raw: object, path: str) -> object:
     if isinstance(field.type, type) and issubclass(field.type, Section):
         return _section(field.type, raw, path)
+    if raw is None and isinstance(inspect.type_info(field.type), inspect.DictType):
+        return {}  # as a section
     try:
         return msgspec.convert(_number(section, field, raw), field.type)
     except (msgspec.ValidationError, ValueError):
-        shown = "another" if field.name.endswith("_url") else _shown(raw)  # an address may have a password in it
-        raise ConfigError(f"{path} is {shown} but must be {_expected(field)}") from None
+        raise ConfigError(f"{path} {_fault(field, raw)} but must be {_expected(field)}") from None
+
+
+def _fault(field: msgspec.structs.FieldInfo, raw: object) -> str:
+    """Say what a setting is, or what is wrong in it; of what may be secret only that it is wrong."""
+
+    def fits(part: object) -> bool:
+        try:
+            msgspec.convert(part, field.type)
+        except msgspec.ValidationError:
+            return False
+        return True
+
+    match inspect.type_info(field.type), raw:
+        case inspect.VarTupleType(), list() if wrong := [one for one in raw if not fits([one])]:
+            return f"has {shown(wrong[0])}"
+        case inspect.DictType(), dict() if wrong := [key for key in raw if not fits({key: ""})]:
+            return f"has the key {shown(wrong[0])}"
+        case inspect.DictType(), dict():
+            key = next(key for key in raw if not fits({key: raw[key]}))
+            return f"has {key}: {shown(raw[key]) if raw[key] is None else 'no such value'}"
+        case inspect.DictType(), str():
+            return "is text"
+    may_be_secret = is_secret(field.encode_name) or has_login(field.encode_name)
+    return f"is {'another' if may_be_secret and raw is not None else shown(raw)}"
 
 
 def _number(section: type[Section], field: msgspec.structs.FieldInfo, raw: object) -> object:
@@ -208,10 +276,18 @@ def _number(section: type[Section], field: msgspec.structs.FieldInfo, raw: objec
 
 def _expected(field: msgspec.structs.FieldInfo) -> str:
     """Say what a setting may be."""
-    match inspect.type_info(field.type):
-        case inspect.IntType(ge=int(low), le=int(high)) if is_duration(field.name):
-            bounds = f"{format_duration(low)} to {format_duration(high)}"
-            return f"a duration from {bounds}, written as 500ms, 30m or 1h30m"
+    kind = inspect.type_info(field.type)
+    if isinstance(kind, inspect.IntType) and is_duration(field.name):
+        assert isinstance(kind.ge, int), "durations are bounded"
+        assert isinstance(kind.le, int), "durations are bounded"
+        bounds = f"{format_duration(kind.ge)} to {format_duration(kind.le)}"
+        return f"a duration from {bounds}, written as 500ms, 30m or 1h30m"
+    return _words(kind)
+
+
+def _words(kind: inspect.Type) -> str:
+    """Say what a value of a type may be."""
+    match kind:
         case inspect.IntType(ge=low, le=high):
             return f"a whole number from {low} to {high}"
         case inspect.FloatType(ge=float(low), le=float(high)):
@@ -220,20 +296,32 @@ def _expected(field: msgspec.structs.FieldInfo) -> str:
             return "true or false"
         case inspect.LiteralType(values=values):
             return f"one of {_listed(values)}"
+        case inspect.Metadata(type=inspect.StrType(max_length=None), extra_json_schema={"description": str(words)}):
+            return words
+        case inspect.Metadata(
+            type=inspect.StrType(min_length=low, max_length=high), extra_json_schema={"description": str(words)}
+        ):
+            return f"{low} to {high} {words}"
+        case inspect.StrType(min_length=low, max_length=high, pattern=None):
+            return f"text of {low} to {high} characters"
         case inspect.StrType(min_length=low, max_length=high):
             return f"{low} to {high} ASCII characters without spaces"
+        case inspect.VarTupleType(item_type=item, min_length=low, max_length=high):
+            return f"a list of {low} to {high}, each {_words(item)}"
+        case inspect.DictType(key_type=key):
+            return f"a mapping whose keys are {_words(key)}, each to text, a number, true or false"
         case other:
             raise AssertionError(f"no words yet for {other}")
 
 
 def _unknown(key: str, path: str, keys: list[str]) -> str:
     """Name an unknown key and what was probably meant: a neighbour, else the same key elsewhere."""
-    shown = _shown(f"{path}.{key}".lstrip("."))
+    name = shown(f"{path}.{key}".lstrip("."))
     near = difflib.get_close_matches(key, keys, n=1)
     elsewhere = [known for known in _keys(Settings) if known.rpartition(".")[2] == key]
     if near or elsewhere:
-        return f"unknown key {shown}; did you mean {' or '.join(near or elsewhere)}?"
-    return f"unknown key {shown}; known here: {_listed(keys)}"
+        return f"unknown key {name}; did you mean {' or '.join(near or elsewhere)}?"
+    return f"unknown key {name}; known here: {_listed(keys)}"
 
 
 def _keys(section: type[Section], prefix: str = "") -> list[str]:
@@ -255,8 +343,8 @@ def _plain(section: Section) -> dict[str, object]:
             value = _plain(value)
         elif is_duration(field.name):
             value = format_duration(value)
-        elif field.name.endswith("_url"):
-            value = LOGIN.sub("://***@", value)
+        else:
+            value = masked(field.encode_name, value)
         plain[field.encode_name] = value
     return plain
 
@@ -264,22 +352,3 @@ def _plain(section: Section) -> dict[str, object]:
 def _listed(names: object) -> str:
     assert isinstance(names, dict | list | tuple), "what has an order"
     return ", ".join(str(name) for name in names)
-
-
-def _shown(raw: object) -> str:
-    """Show what a file says on one short line."""
-    match raw:
-        case None:
-            return "empty"
-        case bool():
-            return "true" if raw else "false"
-        case dict():
-            return "a mapping"
-        case list():
-            return "a list"
-        case str() if raw.isprintable() and raw == raw.strip() and 0 < len(raw) <= SHOWN_MAX:
-            return raw
-        case int() | float():
-            return str(raw)
-        case _:
-            return reprlib.repr(raw)

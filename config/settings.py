@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Meta
 
 from config.durations import DAY, DURATION_MS_MAX, HOUR, MINUTE, SECOND, format_duration
+from config.kafka import KafkaSettings
+from config.section import Section, is_duration
 from operators.rules import CartRules, DecisionRules, FootprintRules, ProfileRules, SessionRules
 
 Instantly = Annotated[int, Meta(ge=0, le=DAY)]
@@ -20,20 +22,6 @@ Delay = Annotated[int, Meta(ge=SECOND, le=30 * DAY)]
 Policy = Annotated[int, Meta(ge=0, le=400 * DAY)]
 Retention = Annotated[int, Meta(ge=MINUTE, le=DURATION_MS_MAX)]
 Count = Annotated[int, Meta(ge=1, le=1_000)]
-
-
-def is_duration(field: str) -> bool:
-    """Tell whether a field holds milliseconds, by the unit in its name."""
-    return "ms" in field.split("_")
-
-
-def key_of(field: str) -> str:
-    """Name a field as YAML does, where the value itself shows its unit."""
-    return "_".join(part for part in field.split("_") if part != "ms")
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=key_of):
-    """One mapping of the settings file. Every field has a default, so that an empty file is valid."""
 
 
 class SourceSettings(Section, frozen=True, kw_only=True):
@@ -170,9 +158,15 @@ class IdentitySettings(Section, frozen=True, kw_only=True):
     redis_url: Annotated[str, Meta(min_length=0, max_length=2_048)] = ""
     """Empty: in this process, as part of the checkpoint. Else a Redis that several processes share: redis://, rediss://
     (TLS), unix://, redis+sentinel://HOST:PORT,HOST:PORT/MASTER or redis+cluster://HOST:PORT."""
-    redis_prefix: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^{}]*\{[^{}]+\}[^{}]*$")] = (
-        "{nextmove}:"
-    )
+    redis_prefix: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=200,
+            pattern=r"^[^{}]*\{[^{}]+\}[^{}]*$",
+            description="characters, some of them in one pair of braces",
+        ),
+    ] = "{nextmove}:"
     """What all keys begin with; one a deployment. What stands in braces puts them into one slot of a cluster."""
     ttl_ms: Annotated[int, Meta(ge=HOUR, le=3_650 * DAY)] = 430 * DAY
     """An identifier that nobody has asked for is forgotten after this: later than the profile it leads to."""
@@ -181,10 +175,12 @@ class IdentitySettings(Section, frozen=True, kw_only=True):
 
 
 class CheckpointSettings(Section, frozen=True, kw_only=True):
-    """How often state is saved."""
+    """How often state is saved, and where."""
 
     interval_ms: Annotated[int, Meta(ge=100, le=MINUTE)] = 2 * SECOND
     """Between two checkpoints: what a crash makes the next run do again."""
+    folder: Annotated[str, Meta(min_length=0, max_length=4_096)] = ""
+    """Folder in which state survives this process; empty: nothing does. `--recovery` outranks it."""
     fsync: bool = False
     """Wait for the disk at each checkpoint. A killed process loses nothing without; a power cut may."""
 
@@ -203,6 +199,15 @@ class OutputSettings(Section, frozen=True, kw_only=True):
     """The `source` of each CloudEvent, a URI reference. With the id it must be unique: one a deployment."""
 
 
+class TelemetrySettings(Section, frozen=True, kw_only=True):
+    """Where Prometheus finds metrics."""
+
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    """0: no metrics are served."""
+    host: Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[!-~]+\Z")] = "0.0.0.0"  # noqa: S104 - no personal data in metrics, and Prometheus asks from another host
+    """The address that is listened on; 0.0.0.0 are all of this machine's."""
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """All settings of one deployment."""
 
@@ -210,6 +215,7 @@ class Settings(Section, frozen=True, kw_only=True):
     """Slices of all keys, in which state is held and saved; fixed for the life of the state. A multiple of
     each input topic's partitions. 128 is the least that Flink takes by default."""
     source: SourceSettings = SourceSettings()
+    kafka: KafkaSettings = KafkaSettings()
     session: SessionSettings = SessionSettings()
     cart: CartSettings = CartSettings()
     footprint: FootprintSettings = FootprintSettings()
@@ -220,6 +226,7 @@ class Settings(Section, frozen=True, kw_only=True):
     checkpoint: CheckpointSettings = CheckpointSettings()
     dead_letters: DeadLettersSettings = DeadLettersSettings()
     output: OutputSettings = OutputSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other, with the reason."""

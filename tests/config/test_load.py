@@ -93,8 +93,8 @@ def test_a_file_says_only_what_differs(file: Path) -> None:
         ("sesion: {}", "unknown key sesion; did you mean session?"),
         ("source: {lateness_ms: 30s}", "unknown key source.lateness_ms; did you mean lateness?"),
         ("memory: 2h", "unknown key memory; did you mean session.memory?"),
-        ("checkpoint: {zebra: 1}", "unknown key checkpoint.zebra; known here: interval, fsync"),
-        ("checkpoint: {1: 1}", "unknown key checkpoint.1; known here: interval, fsync"),
+        ("checkpoint: {zebra: 1}", "unknown key checkpoint.zebra; known here: interval, folder, fsync"),
+        ("checkpoint: {1: 1}", "unknown key checkpoint.1; known here: interval, folder, fsync"),
         (
             "session: {gap: {fax: 5m}}",
             "unknown key session.gap.fax; known here: web, app, chat, phone, sms, email, social, server",
@@ -156,13 +156,13 @@ DURATION = "written as 500ms, 30m or 1h30m"
             "output: {source: a b}",
             "output.source is a b but must be 1 to 1024 ASCII characters without spaces",
         ),
-        ("checkpoint: 5s", "checkpoint is 5s but must be a mapping of interval, fsync"),
-        ("checkpoint: [5s]", "checkpoint is a list but must be a mapping of interval, fsync"),
+        ("checkpoint: 5s", "checkpoint is 5s but must be a mapping of interval, folder, fsync"),
+        ("checkpoint: [5s]", "checkpoint is a list but must be a mapping of interval, folder, fsync"),
         (
             "just text",
             (
-                "the document is just text but must be a mapping of key_groups, source, session, cart,"
-                " footprint, decision, profile, duplicates, identity, checkpoint, dead_letters, output"
+                "the document is just text but must be a mapping of key_groups, source, kafka, session, cart,"
+                " footprint, decision, profile, duplicates, identity, checkpoint, dead_letters, output, telemetry"
             ),
         ),
         (
@@ -280,9 +280,24 @@ SCALARS = (
     | st.integers()
     | st.floats()
     | st.text(max_size=20)
-    | st.sampled_from(["0", "30m", "24h", "7d", "400d", "auto", "activity"])
+    | st.sampled_from(["^(", "a.b", "***", "latest", "0", "30m", "24h", "7d", "400d", "auto", "activity"])
 )
-KEYS = st.sampled_from(["session", "gap", "web", "source", "lateness", "cart", "age_max", "key_groups"])
+KEYS = st.sampled_from(
+    [
+        "kafka",
+        "topics",
+        "client",
+        "start",
+        "session",
+        "gap",
+        "web",
+        "source",
+        "lateness",
+        "cart",
+        "age_max",
+        "key_groups",
+    ]
+)
 DOCUMENTS = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=5), inner, max_size=4),
@@ -318,7 +333,7 @@ def test_settings_in_force_are_shown_as_a_file(file: Path) -> None:
     session = "session:\n  gap:\n    web: 20m\n    app: 30m\n    chat: 30m\n    phone: 0s\n    sms: 0s\n"
     assert session in shown
     assert "  length_max: 24h\n  memory: 1h30m\n" in shown
-    assert "checkpoint:\n  interval: 500ms\n  fsync: true\ndead_letters:\n  ratio_max: 0.05\n" in shown
+    assert "checkpoint:\n  interval: 500ms\n  folder: ''\n  fsync: true\ndead_letters:\n  ratio_max: 0.05\n" in shown
     file.write_text(shown)
     assert load(file) == settings
 

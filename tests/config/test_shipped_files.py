@@ -11,7 +11,8 @@ import yaml
 import config
 from config.durations import format_duration
 from config.load import describe, load
-from config.settings import Section, Settings, is_duration
+from config.section import Section, is_duration
+from config.settings import Settings
 
 CONFIG: Final = Path(config.__file__).parent
 REFERENCE: Final = CONFIG / "reference.yaml"
@@ -38,7 +39,7 @@ def places(node: yaml.Node, prefix: str = "") -> dict[str, int]:
     found: dict[str, int] = {}
     for key, value in node.value:
         dotted = prefix + key.value
-        if isinstance(value, yaml.MappingNode):
+        if isinstance(value, yaml.MappingNode) and dotted not in leaves(Settings):
             found |= places(value, f"{dotted}.")
         else:
             found[dotted] = key.start_mark.line
@@ -60,9 +61,27 @@ def range_of(field: msgspec.structs.FieldInfo) -> list[str]:
     """
     What a comment must say of the values that a setting can have.
     """
-    match msgspec.inspect.type_info(field.type):
-        case msgspec.inspect.IntType(ge=int(low), le=int(high)) if is_duration(field.name):
-            return [f"{format_duration(low)} to {format_duration(high)}"]
+    kind = msgspec.inspect.type_info(field.type)
+    if isinstance(kind, msgspec.inspect.IntType) and is_duration(field.name):
+        assert kind.ge is not None
+        assert kind.le is not None
+        return [f"{format_duration(int(kind.ge))} to {format_duration(int(kind.le))}"]
+    return range_in(kind)
+
+
+def range_in(kind: msgspec.inspect.Type) -> list[str]:
+    """
+    The same of a type, and of what is in a list or a mapping.
+    """
+    match kind:
+        case msgspec.inspect.Metadata(type=inner, extra_json_schema={"description": str(words)}):
+            return [words, *range_in(inner)]
+        case msgspec.inspect.StrType(min_length=None, max_length=None):
+            return []
+        case msgspec.inspect.VarTupleType(item_type=item, min_length=low, max_length=high):
+            return [f"{low} to {high}", *range_in(item)]
+        case msgspec.inspect.DictType(key_type=key):
+            return range_in(key)
         case msgspec.inspect.IntType(ge=low, le=high) | msgspec.inspect.StrType(min_length=low, max_length=high):
             return [f"{low} to {high}"]
         case msgspec.inspect.FloatType(ge=float(low), le=float(high)):

@@ -26,7 +26,8 @@ class RawBatch(msgspec.Struct, gc=False):
     lateness is taken.
 
     `read_at` is the wall-clock instant of a live read, None in a replay. `idle_ms` is how long a live
-    source has been silent, 0 where it is not. `is_marked` asks for a marker to every key group.
+    source has been silent, 0 where it is not. `is_marked` asks for markers to every key group: one for each
+    partition of which a batch has come since the last time.
     """
 
     partition: str

@@ -1,20 +1,22 @@
-"""Records as CloudEvents 1.0 in structured JSON, one a line (contracts section 5)."""
+"""Records as CloudEvents 1.0 (contracts section 5): in structured mode for files, in binary mode for Kafka."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from connectors.dead_letter import DeadLetter, dead_letter
+from connectors.formats.common import PAYLOAD_BYTES_MAX
 from operators.cart_record import CartRecord
 from operators.event import rfc3339
 from operators.identity_record import IdentityRecord
+from operators.ids import digest, murmur2
 from operators.profile_record import ProfileRecord
 from operators.rejected import Rejected
 from operators.session_record import SessionRecord
-from operators.trigger import Suppressed, Trigger
+from operators.trigger import FAMILIES, Suppressed, Trigger
 
 Record = SessionRecord | CartRecord | Trigger | Suppressed | IdentityRecord | ProfileRecord | Rejected
 
@@ -28,6 +30,9 @@ STREAMS: Final = (
     "dead_letters",
 )
 """What is published, in the order of the journey: one file or topic each."""
+
+TRIGGER_FAMILIES: Final = tuple(sorted(set(FAMILIES.values())))
+"""Triggers of each family have a topic of their own."""
 
 
 class CloudEvent(msgspec.Struct, gc=False):
@@ -43,32 +48,121 @@ class CloudEvent(msgspec.Struct, gc=False):
     data: Any
 
 
-class Encoder:
-    """Encodes records for one dataflow, whose `source` attribute they all bear.
+Headers = list[tuple[str, str | bytes | None]]
+"""What confluent-kafka takes; ours are bytes."""
 
-    `now` gives the wall-clock instant (ms) that triggers bear as `emitted_at`.
+# Of a record with its key and headers a broker takes 1 MiB by default, and librdkafka a little less.
+MESSAGE_BYTES_MAX: Final = 950_000
+
+
+class Message(NamedTuple):
+    """A record as Kafka has it, in binary mode: attributes in headers, data as value."""
+
+    key: bytes
+    value: bytes
+    headers: Headers
+    id: str
+    caused_at: str = ""
+    """When what a trigger is about came about; "" for other records."""
+    family: str = ""
+
+
+class _Stamp:
+    """Makes of records what is published: with the instant at which they are told, where they bear it.
+
+    `now` gives the wall-clock instant (ms).
     """
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+
+    def told(self, record: Record, at: str) -> tuple[Any, str]:
+        """Return a record's data, and the instant of this batch once one has been asked for."""
+        if type(record) is Trigger:
+            at = at or rfc3339(self._now())
+            record.emitted_at = at
+        elif type(record) is Rejected:
+            at = at or rfc3339(self._now())
+            return dead_letter(record, at), at
+        return record, at
+
+    def too_large(self, data: Any, message: Message) -> DeadLetter:  # noqa: ANN401 -- a record, or a dead letter
+        """Return the dead letter of a record that no topic takes: better than to stop at it for ever."""
+        size = len(message.value) + len(message.key)
+        detail = f"a record of {data.stream} of {size} bytes"
+        id_ = digest(message.id)
+        rejected = Rejected("too_large", detail, data.stream, 0, message.value[:PAYLOAD_BYTES_MAX], "publish", id_)
+        return dead_letter(rejected, rfc3339(self._now()))
+
+
+class Encoder:
+    """Encodes records as JSON Lines for one dataflow, whose `source` attribute they all bear."""
 
     def __init__(self, source: str, now: Callable[[], int]) -> None:
         """Keep the source and the clock."""
-        self._source, self._now = source, now
+        self._source, self._stamp = source, _Stamp(now)
         self._encode = msgspec.json.Encoder().encode
 
     def encode(self, records: list[Record]) -> dict[str, bytes]:
         """Return the lines of `records` by stream, in their order."""
         lines: dict[str, list[bytes]] = {}
-        emitted_at = ""
+        at = ""
         for record in records:
-            data: Any = record
-            if type(record) is Trigger:
-                emitted_at = emitted_at or rfc3339(self._now())
-                record.emitted_at = emitted_at
-            elif type(record) is Rejected:
-                data = dead_letter(record, rfc3339(self._now()))
+            data, at = self._stamp.told(record, at)
             id_, type_, subject, time = data.cloud_event
             event = CloudEvent("1.0", id_, self._source, type_, subject, time, "application/json", data)
             lines.setdefault(data.stream, []).append(self._encode(event))
         return {stream: b"\n".join(parts) + b"\n" for stream, parts in lines.items()}
 
 
-__all__ = ["STREAMS", "CloudEvent", "DeadLetter", "Encoder", "Record"]
+class MessageEncoder:
+    """Encodes records as messages for one dataflow; they go to the parts of a `KafkaSink`.
+
+    `partitions` says how many partitions the topic of each family of triggers has: theirs is chosen here, by Kafka's
+    own hash of the key, for the sink has a part for each (design section 6).
+    """
+
+    def __init__(self, source: str, now: Callable[[], int], partitions: Mapping[str, int]) -> None:
+        """Keep the source, the clock and the partitions."""
+        self._stamp, self._partitions = _Stamp(now), partitions
+        self._encode = msgspec.json.Encoder().encode
+        self._constant: Headers = [
+            ("content-type", b"application/json"),
+            ("ce_specversion", b"1.0"),
+            ("ce_source", source.encode()),
+        ]
+
+    def encode(self, records: list[Record]) -> dict[str, list[Message]]:
+        """Return the messages of `records` by the sink's part, in their order."""
+        parts: dict[str, list[Message]] = {}
+        at = ""
+        for record in records:
+            data, at = self._stamp.told(record, at)
+            message = self._message(data)
+            if len(message.value) + 3 * len(message.key) > MESSAGE_BYTES_MAX:
+                data = self._stamp.too_large(data, message)
+                message = self._message(data)
+            part = data.stream
+            if type(data) is Trigger:
+                family = data.family
+                part = f"{part}.{family}/{murmur2(message.key) % self._partitions[family]}"
+                message.headers.append(("ce_expirytime", data.expires_at.encode()))
+                message = message._replace(family=family, caused_at=data.cause.time)
+            parts.setdefault(part, []).append(message)
+        return parts
+
+    def _message(self, data: Any) -> Message:  # noqa: ANN401 -- a record, or the dead letter made of one
+        id_, type_, subject, time = data.cloud_event
+        key = subject.encode(errors="surrogatepass")
+        headers: Headers = [
+            *self._constant,
+            ("ce_id", id_.encode(errors="surrogatepass")),
+            ("ce_type", type_.encode()),
+            ("ce_subject", key),
+            ("ce_partitionkey", key),
+            ("ce_time", time.encode()),
+        ]
+        return Message(key, self._encode(data), headers, id_)
+
+
+__all__ = ["STREAMS", "CloudEvent", "DeadLetter", "Encoder", "Message", "MessageEncoder", "Record"]

@@ -69,18 +69,18 @@ class FileSource(FixedPartitionedSource[RawBatch, Position]):
         Raises:
             SourceError: a path is missing, unreadable, a folder or named twice.
         """
-        self._paths = list(paths)
+        self.partitions = list(paths)
         self._options, self._event_times, self._stop = options, event_times, stop
         self._pace = _Pace(options.speed) if options.speed else None
-        if len(set(self._paths)) < len(self._paths):
+        if len(set(self.partitions)) < len(self.partitions):
             msg = "an input is named twice; name each file once"
             raise SourceError(msg)
-        for path in self._paths:
+        for path in self.partitions:
             _check(path)
 
     def list_parts(self) -> list[str]:
         """Return the paths (bytewax calls this)."""
-        return self._paths
+        return self.partitions
 
     def build_part(
         self,

@@ -7,9 +7,14 @@ resume each partition is read from there, and an offset that the broker no longe
 (`auto.offset.reset=error`), for what lay in between would be lost without a word. The offsets of the checkpoint
 before are also committed to the consumer group, for tools that show lag; nothing is read from there.
 
-Each batch of messages is cut into runs of one partition with consecutive offsets. A partition that has been read to
-its end and is silent says so now and then, so that time goes on without it; one that lags says nothing, and so
-holds time back: a backlog never makes a cart look abandoned whose order is still in it.
+Each batch of messages is cut into runs of one partition with consecutive offsets.
+
+**Time** goes on without a partition that is silent, if it has been read to its end; one that lags holds time
+back: a backlog never makes a cart look abandoned whose order is still in it. Where a partition ends is asked of the
+broker, over and over (`Ends`); an answer holds for the instant of its question. No answer, no time.
+
+**An outage** of the brokers is one of the producers too: what happened meanwhile is still to come. So time stands
+still while nobody answers, and as long as the allowed lateness after that.
 
 Transient errors are librdkafka's business: it reconnects by itself. That the brokers are away is told, once, and so
 is their return. Patterns (`^shop-.*`) and partitions that are added are looked for now and then; a partition
@@ -26,31 +31,22 @@ from typing import Any, Final, Literal
 
 import msgspec
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from connectors.batches import MARKER_INTERVAL_S, RawBatch, Stop
+from connectors.kafka_client import ANSWER_S_MAX, Brokers, KafkaFault, assigned, is_hopeless, settings, split
+from connectors.kafka_ends import Ends
 from operators.event import FOREVER
 
-Offsets = dict[str, int]
-"""The next offset of each partition, by its name: `topic/3`."""
+Place = tuple[int, int]
+"""The next offset of a partition, and when (ms) the broker or producer says that the record before came; -1: none."""
+
+Places = dict[str, Place]
+"""Places by the names of partitions: `topic/3`."""
 
 PART: Final = "kafka"
 # How soon to look again when there is nothing: short beside the 20 ms that a trigger may take.
 POLL: Final = timedelta(milliseconds=5)
-# For an answer at the start, and for metadata later: a broker that is restarting takes some seconds.
-START_S_MAX: Final = 30.0
-ANSWER_S_MAX: Final = 1.0
-RETRY_S: Final = 3.0
-
-FATAL: Final = frozenset(
-    {
-        KafkaError._AUTHENTICATION,  # noqa: SLF001 -- how confluent-kafka names what librdkafka itself says
-        KafkaError._SSL,  # noqa: SLF001
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-    }
-)
 
 
 class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,36 +63,33 @@ class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
     start: Literal["earliest", "latest"] | int
     batch_records: int
     idle_after_ms: int
+    lateness_ms: int
     discover_s: float
     client: dict[str, str]
 
 
-class KafkaSourceError(Exception):
-    """An input that cannot be read: one line with cause and cure."""
-
-
-class KafkaSource(FixedPartitionedSource[RawBatch, Offsets]):
+class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
     """Reads topics, all partitions of them by one consumer."""
 
-    def __init__(self, options: KafkaOptions, stop: Stop, tell: Callable[[str], None]) -> None:
-        """Find the partitions; `tell` hears in a line when the brokers are away and when they are back.
+    def __init__(
+        self, options: KafkaOptions, stop: Stop, tell: Callable[[str], None], beat: Callable[[], None] = lambda: None
+    ) -> None:
+        """Find the partitions; `tell` hears what is worth a line, `beat` is called each time that the source is asked.
 
         Raises:
-            KafkaSourceError: no broker answers, or a topic is not there.
+            KafkaFault: no broker answers, or a topic is not there.
         """
-        self._options, self._stop, self._tell = options, stop, tell
-        client = Consumer(_settings(options, lambda _: None))
-        try:
-            self.partitions = sorted(_found(client, options.topics, START_S_MAX))
-        except KafkaException as error:
-            raise KafkaSourceError(
-                f"{options.servers}: {error.args[0].str()}; check the address, and that the broker is up"
-            ) from None
-        finally:
-            client.close()
+        self._options, self._stop, self._tell, self._beat = options, stop, tell, beat
+        self._brokers = Brokers(options.servers, options.client)
+        topics = self._brokers.topics()
         for topic in options.topics:
-            if not topic.startswith("^") and not any(name.rpartition("/")[0] == topic for name in self.partitions):
-                raise KafkaSourceError(f"{options.servers}: there is no topic {topic}; create it, or mend its name")
+            if not topic.startswith("^") and topic not in topics:
+                raise KafkaFault(f"{options.servers}: there is no topic {topic}; create it, or mend its name")
+        self.partitions = sorted(_wanted(topics, options.topics))
+        if not self.partitions:
+            raise KafkaFault(f"{options.servers}: no topic is named as kafka.topics wants; create one, or mend those")
+        self.part: KafkaPart | None = None
+        """What reads, once the engine has asked for it."""
 
     def list_parts(self) -> list[str]:
         """Return the one part (bytewax calls this)."""
@@ -106,88 +99,133 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Offsets]):
         self,
         step_id: str,  # noqa: ARG002 -- the engine's signature
         for_part: str,  # noqa: ARG002 -- there is but one
-        resume_state: Offsets | None,
+        resume_state: Places | None,
     ) -> KafkaPart:
         """Start where the checkpoint left it (bytewax calls this)."""
-        return KafkaPart(self._options, self.partitions, self._stop, self._tell, resume_state)
+        self.part = KafkaPart(self._options, self._brokers, self.partitions, self._stop, self._tell, resume_state)
+        self.part.beat = self._beat
+        return self.part
 
 
-class KafkaPart(StatefulSourcePartition[RawBatch, Offsets]):
+class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
     """All partitions that this process reads."""
 
     def __init__(
         self,
         options: KafkaOptions,
+        brokers: Brokers,
         partitions: Sequence[str],
         stop: Stop,
         tell: Callable[[str], None],
-        resume: Offsets | None,
+        resume: Places | None,
     ) -> None:
         """Assign the partitions.
 
         Raises:
-            KafkaSourceError: the checkpoint names an offset that the broker does not have (any more).
+            KafkaFault: the checkpoint names an offset that the broker does not have (any more).
         """
-        self._options, self._stop, self._tell = options, stop, tell
+        self._options, self._brokers, self._stop, self._tell = options, brokers, stop, tell
         self._failure: KafkaError | None = None
-        self._is_away = False
         self.errors = 0
         """Errors that librdkafka has told of, transient ones included."""
+        self.beat: Callable[[], None] = lambda: None
+        self._ends = Ends(brokers, options.lateness_ms / 1000, tell)
         self._consumer = Consumer(_settings(options, self._on_error))
-        self._offsets: Offsets = {}
-        self._saved: Offsets = {}
+        self._places: Places = {}
+        self._saved: Places = {}
         self._gone: list[str] = []
         self._heard_at: dict[str, float] = {}
-        self._marked_at: dict[str, float] = {}
+        self._marked_at = 0.0
         self._discovered_at = time.monotonic()
+        self._names: dict[tuple[str | None, int | None], str] = {}
+        gone = sorted((resume or {}).keys() - set(partitions))
+        if gone:
+            tell(f"{', '.join(gone)}: gone since the checkpoint; no longer waited for")
         self._add(partitions, resume or {}, is_start=True)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether no broker answers."""
+        return self._ends.is_away
+
+    def lags(self) -> dict[str, int]:
+        """Return how many records of each partition are still to be read, as far as known."""
+        return {name: self._ends.lag(name, place[0]) for name, place in list(self._places.items())}
+
+    def lag_seconds(self) -> dict[str, float]:
+        """Return for each topic how old the next record to be read is at most; 0 where nothing is left to read."""
+        now_ms = _now_ms()
+        ages: dict[str, float] = {}
+        for name, (offset, read_at) in list(self._places.items()):
+            age_ms = now_ms - read_at if self._ends.lag(name, offset) and read_at >= 0 else 0
+            topic = split(name)[0]
+            ages[topic] = max(ages.get(topic, 0.0), age_ms / 1000)
+        return ages
 
     def next_batch(self) -> list[RawBatch]:
         """Return what has come, and now and then a word on the time of what is silent (bytewax calls this)."""
         if self._stop.is_set():
             raise StopIteration
+        self.beat()
         if self._failure is not None:
-            raise KafkaSourceError(f"{self._options.servers}: {self._failure.str()}; mend that and start again")
+            raise self._brokers.fault(self._failure)
         now = time.monotonic()
-        if now - self._discovered_at > (RETRY_S if self._is_away else self._options.discover_s):
-            self._discover(now)
         messages = self._consumer.consume(self._options.batch_records, 0)
-        read_at = time.time_ns() // 1_000_000
-        batches = self._batches(messages, read_at, now) if messages else []
+        self._ends.look(self._places, now)
+        if now - self._discovered_at > self._options.discover_s and not self.is_away:
+            self._discover(now)
+        is_marked = now - self._marked_at >= MARKER_INTERVAL_S
+        batches = self._batches(messages, now) if messages else []
         gone, self._gone = self._gone, []
-        batches += [RawBatch(name, [], 0, complete=FOREVER, is_marked=True) for name in gone]
-        return batches + self._silent(now, read_at)
+        batches += [RawBatch(name, [], 0, complete=FOREVER) for name in gone]
+        if is_marked:
+            batches += self._silent(now)
+        if batches and (is_marked or gone):
+            batches[-1].is_marked = True
+            self._marked_at = now
+        return batches
 
     def next_awake(self) -> datetime | None:
         """Return when to look again (bytewax calls this)."""
         return datetime.now(UTC) + POLL
 
-    def snapshot(self) -> Offsets:
+    def snapshot(self) -> Places:
         """Return the next offsets; those of the last time are in a checkpoint by now, and committed for lag tools."""
-        if self._saved and not self._is_away:
-            self._consumer.commit(
-                offsets=[_assigned(name, self._saved[name]) for name in self._saved], asynchronous=True
-            )
-        self._saved = dict(self._offsets)
-        return dict(self._offsets)
+        if self._saved and not self.is_away:
+            self._commit(is_awaited=False)
+        self._saved = dict(self._places)
+        return dict(self._places)
 
     def close(self) -> None:
         """Leave the brokers (bytewax calls this)."""
+        if self._saved and not self.is_away:
+            self._commit(is_awaited=True)
         self._consumer.close()
 
-    def _batches(self, messages: Sequence[Message], read_at: int, now: float) -> list[RawBatch]:
+    def _commit(self, *, is_awaited: bool) -> None:
+        offsets = [assigned(name, offset) for name, (offset, _) in self._saved.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=not is_awaited)  # type: ignore[call-overload]  # its overloads want a literal
+        except KafkaException:
+            self.errors += 1  # it is for show: the truth is in the checkpoint
+
+    def _batches(self, messages: Sequence[Message], now: float) -> list[RawBatch]:
         """Cut messages into runs of one partition with consecutive offsets."""
         batches: list[RawBatch] = []
         last: dict[str, RawBatch] = {}
+        newest: dict[str, tuple[int, Message]] = {}
+        names, read_at = self._names, _now_ms()
         for message in messages:
-            error = message.error()
-            if error is not None:
-                self._on_message_error(message, error)
+            if message.error() is not None:
+                self._on_message_error(message)
                 continue
-            name = f"{message.topic()}/{message.partition()}"
+            at = message.topic(), message.partition()
+            name = names.get(at)
+            if name is None:
+                name = names[at] = f"{at[0]}/{at[1]}"
             offset, value = message.offset(), message.value()
             assert offset is not None, "a message has an offset"
-            self._offsets[name] = offset + 1
+            newest[name] = offset + 1, message
             if value is None:
                 continue  # a tombstone of a compacted topic says nothing of what happened
             batch = last.get(name)
@@ -195,132 +233,112 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Offsets]):
                 batch = last[name] = RawBatch(name, [], offset, read_at=read_at)
                 batches.append(batch)
             batch.raws.append(value)
-        for name, batch in last.items():
+        for name, (offset, message) in newest.items():
+            self._places[name] = offset, message.timestamp()[1]
             self._heard_at[name] = now
-            if now - self._marked_at[name] >= MARKER_INTERVAL_S:
-                batch.is_marked = True
-                self._marked_at[name] = now
+        if self._ends.is_time_held(now):
+            for batch in batches:
+                batch.complete_before = batch.complete = -1
         return batches
 
-    def _silent(self, now: float, read_at: int) -> list[RawBatch]:
-        """Let time go on for partitions that have been read to their end."""
+    def _silent(self, now: float) -> list[RawBatch]:
+        """Let time go on for partitions that had been read to their end when the brokers were asked."""
+        asked_at_ms, asked_at = self._ends.asked_at
+        if self._ends.is_time_held(now):
+            return []
         batches = []
-        for name, offset in self._offsets.items():
-            idle_ms = int((now - self._heard_at[name]) * 1000)
-            if idle_ms < self._options.idle_after_ms or now - self._marked_at[name] < MARKER_INTERVAL_S:
+        for name, (offset, came_at) in self._places.items():
+            quiet_ms = int((asked_at - self._heard_at[name]) * 1000)
+            if quiet_ms < self._options.idle_after_ms or not self._ends.is_at_end(name, offset):
                 continue
-            _, high = self._consumer.get_watermark_offsets(_assigned(name, offset), cached=True)
-            if self._is_away or high < 0 or offset < high:
-                continue  # it lags, or nobody knows
-            self._marked_at[name] = now
-            batches.append(RawBatch(name, [], offset, read_at=read_at, idle_ms=idle_ms, is_marked=True))
+            idle_ms = max(quiet_ms, asked_at_ms - came_at if came_at >= 0 else 0)
+            batches.append(RawBatch(name, [], offset, read_at=asked_at_ms, idle_ms=idle_ms))
         return batches
 
     def _discover(self, now: float) -> None:
         """Take up partitions that were added."""
         self._discovered_at = now
         try:
-            found = _found(self._consumer, self._options.topics, ANSWER_S_MAX)
-        except KafkaException:
-            return  # the brokers are away: `_on_error` has told
-        if self._is_away:
-            self._is_away = False
-            self._tell(f"{self._options.servers}: Kafka is back")
-        new = sorted(set(found) - self._offsets.keys())
+            topics = self._brokers.topics(ANSWER_S_MAX)
+        except KafkaFault:
+            return  # `Ends` tells when they are away
+        new = sorted(set(_wanted(topics, self._options.topics)) - self._places.keys())
         if new:
             self._tell(f"new partitions: {', '.join(new)}")
             self._add(new, {}, is_start=False)
 
-    def _add(self, partitions: Sequence[str], resume: Mapping[str, int], *, is_start: bool) -> None:
+    def _add(self, partitions: Sequence[str], resume: Mapping[str, Place], *, is_start: bool) -> None:
         """Read `partitions` too, from the checkpoint, else from where new ones begin."""
         now = time.monotonic()
-        starts = self._starts([name for name in partitions if name not in resume], is_start=is_start)
+        lows = self._brokers.firsts(partitions)
+        highs = self._brokers.ends(partitions)
+        starts = lows
+        if is_start and self._options.start == "latest":
+            starts = highs
+        elif is_start and isinstance(self._options.start, int):
+            reached = self._brokers.since(partitions, self._options.start)
+            starts = {name: offset if offset >= 0 else highs[name] for name, offset in reached.items()}
         for name in partitions:
-            low, high = self._bounds(name)
-            offset = resume.get(name, starts.get(name, low))
-            if not low <= offset <= high:
-                raise KafkaSourceError(
-                    f"{name}: the checkpoint goes on at offset {offset}, but the broker has {low} to {high};"
-                    " what lies between is lost: restore the topic, or start with a new recovery folder"
+            offset, came_at = resume.get(name, (starts[name], -1))
+            if not lows[name] <= offset <= highs[name]:
+                raise KafkaFault(
+                    f"{name}: the checkpoint goes on at offset {offset}, but the broker has {lows[name]} to"
+                    f" {highs[name]}; what lies between is lost: restore the topic, or start with a new recovery folder"
                 )
-            self._offsets[name] = offset
+            self._places[name] = offset, came_at
             self._heard_at[name] = now
-            self._marked_at[name] = 0.0
-        self._consumer.assign([_assigned(name, offset) for name, offset in self._offsets.items()])
-
-    def _starts(self, partitions: Sequence[str], *, is_start: bool) -> Offsets:
-        """Return where partitions without a checkpoint begin; one added later always at its first record."""
-        start = self._options.start
-        if not is_start or start == "earliest" or not partitions:
-            return {}
-        if start == "latest":
-            return {name: self._bounds(name)[1] for name in partitions}
-        asked = [_assigned(name, int(start)) for name in partitions]
-        found = self._consumer.offsets_for_times(asked, timeout=START_S_MAX)
-        return {
-            f"{one.topic}/{one.partition}": one.offset
-            if one.offset >= 0
-            else self._bounds(f"{one.topic}/{one.partition}")[1]
-            for one in found
-        }
-
-    def _bounds(self, name: str) -> tuple[int, int]:
-        """Return the first offset that the broker has of a partition, and the one that it will give next."""
-        try:
-            return self._consumer.get_watermark_offsets(_assigned(name, OFFSET_BEGINNING), timeout=START_S_MAX)
-        except KafkaException as error:
-            raise KafkaSourceError(f"{name}: {error.args[0].str()}; check that the broker is up") from None
+        self._consumer.assign([assigned(name, offset) for name, (offset, _) in self._places.items()])
 
     def _on_error(self, error: KafkaError) -> None:
         """Hear what librdkafka has to tell; it mends by itself what can be mended."""
         self.errors += 1
-        if error.fatal() or error.code() in FATAL:
+        if is_hopeless(error):
             self._failure = error
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN and not self._is_away:  # noqa: SLF001 -- see FATAL
-            self._is_away = True
-            self._tell(f"{self._options.servers}: no broker answers; waiting for Kafka")
 
-    def _on_message_error(self, message: Message, error: KafkaError) -> None:
-        self.errors += 1
+    def _on_message_error(self, message: Message) -> None:
+        error = message.error()
+        assert error is not None, "it has been asked before"
         name = f"{message.topic()}/{message.partition()}"
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 -- see FATAL
-            raise KafkaSourceError(
-                f"{name}: the broker no longer has offset {self._offsets.get(name)}; what lies between is lost:"
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- as in kafka_client
+            offset, (before, came_at) = message.offset(), self._places[name]
+            if offset is not None and offset > before:  # what lies between were marks of transactions
+                self._places[name] = offset, came_at
+            return
+        self.errors += 1
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 -- as in kafka_client
+            raise KafkaFault(
+                f"{name}: the broker no longer has offset {self._places[name][0]}; what lies between is lost:"
                 " restore the topic, or start with a new recovery folder"
             )
-        if error.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION}:  # noqa: SLF001
-            if self._offsets.pop(name, None) is not None:
+        if error.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION}:  # noqa: SLF001 -- as above
+            if self._places.pop(name, None) is not None:
                 self._tell(f"{name} is gone; it is no longer waited for")
                 self._gone.append(name)
-        elif error.fatal() or error.code() in FATAL:
+        elif is_hopeless(error):
             self._failure = error
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _settings(options: KafkaOptions, on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
     exact = {
-        "bootstrap.servers": options.servers,
         "group.id": options.group,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
         "auto.offset.reset": "error",
-        "error_cb": on_error,
     }
-    ours = {"fetch.wait.max.ms": 20, "client.id": "nextmove", "log_level": 2}
-    return ours | options.client | exact
+    return settings(options.servers, options.client, on_error, **{"fetch.wait.max.ms": 20}) | exact
 
 
-def _found(client: Consumer, topics: Sequence[str], timeout_s: float) -> list[str]:
-    """Return the names of the partitions of `topics`; one that begins with ^ is a pattern, as in librdkafka."""
-    patterns = [re.compile(topic) for topic in topics if topic.startswith("^")]
-    metadata = client.list_topics(timeout=timeout_s)
+def _wanted(topics: Mapping[str, int], wanted: Sequence[str]) -> list[str]:
+    """Return the names of the partitions of `wanted` topics; one that begins with ^ is a pattern, as in librdkafka."""
+    patterns = [re.compile(topic) for topic in wanted if topic.startswith("^")]
     return [
         f"{name}/{partition}"
-        for name, told in metadata.topics.items()
-        if told.error is None and (name in topics or any(pattern.search(name) for pattern in patterns))
-        for partition in told.partitions
+        for name, count in topics.items()
+        if name in wanted or any(pattern.search(name) for pattern in patterns)
+        for partition in range(count)
     ]
-
-
-def _assigned(name: str, offset: int) -> TopicPartition:
-    topic, _, partition = name.rpartition("/")
-    return TopicPartition(topic, int(partition), offset)

@@ -32,5 +32,5 @@ class Rejected(msgspec.Struct, gc=False):
     partition: str
     position: int
     payload: bytes = b""
-    stage: Literal["decode", "profile"] = "decode"
+    stage: Literal["decode", "profile", "publish"] = "decode"
     event_id: str = ""

@@ -18,15 +18,11 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 
 import click
 
+from pipeline.faults import DONE, INTERRUPTED, WRONG_USAGE, clause, failed, is_debugging, say
+
 if TYPE_CHECKING:
     from benchmarks.traffic import TrafficPlan
     from pipeline.run import Outcome
-
-DONE: Final = 0
-FAILED: Final = 1
-WRONG_USAGE: Final = 2
-TOO_MANY_REJECTED: Final = 3
-INTERRUPTED: Final = 130  # what shells make of SIGINT
 
 EXIT_CODES: Final = """\b
 Exit codes:
@@ -94,14 +90,16 @@ Examples:
   nextmove run events.jsonl --out out
   nextmove run shop.jsonl.gz calls.jsonl --out out --config shop.yaml
   tail -f live.jsonl | nextmove run - --out out --recovery state
+  nextmove run --config prod.yaml
 
 \b
-Ctrl-C or SIGTERM stops cleanly. With --recovery the same command goes on from there,
-also after a crash; without, it starts anew and replaces its outputs.
+Without INPUT it reads the Kafka topics that the settings name, without --out it
+publishes to topics. Ctrl-C or SIGTERM stops cleanly. With --recovery the same command
+goes on from there, also after a crash; without, it starts anew and replaces its outputs.
 Progress goes to stderr, the summary at the end to stdout.""",
 )
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@click.option("--out", type=FOLDER, required=True, help="Folder for the outputs: one .jsonl file a stream.")
+@click.argument("inputs", metavar="[INPUT...]", nargs=-1)
+@click.option("--out", type=FOLDER, help="Folder for the outputs, one .jsonl file a stream; without: Kafka topics.")
 @click.option("--config", type=FILE, help="Settings in YAML; without, the defaults hold.")
 @click.option("--recovery", type=FOLDER, help="Folder in which the state survives this process.")
 @click.option(
@@ -111,8 +109,8 @@ Progress goes to stderr, the summary at the end to stdout.""",
     callback=_finite,
     help="Replay files at so many seconds of event time a second; 0 (default): as fast as it goes.",
 )
-def run(inputs: tuple[str, ...], out: Path, config: Path | None, recovery: Path | None, speed: float) -> None:
-    """Run events through the flow into files.
+def run(inputs: tuple[str, ...], out: Path | None, config: Path | None, recovery: Path | None, speed: float) -> None:
+    """Run events through the flow, from Kafka to Kafka or between files.
 
     INPUT is a file of JSON Lines, plain or gzip (.gz), or - for stdin. Each is a source partition.
     """
@@ -123,11 +121,17 @@ def run(inputs: tuple[str, ...], out: Path, config: Path | None, recovery: Path 
     if speed and "-" in inputs:
         raise click.UsageError("--speed paces files, but stdin comes at its own speed; leave one of them out")
     settings = load(config, os.environ)
-    _tell_of_replacing(inputs, out, recovery)
-    progress = Progress("waiting for input" if "-" in inputs else "looking through the input")
+    if not settings.kafka.servers and (out is None or not inputs):
+        raise click.UsageError("name INPUT and --out, or set kafka.servers to read and publish topics")
+    if recovery is None and settings.checkpoint.folder:
+        recovery = Path(settings.checkpoint.folder)
+    if out is not None:
+        _tell_of_replacing(inputs, out, recovery)
+    progress = Progress("looking through the input" if inputs and "-" not in inputs else "waiting for input")
     with _engine_muted(), progress.shown():
         outcome = run_flow(settings, inputs, out, recovery=recovery, speed=speed, watch=progress.watch)
-    summarize(outcome, out, _ending(outcome, is_recoverable=recovery is not None))
+    place = _place(out) if out is not None else f"{settings.kafka.prefix}*.v1 at {settings.kafka.servers}"
+    summarize(outcome, place, _ending(outcome, is_recoverable=recovery is not None))
 
 
 @command.command(
@@ -161,11 +165,11 @@ def demo(out: Path, events: int, seed: int, seconds: float) -> None:
     day = out / "day.jsonl"
     if out != DEMO_OUT:
         _tell_of_replacing([], out, None)
-    _say(f"generating a day of {events:,} events in {day}")
+    say(f"generating a day of {events:,} events in {day}")
     show.save(generate_lines(plan), day)
     with _engine_muted():
         outcome, delays = show.play(day, out, plan.start_at, seconds)
-    summarize(outcome, out, _ending(outcome, is_recoverable=False), delays)
+    summarize(outcome, _place(out), _ending(outcome, is_recoverable=False), delays)
 
 
 @command.command(
@@ -199,7 +203,40 @@ def generate(
     with _replacing(Path(out)) as file:
         _write(file, generate_lines(plan), events)
     size_mb = Path(out).stat().st_size / 1e6
-    _say(f"wrote {events:,} lines, {size_mb:,.1f} MB, to {out} in {time.monotonic() - began_s:.1f} s")
+    say(f"wrote {events:,} lines, {size_mb:,.1f} MB, to {out} in {time.monotonic() - began_s:.1f} s")
+
+
+@command.group()
+def topics() -> None:
+    """Look after the Kafka topics that are published to."""
+
+
+@topics.command(
+    epilog="""\b
+Examples:
+  nextmove topics create --config prod.yaml
+  nextmove topics create --config prod.yaml --partitions 12 --replication 3"""
+)
+@click.option("--config", type=FILE, help="Settings in YAML: kafka.servers and kafka.prefix.")
+@click.option("--partitions", type=click.IntRange(1, 10_000), default=8, show_default=True, help="Of each new topic.")
+@click.option(
+    "--replication", type=click.IntRange(-1, 100), default=-1, show_default=True, help="Copies; -1: as the brokers say."
+)
+def create(config: Path | None, partitions: int, replication: int) -> None:
+    """Create what is missing, and check what is there."""
+    from config.load import load
+    from connectors import kafka_topics
+    from connectors.kafka_client import Brokers
+
+    settings = load(config, os.environ)
+    if not settings.kafka.servers:
+        raise click.UsageError("set kafka.servers in the settings, or NEXTMOVE_KAFKA_SERVERS")
+    wanted = kafka_topics.output_topics(settings.kafka.prefix)
+    brokers = Brokers(settings.kafka.servers, settings.kafka.for_librdkafka())
+    made = kafka_topics.create(brokers, list(wanted.values()), partitions, replication)
+    kafka_topics.checked(brokers, wanted)
+    for topic in wanted.values():
+        click.echo(f"{topic.name}  {'created' if topic.name in made else 'was there'}")
 
 
 @command.command(
@@ -231,74 +268,20 @@ def _main() -> int:
         sys.stdout.flush()
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx is not None else "nextmove"
-        _say(f"{_clause(error.format_message())}; see {path} --help")
+        say(f"{clause(error.format_message())}; see {path} --help")
         return WRONG_USAGE
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - nothing is swallowed: each fault is told, with an exit code
-        return _failed(error)
+        return failed(error)
     return result if isinstance(result, int) else DONE
-
-
-def _failed(error: Exception) -> int:
-    """Tell what went wrong in one line; return the exit code."""
-    from config.load import ConfigError
-    from pipeline.run import RunError, TooManyRejectedError
-
-    if _is_debugging():
-        import traceback
-
-        traceback.print_exception(error)
-    match error:
-        case ConfigError():
-            _say(str(error))
-            return WRONG_USAGE
-        case TooManyRejectedError():
-            _say(str(error))
-            return TOO_MANY_REJECTED
-        case RunError():
-            _say(str(error))
-        case BrokenPipeError():  # whoever read our output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        case OSError(strerror=str(reason)):
-            _say(f"{error.filename or 'output'}: {reason}; see to that and run again")
-        case _:
-            _say(_bug(error))
-    return FAILED
-
-
-def _bug(error: BaseException) -> str:
-    """Say where our own code broke: the engine wraps what that raised in errors of its own."""
-    import traceback
-
-    while error.__cause__ is not None:
-        error = error.__cause__
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    what = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"a bug: {what}{where}; set NEXTMOVE_DEBUG=1 for the traceback, and please report it"
-
-
-def _say(line: str) -> None:
-    """Write one line on stderr."""
-    click.echo(f"nextmove: {line}", err=True)
-
-
-def _clause(message: str) -> str:
-    """Make click's sentences the first half of our line."""
-    text = " ".join(message.split()).rstrip(".?").replace("'. Did you mean", "', did you mean")
-    return text[:1].lower() + text[1:]
-
-
-def _is_debugging() -> bool:
-    return os.environ.get("NEXTMOVE_DEBUG", "") not in ("", "0")
 
 
 @contextmanager
 def _engine_muted() -> Iterator[None]:
     from pipeline.terminal import engine_muted
 
-    if _is_debugging():
+    if is_debugging():
         yield
         return
     with engine_muted():
@@ -308,7 +291,7 @@ def _engine_muted() -> Iterator[None]:
 def _tell_of_replacing(inputs: Iterable[str], out: Path, recovery: Path | None) -> None:
     """Say that the outputs of an earlier run go; refuse where one of them is to be read."""
     from connectors.cloudevents import STREAMS
-    from pipeline.run import STATE_FILE
+    from pipeline.recovery import STATE_FILE
 
     if recovery is not None and (recovery / STATE_FILE).exists():
         return
@@ -317,7 +300,7 @@ def _tell_of_replacing(inputs: Iterable[str], out: Path, recovery: Path | None) 
         if any(Path(name).resolve() == path.resolve() for path in there):
             raise click.UsageError(f"{name} is an input and would be replaced as an output; name another --out")
     if any(path.stat().st_size for path in there):
-        _say(f"will replace the outputs of an earlier run in {out}")
+        say(f"will replace the outputs of an earlier run in {out}")
 
 
 def _ending(outcome: Outcome, *, is_recoverable: bool) -> str:
@@ -331,6 +314,13 @@ def _ending(outcome: Outcome, *, is_recoverable: bool) -> str:
     if is_recoverable:
         return f"Stopped: {pace} The same command goes on from here."
     return f"Stopped: {pace} {tally.awake:,} profiles were still open; with --recovery a run goes on instead."
+
+
+def _place(out: Path) -> str:
+    """Say which files there are."""
+    from pipeline.terminal import written
+
+    return f"{out}{os.sep}\n{' '.join(written(out))}"
 
 
 def _plan(

@@ -10,6 +10,8 @@ watermark overtakes a visitor who is being handed over.
 
 from __future__ import annotations
 
+from typing import Any
+
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import FixedPartitionedSource
@@ -20,9 +22,9 @@ from pipeline.parts import Parts
 
 
 def build(
-    source: FixedPartitionedSource[RawBatch, tuple[int, int]],
+    source: FixedPartitionedSource[RawBatch, Any],
     parts: Parts,
-    sink: FixedPartitionedSink[bytes, int],
+    sink: FixedPartitionedSink[Any, int],
 ) -> Dataflow:
     """Return the dataflow from `source` to `sink`; `parts` are its steps, made from the settings."""
     flow = Dataflow("nextmove")

@@ -9,7 +9,7 @@ import msgspec
 
 from config.settings import Settings
 from connectors.changelog import Changelog, Rewrites
-from connectors.cloudevents import Encoder
+from connectors.cloudevents import Encoder, MessageEncoder
 from connectors.memory import MemoryIdentity
 from operators.profile import ProfileOperator
 from operators.rules import DuplicateRules, ProfileRules, TimeRules
@@ -31,10 +31,11 @@ class Parts:
         tally: Tally,
         now: Callable[[], int],
         store: IdentityStore | None = None,
+        encoder: Encoder | MessageEncoder | None = None,
     ) -> None:
         """Make the steps; with a `recovery` folder their states are kept in changelogs there.
 
-        Without a `store` of identities they have an embedded one of their own.
+        Without a `store` of identities they have an embedded one of their own; without an `encoder` they publish lines.
         """
         rewrites = Rewrites()
         fsync = settings.checkpoint.fsync
@@ -66,4 +67,4 @@ class Parts:
         self.visitors = key_groups("visitors", settings.visitor_rules())
         self.gather = gather(settings.key_groups, tally)
         self.profiles = key_groups("profiles", settings.lead_rules())
-        self.publish = publish(Encoder(settings.output.source, now), tally)
+        self.publish = publish(encoder or Encoder(settings.output.source, now), tally)

@@ -63,6 +63,8 @@ class Resolver:
         # Nearly every event comes from a device that is known; this saves it all other look-ups. It holds for a
         # store in which nobody else links, else for one batch.
         self._members: dict[str, Member] = {}
+        # What markers have yet to say, by partition.
+        self._unsaid: dict[str, Marker] = {}
         self._batch = 0
         self._live_bytes = 0
         self._logged: dict[int, dict[str, int]] = {}
@@ -105,9 +107,11 @@ class Resolver:
                 (leads if member.is_lead else visitors)[member.group].append(event)
         self._tops[partition], self._tally.top_at = top, max(self._tally.top_at, top)
         mark = self._marks[partition] = self._mark_after(raw, mark, top)
+        self._unsaid[partition] = Marker(partition, FOREVER if raw.complete == FOREVER else mark, top)
         markers: tuple[Marker, ...] = ()
         if raw.is_marked:
-            markers = (Marker(partition, FOREVER if raw.complete == FOREVER else mark, top),)
+            markers = tuple(self._unsaid.values())
+            self._unsaid.clear()
         batch = self._batch + 1
         shared: list[GroupBatch] = []
         for group, items in enumerate(visitors):
@@ -175,9 +179,11 @@ class Resolver:
         if raw.complete is not None:
             return mark if raw.complete == FOREVER else max(mark, raw.complete)
         if raw.idle_ms and raw.read_at is not None:
-            # Silent and read to its end: time goes on. A pipe that paused amid old data is not at its
-            # end, though; there time goes on from the latest event.
-            is_live = top < 0 or raw.read_at - top <= self._live_within_ms
+            # Silent and read to its end: time goes on. Where old data is played that paused, it goes on from the
+            # latest event. A partition without any event yet holds nobody up, and outruns nobody.
+            if top < 0:
+                return max(mark, min((self._marks[p] for p, at in self._tops.items() if at >= 0), default=-1))
+            is_live = raw.read_at - top <= self._live_within_ms
             now = raw.read_at if is_live else top + raw.idle_ms
             return max(mark, now - self._lateness_ms - 1)
         return mark

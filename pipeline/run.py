@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import re
 import signal
@@ -11,35 +10,37 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import (
     InconsistentPartitionsError,
     MissingPartitionsError,
     NoPartitionsError,
     RecoveryConfig,
-    init_db_dir,
 )
 from bytewax.run import cli_main
 
 from config.settings import Settings
 from connectors.changelog import ChangelogError
-from connectors.cloudevents import STREAMS
+from connectors.cloudevents import STREAMS, Encoder, MessageEncoder
 from connectors.file_sink import FileSink, SinkError
 from connectors.file_source import FileSource, SourceError, SourceOptions
 from connectors.formats import event_times
+from connectors.kafka_client import KafkaFault
+from connectors.kafka_outbox import SinkOptions
+from connectors.kafka_sink import KafkaSink
+from connectors.kafka_source import KafkaOptions, KafkaSource
 from connectors.redis_identity import RedisIdentity, RedisRules, StoreError
 from pipeline import flow
 from pipeline.parts import Parts
+from pipeline.recovery import Recovery, RecoveryFacts, RunError, locked, make_folder
 from pipeline.telemetry import Tally
 
-STATE_FILE: Final = "nextmove.json"
 # Of fewer records no share is told: one bad line among the first ten says nothing.
 RATIO_RECORDS_MIN: Final = 1_000
 # What the engine raises, and in what words, for a recovery folder that it cannot read.
@@ -47,10 +48,6 @@ RECOVERY_ERRORS: Final = (NoPartitionsError, MissingPartitionsError, Inconsisten
 SQLITE_WORDS: Final = re.compile(r'SqliteFailure\(.*Some\("(.*)"\)')
 # How the engine says whose partition raised.
 PARTITION_IN_ERROR: Final = re.compile(r'in step "nextmove\.(source|sink)" for partition "(.*)"')
-
-
-class RunError(Exception):
-    """Why a run cannot start or go on: one line with cause and cure."""
 
 
 class TooManyRejectedError(RunError):
@@ -90,20 +87,10 @@ class _Stop:
             raise TooManyRejectedError(msg)
 
 
-class RecoveryFacts(msgspec.Struct, kw_only=True):
-    """What a recovery folder was made with and must be used with."""
-
-    version: int = 1
-    key_groups: int
-    inputs: list[str]
-    out: str
-    identity: Literal["embedded", "redis"] = "embedded"
-
-
 def run(
     settings: Settings,
     inputs: Sequence[str],
-    out: Path,
+    out: Path | None,
     *,
     recovery: Path | None = None,
     speed: float = 0.0,
@@ -111,7 +98,8 @@ def run(
 ) -> Outcome:
     """Run `inputs` through the flow into files in `out`, until their end or a signal to stop.
 
-    With a `recovery` folder the state survives: a later run with the same folder goes on where this
+    Without inputs it reads the topics of the settings, without `out` it publishes to topics. With a `recovery` folder
+    (else that of the settings) the state survives: a later run with the same folder goes on where this
     one was, whether it ended, was stopped or was killed. `watch` is called twice a second, from a thread
     of its own, and once at the end.
 
@@ -120,16 +108,26 @@ def run(
         TooManyRejectedError: of the records read, more than `dead_letters.ratio_max` were rejected; what had
             been handled by then is published and, with a `recovery` folder, saved.
     """
+    if recovery is None and settings.checkpoint.folder:
+        recovery = Path(settings.checkpoint.folder)
+    if recovery is None and not inputs:
+        raise RunError("reading from Kafka needs checkpoint.folder or --recovery: a restart would forget everybody")
     tally = Tally()
     stop = _Stop(tally, settings.dead_letters.ratio_max)
-    source = _source(settings, inputs, speed, stop)
-    _make_folder(out)
     started_at = time.monotonic()
-    with _recovery(recovery, settings, inputs, out) as recovery_config, _stopping(stop):
-        parts = Parts(settings, inputs, recovery, tally, _now, _store(settings, stop))
-        sink = FileSink(out, STREAMS, fsync=settings.checkpoint.fsync)
-        with _watching(watch, tally), _quiet_collector():
-            _execute(flow.build(source, parts, sink), settings, recovery_config, out)
+    try:
+        source = _file_source(settings, inputs, speed, stop) if inputs else _kafka_source(settings, stop)
+        with ExitStack() as stack:
+            state = stack.enter_context(locked(recovery)) if recovery is not None else None
+            stack.enter_context(_stopping(stop))
+            store = _store(settings, stop)
+            sink, encoder = _outputs(settings, out, state, stop)
+            config = _begun(settings, inputs, out, state, sink)
+            parts = Parts(settings, source.partitions, recovery, tally, _now, store, encoder)
+            with _watching(watch, tally), _quiet_collector():
+                _execute(flow.build(source, parts, sink), settings, config, out)
+    except (SourceError, KafkaFault, StoreError) as error:
+        raise RunError(str(error)) from None
     seconds = time.monotonic() - started_at
     if tally.imbalance:
         msg = f"{tally.imbalance} of {tally.read} records read are unaccounted for; please report this"
@@ -146,21 +144,10 @@ def _store(settings: Settings, stop: _Stop) -> RedisIdentity | None:
     rules = RedisRules(
         url=identity.redis_url, prefix=identity.redis_prefix, ttl_ms=identity.ttl_ms, timeout_ms=identity.timeout_ms
     )
-    try:
-        return RedisIdentity(rules, stop, _warn)
-    except StoreError as error:
-        raise RunError(str(error)) from None
+    return RedisIdentity(rules, stop, _warn)
 
 
-def _warn(line: str) -> None:
-    print(f"nextmove: {line}", file=sys.stderr, flush=True)  # noqa: T201 -- a word to whoever operates it
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _source(settings: Settings, inputs: Sequence[str], speed: float, stop: _Stop) -> FileSource:
+def _file_source(settings: Settings, inputs: Sequence[str], speed: float, stop: _Stop) -> FileSource:
     options = SourceOptions(
         batch_records=settings.source.batch_records,
         is_exact=settings.source.file_watermark == "exact",
@@ -169,88 +156,71 @@ def _source(settings: Settings, inputs: Sequence[str], speed: float, stop: _Stop
         speed=speed,
     )
     format_ = settings.source.format
-    try:
-        return FileSource(inputs, options, lambda raws: event_times(raws, format=format_), stop)
-    except SourceError as error:
-        raise RunError(str(error)) from None
+    return FileSource(inputs, options, lambda raws: event_times(raws, format=format_), stop)
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"{folder}: {error.strerror}; name a folder that can be written"
-        raise RunError(msg) from None
+def _kafka_source(settings: Settings, stop: _Stop) -> KafkaSource:
+    kafka = settings.kafka
+    options = KafkaOptions(
+        servers=kafka.servers,
+        topics=kafka.topics,
+        group=kafka.group,
+        start=kafka.start_at,
+        batch_records=settings.source.batch_records,
+        idle_after_ms=settings.source.idle_after_ms,
+        lateness_ms=settings.source.lateness_ms,
+        discover_s=kafka.discover_ms / 1000,
+        client=kafka.for_librdkafka(),
+    )
+    return KafkaSource(options, stop, _warn)
 
 
-@contextmanager
-def _recovery(
-    folder: Path | None, settings: Settings, inputs: Sequence[str], out: Path
-) -> Iterator[RecoveryConfig | None]:
-    """Prepare the recovery folder and hold its lock; without one, or with a new one, start anew."""
-    if folder is None:
-        _start_anew(out)
-        yield None
-        return
-    _make_folder(folder)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            msg = f"{folder} is in use by another run; wait for it to end or name another folder"
-            raise RunError(msg) from None
-        facts = RecoveryFacts(
-            key_groups=settings.key_groups,
-            inputs=sorted(inputs),
-            out=str(out.resolve()),
-            identity="redis" if settings.identity.redis_url else "embedded",
-        )
-        known = _known_facts(folder)
-        if known is None:
-            _start_anew(out)
-            init_db_dir(folder, 1)  # type: ignore[no-untyped-call]  # bytewax has no types here
-            (folder / STATE_FILE).write_bytes(msgspec.json.encode(facts))
-        else:
-            _check_facts(folder, known, facts)
-        yield RecoveryConfig(folder)  # type: ignore[no-untyped-call]  # bytewax has no types here
+def _outputs(
+    settings: Settings, out: Path | None, state: Recovery | None, stop: _Stop
+) -> tuple[FileSink, Encoder] | tuple[KafkaSink, MessageEncoder]:
+    """Return where records go, and what makes them what goes there."""
+    name = settings.output.source
+    if out is not None:
+        make_folder(out)
+        return FileSink(out, STREAMS, fsync=settings.checkpoint.fsync), Encoder(name, _now)
+    kafka = settings.kafka
+    options = SinkOptions(
+        servers=kafka.servers,
+        prefix=kafka.prefix,
+        compression=kafka.compression,
+        linger_ms=kafka.linger_ms,
+        queue_max=kafka.queue_max,
+        client=kafka.for_librdkafka(),
+    )
+    sink = KafkaSink(options, None if state is None else state.trigger_ends, stop, _warn)
+    return sink, MessageEncoder(name, _now, sink.partitions)
 
 
-def _known_facts(folder: Path) -> RecoveryFacts | None:
-    try:
-        return msgspec.json.decode((folder / STATE_FILE).read_bytes(), type=RecoveryFacts)
-    except FileNotFoundError:
+def _begun(
+    settings: Settings, inputs: Sequence[str], out: Path | None, state: Recovery | None, sink: FileSink | KafkaSink
+) -> RecoveryConfig | None:
+    """Return the engine's handle on the recovery folder; a run without a past writes its files from the start."""
+    if out is not None and (state is None or state.known is None):
+        for stream in STREAMS:
+            (out / f"{stream}.jsonl").unlink(missing_ok=True)
+    if state is None:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
-        msg = f"{folder / STATE_FILE}: {error}; restore it, or start with an empty folder"
-        raise RunError(msg) from None
+    facts = RecoveryFacts(
+        key_groups=settings.key_groups,
+        inputs=sorted(inputs or settings.kafka.topics),
+        out=settings.kafka.prefix if out is None else str(out.resolve()),
+        identity="redis" if settings.identity.redis_url else "embedded",
+        trigger_ends=sink.ends if isinstance(sink, KafkaSink) else {},
+    )
+    return state.begin(facts)
 
 
-def _check_facts(folder: Path, known: RecoveryFacts, facts: RecoveryFacts) -> None:
-    if known.key_groups != facts.key_groups:
-        msg = (
-            f"{folder} was made with key_groups: {known.key_groups}, not {facts.key_groups};"
-            " the number is fixed for the life of the state: set it back, or start with an empty folder"
-        )
-        raise RunError(msg)
-    if known.out != facts.out:
-        msg = f"{folder} belongs to the output {known.out}; name that, or start with an empty folder"
-        raise RunError(msg)
-    if known.identity != facts.identity:
-        msg = (
-            f"{folder} was made with the {known.identity} store of identities, not the {facts.identity} one:"
-            " who is who is in the other; set identity.redis_url as it was, or start with an empty folder"
-        )
-        raise RunError(msg)
-    gone = [name for name in known.inputs if name not in facts.inputs]
-    if gone:
-        msg = f"{folder} was made with the input {gone[0]}; name it too, as it was, or start with an empty folder"
-        raise RunError(msg)
+def _warn(line: str) -> None:
+    print(f"nextmove: {line}", file=sys.stderr, flush=True)  # noqa: T201 -- a word to whoever operates it
 
 
-def _start_anew(out: Path) -> None:
-    """Remove what an earlier run wrote: a run without a past writes its outputs from the start."""
-    for stream in STREAMS:
-        (out / f"{stream}.jsonl").unlink(missing_ok=True)
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 @contextmanager
@@ -305,7 +275,7 @@ def _quiet_collector() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _execute(dataflow: Dataflow, settings: Settings, recovery_config: RecoveryConfig | None, out: Path) -> None:
+def _execute(dataflow: Dataflow, settings: Settings, recovery_config: RecoveryConfig | None, out: Path | None) -> None:
     try:
         cli_main(  # type: ignore[no-untyped-call]  # bytewax has no types here
             dataflow,
@@ -320,10 +290,10 @@ def _execute(dataflow: Dataflow, settings: Settings, recovery_config: RecoveryCo
         raise RunError(told) from None
 
 
-def _told(error: Exception, out: Path) -> str | None:
+def _told(error: Exception, out: Path | None) -> str | None:
     """Put what the world did to a run in one line; None for what is no fault of the world."""
     cause = _cause(error)
-    if isinstance(cause, (SourceError, SinkError, StoreError, ChangelogError)):
+    if isinstance(cause, (SourceError, SinkError, StoreError, ChangelogError, KafkaFault)):
         return str(cause)
     if isinstance(cause, RECOVERY_ERRORS) or "SqliteFailure" in str(cause):
         words = SQLITE_WORDS.search(str(cause))
@@ -333,7 +303,7 @@ def _told(error: Exception, out: Path) -> str | None:
         )
     found = PARTITION_IN_ERROR.search(str(error))
     step, partition = found.groups() if found else ("", "an output")
-    place = f"{out / partition}.jsonl" if step == "sink" else partition
+    place = f"{out / partition}.jsonl" if step == "sink" and out is not None else partition
     # What gzip raises for a file cut short or with bytes changed; BadGzipFile is an OSError without a number.
     if isinstance(cause, (EOFError, zlib.error)) or (isinstance(cause, OSError) and not cause.errno):
         return f"{place} is damaged: {cause}; restore it, or unpack what is left of it"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from bytewax.operators import StatefulBatchLogic
 
 from connectors.batches import RawBatch
-from connectors.cloudevents import Encoder, Record
+from connectors.cloudevents import Encoder, MessageEncoder, Record
 from connectors.formats import Format, decode_batch
 from pipeline.gather import Gather
 from pipeline.key_groups import KeyGroup
@@ -119,11 +119,11 @@ def gather(key_groups: int, tally: Tally) -> Callable[[list[tuple[str, Outputs]]
 
 
 def publish(
-    encoder: Encoder, tally: Tally
-) -> Callable[[Sequence[tuple[str, Resolved] | tuple[str, Outputs]]], list[tuple[str, bytes]]]:
-    """Return the step that counts records and encodes them, by stream."""
+    encoder: Encoder | MessageEncoder, tally: Tally
+) -> Callable[[Sequence[tuple[str, Resolved] | tuple[str, Outputs]]], list[tuple[str, Any]]]:
+    """Return the step that counts records and encodes them, by the part of the sink that they go to."""
 
-    def step(outputs: Sequence[tuple[str, Resolved] | tuple[str, Outputs]]) -> list[tuple[str, bytes]]:
+    def step(outputs: Sequence[tuple[str, Resolved] | tuple[str, Outputs]]) -> list[tuple[str, Any]]:
         records: list[Record] = []
         for _, told in outputs:
             if isinstance(told, Resolved):

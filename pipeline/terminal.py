@@ -102,8 +102,11 @@ def ranked(counts: Counter[str]) -> str:
     return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.most_common())
 
 
-def summarize(outcome: Outcome, out: Path, ending: str, delays: str = "") -> None:
-    """Print on stdout what a run came to: `ending` says how it ended, `delays` how late triggers were."""
+def summarize(outcome: Outcome, place: str, ending: str, delays: str = "") -> None:
+    """Print on stdout what a run came to.
+
+    `place` says where its records are, `ending` how it ended, `delays` how late triggers were.
+    """
     tally, carts = outcome.tally, outcome.tally.carts
     leads, dead = tally.identity["created"], tally.rejected.total()
     states = [
@@ -121,7 +124,7 @@ def summarize(outcome: Outcome, out: Path, ending: str, delays: str = "") -> Non
         "Suppressed": told(tally.suppressed),
         "Delay": delays,
         "Dead letters": told(tally.rejected) if dead else "none",
-        "Written to": f"{out}{os.sep}\n{' '.join(written(out))}",
+        "Written to": place,
     }
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)

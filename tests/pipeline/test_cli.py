@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from benchmarks.traffic import TrafficPlan, generate
-from pipeline import cli
+from pipeline import cli, faults
 from pipeline.telemetry import Tally
 from pipeline.terminal import Progress
 
@@ -127,8 +127,12 @@ def test_the_version_is_told(tmp_path: Path) -> None:
     ("arguments", "code", "words"),
     [
         ("rum", 2, "no such command 'rum', did you mean 'run'; see nextmove --help"),
-        ("run", 2, "missing argument 'INPUT...'; see nextmove run --help"),
-        ("run day.jsonl", 2, "missing option '--out'; see nextmove run --help"),
+        ("run", 2, "name INPUT and --out, or set kafka.servers to read and publish topics; see nextmove run --help"),
+        (
+            "run day.jsonl",
+            2,
+            "name INPUT and --out, or set kafka.servers to read and publish topics; see nextmove run --help",
+        ),
         ("run - --out out --speed 2", 2, "--speed paces files"),
         ("run day.jsonl --out out --speed nan", 2, "must be a finite number"),
         ("run out/carts.jsonl --out out", 2, "would be replaced as an output; name another --out"),
@@ -226,10 +230,10 @@ def test_a_bug_is_one_line_with_the_place(capsys: pytest.CaptureFixture[str], mo
 
     monkeypatch.setattr(cli.command, "main", broken)
     monkeypatch.delenv("NEXTMOVE_DEBUG", raising=False)
-    assert cli._main() == cli.FAILED  # noqa: SLF001 - the entry point would end the test
+    assert cli._main() == faults.FAILED  # noqa: SLF001 - the entry point would end the test
     terse = capsys.readouterr().err
     monkeypatch.setenv("NEXTMOVE_DEBUG", "1")
-    assert cli._main() == cli.FAILED  # noqa: SLF001 - as above
+    assert cli._main() == faults.FAILED  # noqa: SLF001 - as above
     full = capsys.readouterr().err
 
     assert re.fullmatch(r"nextmove: a bug: KeyError: 'cart' at \S+test_cli\.py:\d+; set NEXTMOVE_DEBUG=1 .*\n", terse)

@@ -12,7 +12,8 @@ import pytest
 
 from config.settings import IdentitySettings, Settings
 from connectors.cloudevents import STREAMS
-from pipeline.run import RunError, run
+from pipeline.recovery import RunError
+from pipeline.run import run
 from tests.services.redis import RedisServer
 
 

@@ -1,0 +1,88 @@
+"""The topics that are published to: their names, whether they are as they must be, and making them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # it is there, untyped
+
+from connectors.cloudevents import STREAMS, TRIGGER_FAMILIES
+from connectors.kafka_client import START_S_MAX, Brokers, KafkaFault
+
+# Whoever has a state per profile reads them to the end: the last word on each is enough.
+COMPACTED: Final = frozenset({"profiles"})
+NAMES: Final[Mapping[str, str]] = {"dead_letters": "dlq"}
+
+
+class Topic(NamedTuple):
+    """A topic that is published to."""
+
+    name: str
+    is_compacted: bool
+
+
+def output_topics(prefix: str) -> dict[str, Topic]:
+    """Return the topic of each stream, and of each family of triggers as `triggers.FAMILY` (contracts section 1)."""
+    streams = [stream for stream in STREAMS if stream != "triggers"]
+    streams += [f"triggers.{family}" for family in TRIGGER_FAMILIES]
+    return {
+        stream: Topic(f"{prefix}{NAMES.get(stream, stream)}.v1", is_compacted=stream in COMPACTED) for stream in streams
+    }
+
+
+def checked(brokers: Brokers, topics: Mapping[str, Topic]) -> dict[str, int]:
+    """Return the number of partitions of each topic, by stream.
+
+    Raises:
+        KafkaFault: one is missing, or is not compacted and must be, or the other way round.
+    """
+    there = brokers.topics()
+    missing = [topic.name for topic in topics.values() if topic.name not in there]
+    if missing:
+        raise KafkaFault(
+            f"{brokers.servers}: there is no topic {', '.join(missing)}; create what is missing with"
+            " `nextmove topics create`, or set kafka.prefix"
+        )
+    policies = brokers.cleanup_policies([topic.name for topic in topics.values()])
+    for topic in topics.values():
+        policy = policies[topic.name]
+        if policy and topic.is_compacted != ("compact" in policy):
+            wanted = "compact" if topic.is_compacted else "delete"
+            reason = "the last word on each profile must stay" if topic.is_compacted else "each of its records counts"
+            raise KafkaFault(
+                f"{topic.name} has cleanup.policy={policy}, but {reason}; set it to {wanted},"
+                " or delete the topic and have `nextmove topics create` make it"
+            )
+    return {stream: there[topic.name] for stream, topic in topics.items()}
+
+
+def create(brokers: Brokers, topics: Sequence[Topic], partitions: int, replication: int) -> list[str]:
+    """Create those that are missing; return their names. A `replication` of -1 is the brokers' default.
+
+    Raises:
+        KafkaFault: the brokers refuse.
+    """
+    there = brokers.topics()
+    wanted = [topic for topic in topics if topic.name not in there]
+    news = [
+        NewTopic(
+            topic.name,
+            partitions,
+            replication,
+            config={"cleanup.policy": "compact" if topic.is_compacted else "delete"},
+        )
+        for topic in wanted
+    ]
+    made = []
+    for name, future in brokers.admin.create_topics(news, request_timeout=START_S_MAX).items() if news else []:
+        try:
+            future.result(START_S_MAX)
+        except KafkaException as error:
+            told = error.args[0]
+            if told.code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster
+                raise KafkaFault(f"{name}: {told.str()}; the topic cannot be created") from None
+        else:
+            made.append(name)
+    return made

@@ -10,11 +10,17 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec  # type: ignore[attr-defined]  # they are there
 
+from connectors.batches import Stop
+
 # For an answer at the start: a broker that is restarting takes some seconds.
 START_S_MAX: Final = 30.0
 # For an answer while the flow stands still for it.
 ANSWER_S_MAX: Final = 1.0
 
+# How long a broker may take to hear of a topic that another one has made.
+NEWS_S_MAX: Final = 3.0
+# Between two attempts at the start.
+RETRY_S: Final = 0.2
 # Where the leaders of partitions are is asked anew this often: librdkafka does not on its own when one has moved.
 LEADERS_MS: Final = 2_000
 
@@ -62,9 +68,9 @@ def assigned(name: str, offset: int) -> TopicPartition:
 class Brokers:
     """The brokers as an administrator sees them."""
 
-    def __init__(self, servers: str, client: Mapping[str, str]) -> None:
-        """Begin to connect; what fails is told by the first question."""
-        self.servers = servers
+    def __init__(self, servers: str, client: Mapping[str, str], stop: Stop | None = None) -> None:
+        """Begin to connect; what fails is told by the first question. `stop` ends all waiting."""
+        self.servers, self._stop = servers, stop
         self._failure: KafkaError | None = None
         ours = {"metadata.max.age.ms": LEADERS_MS}
         self._client = AdminClient(settings(servers, client, self._on_error, **ours))
@@ -87,6 +93,16 @@ class Brokers:
             else:
                 return {name: len(topic.partitions) for name, topic in told.topics.items() if topic.error is None}
 
+    def topics_with(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the same, and wait a little for `names`: a broker hears late of topics that have just been made."""
+        wanted = set(names)
+        end_at = time.monotonic() + NEWS_S_MAX
+        while True:
+            there = self.topics()
+            if wanted <= there.keys() or time.monotonic() > end_at:
+                return there
+            time.sleep(RETRY_S)
+
     def ask_ends(self, names: Iterable[str], timeout_s: float) -> dict[str, Future[Any]]:
         """Ask where partitions end, without waiting for the answer."""
         return self._ask(names, OffsetSpec.latest(), timeout_s)  # type: ignore[no-untyped-call]  # as it is shipped
@@ -97,17 +113,17 @@ class Brokers:
         Raises:
             KafkaFault: no broker answers in time, or one does not have a partition.
         """
-        return self._answered(self.ask_ends(names, START_S_MAX))
+        return self._answered(names, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # as it is shipped
 
     def firsts(self, names: Iterable[str]) -> dict[str, int]:
         """Return the offset of the first record that partitions still have; raises as `ends`."""
         spec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # as it is shipped
-        return self._answered(self._ask(names, spec, START_S_MAX))
+        return self._answered(names, spec)
 
     def since(self, names: Iterable[str], at: int) -> dict[str, int]:
         """Return the offset of the first record that came at `at` (ms) or later, -1 for none; raises as `ends`."""
         spec = OffsetSpec.for_timestamp(at)
-        return self._answered(self._ask(names, spec, START_S_MAX))
+        return self._answered(names, spec)
 
     def cleanup_policies(self, topics: Sequence[str]) -> dict[str, str]:
         """Return how topics are cleaned up: delete, compact or both; "" where the brokers do not tell us."""
@@ -138,15 +154,23 @@ class Brokers:
         futures = self._client.list_offsets(asked, request_timeout=timeout_s)
         return {f"{one.topic}/{one.partition}": future for one, future in futures.items()}
 
-    @staticmethod
-    def _answered(futures: Mapping[str, Future[Any]]) -> dict[str, int]:
-        found = {}
-        for name, future in futures.items():
-            try:
-                found[name] = int(future.result(START_S_MAX).offset)
-            except (KafkaException, TimeoutError) as error:
-                told = error.args[0].str() if isinstance(error, KafkaException) else "no answer"
-                raise KafkaFault(f"{name}: {told}; check that the broker is up") from None
+    def _answered(self, names: Iterable[str], spec: Any) -> dict[str, int]:  # noqa: ANN401 -- as above
+        """Ask until every partition's leader has answered: one that has just been made or moved has none."""
+        found: dict[str, int] = {}
+        missing = list(names)
+        end_at = time.monotonic() + START_S_MAX
+        while missing:
+            for name, future in self._ask(missing, spec, ANSWER_S_MAX).items():
+                try:
+                    found[name] = int(future.result(2 * ANSWER_S_MAX).offset)
+                except (KafkaException, TimeoutError) as error:
+                    is_stopped = self._stop is not None and self._stop.is_set()
+                    if is_stopped or time.monotonic() > end_at:
+                        told = error.args[0].str() if isinstance(error, KafkaException) else "no answer"
+                        raise KafkaFault(f"{name}: {told}; check that the broker is up") from None
+            missing = [name for name in missing if name not in found]
+            if missing:
+                time.sleep(RETRY_S)
         return found
 
     def _on_error(self, error: KafkaError) -> None:

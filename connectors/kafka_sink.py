@@ -65,7 +65,7 @@ class KafkaSink(FixedPartitionedSink[list[Message], int]):
         Raises:
             KafkaFault: no broker answers, or a topic is missing or not as it must be.
         """
-        self._brokers = Brokers(options.servers, options.client)
+        self._brokers = Brokers(options.servers, options.client, stop)
         self._topics = output_topics(options.prefix)
         counts = checked(self._brokers, self._topics)
         self.partitions = {

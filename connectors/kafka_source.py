@@ -80,8 +80,8 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
             KafkaFault: no broker answers, or a topic is not there.
         """
         self._options, self._stop, self._tell, self._beat = options, stop, tell, beat
-        self._brokers = Brokers(options.servers, options.client)
-        topics = self._brokers.topics()
+        self._brokers = Brokers(options.servers, options.client, stop)
+        topics = self._brokers.topics_with(topic for topic in options.topics if not topic.startswith("^"))
         for topic in options.topics:
             if not topic.startswith("^") and topic not in topics:
                 raise KafkaFault(f"{options.servers}: there is no topic {topic}; create it, or mend its name")

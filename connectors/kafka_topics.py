@@ -38,7 +38,7 @@ def checked(brokers: Brokers, topics: Mapping[str, Topic]) -> dict[str, int]:
     Raises:
         KafkaFault: one is missing, or is not compacted and must be, or the other way round.
     """
-    there = brokers.topics()
+    there = brokers.topics_with(topic.name for topic in topics.values())
     missing = [topic.name for topic in topics.values() if topic.name not in there]
     if missing:
         raise KafkaFault(

@@ -208,7 +208,7 @@ def generate(
 
 @command.group()
 def topics() -> None:
-    """Look after the Kafka topics that are published to."""
+    """Look after the Kafka topics that are read and published to."""
 
 
 @topics.command(
@@ -232,10 +232,11 @@ def create(config: Path | None, partitions: int, replication: int) -> None:
     if not settings.kafka.servers:
         raise click.UsageError("set kafka.servers in the settings, or NEXTMOVE_KAFKA_SERVERS")
     wanted = kafka_topics.output_topics(settings.kafka.prefix)
+    read = [kafka_topics.Topic(name, is_compacted=False) for name in settings.kafka.topics if not name.startswith("^")]
     brokers = Brokers(settings.kafka.servers, settings.kafka.for_librdkafka())
-    made = kafka_topics.create(brokers, list(wanted.values()), partitions, replication)
+    made = kafka_topics.create(brokers, [*read, *wanted.values()], partitions, replication)
     kafka_topics.checked(brokers, wanted)
-    for topic in wanted.values():
+    for topic in [*read, *wanted.values()]:
         click.echo(f"{topic.name}  {'created' if topic.name in made else 'was there'}")
 
 

@@ -109,11 +109,24 @@ Progress goes to stderr, the summary at the end to stdout.""",
     callback=_finite,
     help="Replay files at so many seconds of event time a second; 0 (default): as fast as it goes.",
 )
-def run(inputs: tuple[str, ...], out: Path | None, config: Path | None, recovery: Path | None, speed: float) -> None:
+@click.option(
+    "--restart",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Start again after a crash, with growing pauses, up to N times in a row; 0 (default): never. Linux.",
+)
+def run(
+    inputs: tuple[str, ...], out: Path | None, config: Path | None, recovery: Path | None, speed: float, restart: int
+) -> None:
     """Run events through the flow, from Kafka to Kafka or between files.
 
     INPUT is a file of JSON Lines, plain or gzip (.gz), or - for stdin. Each is a source partition.
     """
+    if restart:
+        from pipeline.supervisor import own_command, supervise
+
+        sys.exit(supervise(own_command("--restart"), restart))
     from config.load import load
     from pipeline.run import run as run_flow
     from pipeline.terminal import Progress, summarize

@@ -8,6 +8,9 @@
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
+LOCK := CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
+    $(if $(UPGRADE),--upgrade) --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
 # A name on the path is not yet a Python that starts (version managers leave shims), and a Python that starts
 # need not be able to make environments (some systems package ensurepip apart): each candidate is tried.
 CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3)
@@ -51,6 +54,16 @@ services: .venv/.installed-app  ## start Kafka and Redis at fixed addresses, to 
 .PHONY: services-stop
 services-stop: .venv/.installed-app  ## stop them; their data stays in .services/play
 	@$(BIN)/python -m tests.services stop
+
+.PHONY: image-check
+image-check: .venv/bin/python  ## do the Dockerfile's steps in a clean folder, without an engine
+	@$(BIN)/python -m tests.image
+
+.PHONY: lock
+lock: .venv/bin/python  ## pin anew what the image is made of; UPGRADE=1 takes newer versions
+	@$(PIP) install pip-tools
+	@$(LOCK) --output-file requirements.lock pyproject.toml
+	@$(LOCK) --only-build-deps --build-deps-for wheel --allow-unsafe --output-file requirements-build.lock pyproject.toml
 
 .PHONY: help
 help:  ## show this list

@@ -20,7 +20,7 @@ from config.durations import format_duration
 from config.settings import Settings
 from operators.trigger import Trigger
 from pipeline.run import Outcome, run
-from pipeline.telemetry import Tally
+from pipeline.tally import Tally
 from pipeline.terminal import Progress
 
 DAY_MS: Final = 86_400_000

@@ -95,6 +95,7 @@ class KeyGroup:
         self._swept_at = -1
         self._live_bytes = 0
         self._awake = 0
+        self._held = self._held_told = 0
         if resume is not None:
             self._resume(resume)
 
@@ -130,6 +131,7 @@ class KeyGroup:
             state, outputs = operator.on_event(key, known, item, watermark)
             if state is not known:
                 hot[key] = state
+                self._held += known is None
             touched[key] = state
             if outputs:
                 records += outputs
@@ -142,7 +144,8 @@ class KeyGroup:
         if batch.markers:
             self._tidy()
         awake, self._awake = len(self._due) - self._awake, len(self._due)
-        return GroupOutput(batch, records, absorbed, created, awake)
+        held, self._held_told = self._held - self._held_told, self._held
+        return GroupOutput(batch, records, absorbed, created, awake, held)
 
     def snapshot(self) -> bytes:
         """Checkpoint what has changed, and cool it; what is returned names and measures the changelog."""
@@ -206,10 +209,12 @@ class KeyGroup:
                     state = None
                 self._put(item.profile_id, None)
                 self._due.pop(item.profile_id, None)
+                self._held -= 1
             absorbed.append(Absorb(item, state))
             return int(not is_known)  # made known by its first event
         key = item.handover.to
         lead = self._load(key)
+        self._held += lead is None
         if lead is not None and item.handover.at - lead.last_at > self._operator.retention_ms:
             records += self._operator.expire(key, lead)
             lead = None
@@ -253,6 +258,7 @@ class KeyGroup:
             state, outputs = self._operator.on_timer(key, state, watermark)
             self._put(key, state)
             records += outputs
+            self._held -= state is None
             if state is not None:
                 self._schedule(key, state)
 
@@ -279,6 +285,7 @@ class KeyGroup:
             records += self._operator.expire(key, state)
             self._put(key, None)
             self._due.pop(key, None)
+        self._held -= len(over)
 
     def _put(self, key: str, state: Profile | None) -> None:
         self.hot[key] = self._touched[key] = state
@@ -329,6 +336,7 @@ class KeyGroup:
                 due[key] = due_at
         for key in [key for key, raw in rest.items() if not raw]:
             del rest[key], due[key]
+        self._held = len(rest)
         self._due = {key: due_at for key, due_at in due.items() if due_at < FOREVER}
         self._heap = sorted([(due_at, key) for key, due_at in self._due.items()])
         self._live_bytes = sum(map(len, rest.values())) + sum(map(len, rest)) + ENTRY_OVERHEAD * len(rest)

@@ -84,14 +84,15 @@ class GroupOutput:
     """What a key group made of `batch`.
 
     `created` counts the profiles seen for the first time; `awake` says by how much those with a timer, that is
-    with an open session or cart, have become more.
+    with an open session or cart, have become more, and `held` the same of all profiles that the group holds.
     """
 
     def __init__(
-        self, batch: GroupBatch, records: list[Output], absorbed: list[Absorb], created: int, awake: int
+        self, batch: GroupBatch, records: list[Output], absorbed: list[Absorb], created: int, awake: int, held: int
     ) -> None:
         self.batch = batch
         self.records = records
         self.absorbed = absorbed
         self.created = created
         self.awake = awake
+        self.held = held

@@ -1,4 +1,4 @@
-"""What the pipeline asks of its stores."""
+"""What the pipeline asks of its stores, and of all that it depends on."""
 
 from __future__ import annotations
 
@@ -36,3 +36,41 @@ class IdentityStore(Protocol):
 
     def restore(self, name: str, lead: str) -> None:
         """Take back a link from a checkpoint."""
+
+
+class Dependency(Protocol):
+    """What a run needs and cannot start by itself; read from another thread, and never to raise."""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it does not answer now, and the flow waits for it."""
+
+    @property
+    def errors(self) -> int:
+        """Errors so far, those included that a retry has mended."""
+
+
+class LiveSource(Dependency, Protocol):
+    """Where records come from."""
+
+    def lags(self) -> Mapping[str, int]:
+        """Return how many records each partition has that are not read yet, by its name: `topic/3`."""
+
+    def lag_seconds(self) -> Mapping[str, float]:
+        """Return for how long the oldest record that is not read yet has waited, by topic; 0 where all are read."""
+
+
+class LiveSink(Dependency, Protocol):
+    """Where records go."""
+
+    @property
+    def queued(self) -> int:
+        """Records handed over and not acknowledged yet."""
+
+
+class SharedStore(Dependency, Protocol):
+    """The identity store that processes share."""
+
+    @property
+    def resets(self) -> int:
+        """Times that it was found empty after it had held something."""

@@ -17,7 +17,7 @@ from operators.profile_state import HandOver
 from operators.rules import DuplicateRules, TimeRules
 from pipeline.messages import Decoded, GroupBatch, Marker, Resolved
 from pipeline.ports import IdentityStore
-from pipeline.telemetry import Tally
+from pipeline.tally import Tally
 
 # Devices that are remembered with where their events go: a limit on memory.
 MEMBERS_MAX: Final = 300_000
@@ -53,7 +53,9 @@ class Resolver:
         """Start with what `store` knows, or from the checkpoint `resume`."""
         self._lateness_ms = time.lateness_ms
         self._live_within_ms = time.live_within_ms
-        self._changelog, self._tally = changelog, tally
+        self._changelog, self.tally = changelog, tally
+        self.is_kept = changelog is not None
+        """Whether anything outlives the process."""
         self._store = store
         self._duplicates = Duplicates(duplicates)
         self._drops_duplicates = duplicates.enabled
@@ -85,6 +87,7 @@ class Resolver:
         duplicates = self._duplicates
         top, mark = self._tops.get(partition, -1), self._marks.get(partition, -1)
         lateness_ms, drops = self._lateness_ms + 1, self._drops_duplicates
+        copies = late = sum_at = 0
         stream_top = top if raw.complete_before is None else FOREVER
         if raw.complete_before is not None:
             mark = max(mark, raw.complete_before)
@@ -96,8 +99,11 @@ class Resolver:
                 if at > stream_top and at - lateness_ms > mark:
                     mark = at - lateness_ms
             if drops and not duplicates.is_new(event.event_id, at):
-                self._tally.duplicates += 1
+                copies += 1
                 continue
+            sum_at += at
+            if at <= mark:
+                late += 1
             if event.user_id or event.email or event.phone:
                 shares = leads if self._identify(event, known, visitors, records) else visitors
                 shares[self._group_of(event.profile_id)].append(event)
@@ -105,13 +111,20 @@ class Resolver:
                 member = self._members.get(event.anonymous_id) or self._recognise(event.anonymous_id, known)
                 event.profile_id = member.profile_id
                 (leads if member.is_lead else visitors)[member.group].append(event)
-        self._tops[partition], self._tally.top_at = top, max(self._tally.top_at, top)
+        self._tops[partition] = top
         mark = self._marks[partition] = self._mark_after(raw, mark, top)
+        self._count(raw, len(events) - copies, copies, late, sum_at)
         self._unsaid[partition] = Marker(partition, FOREVER if raw.complete == FOREVER else mark, top)
         markers: tuple[Marker, ...] = ()
         if raw.is_marked:
             markers = tuple(self._unsaid.values())
             self._unsaid.clear()
+        return Resolved(self._deal(partition, visitors, leads, markers), records)
+
+    def _deal(
+        self, partition: str, visitors: list[list[Any]], leads: list[list[Any]], markers: tuple[Marker, ...]
+    ) -> list[GroupBatch]:
+        """Give each group that a batch has something for its share of it."""
         batch = self._batch + 1
         shared: list[GroupBatch] = []
         for group, items in enumerate(visitors):
@@ -121,7 +134,20 @@ class Resolver:
             self._batch = batch
         for share in shared:
             share.groups = len(shared)
-        return Resolved(shared, records)
+        return shared
+
+    def _count(self, raw: RawBatch, new: int, copies: int, late: int, sum_at: int) -> None:
+        """Tell the tally of a batch; `sum_at` adds up the times of its `new` events."""
+        partition = raw.partition
+        top, source = self._tops[partition], self.tally.source(partition)
+        source.duplicates += copies
+        source.late += late
+        if raw.read_at is not None:
+            source.aged += new
+            source.age_ms += max(0, raw.read_at * new - sum_at)
+        self.tally.top_at = max(self.tally.top_at, top)
+        source.tops[partition] = top
+        source.marks[partition] = FOREVER if raw.complete == FOREVER else self._marks[partition]
 
     def _look_up(self, events: list[Event]) -> dict[str, str]:
         """Ask the store, once a batch."""
@@ -220,6 +246,7 @@ class Resolver:
         for generation in self._duplicates.forget(watermark):
             gone |= self._logged.pop(generation, {})
         self._live_bytes -= sum(gone.values())
+        self.tally.forgotten_early = self._duplicates.forgotten_early
         return [(key, 0, b"") for key in gone]
 
     def _live(self) -> Iterable[tuple[str, int, bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from pipeline.gather import Gather
 from pipeline.key_groups import KeyGroup
 from pipeline.messages import Decoded, GroupBatch, GroupOutput, Resolved
 from pipeline.resolve import Resolver
-from pipeline.telemetry import Tally
+from pipeline.tally import StepTally, Tally
 
 ONE: Final = "resolve"
 """The one key of the resolve step: the embedded identity store is one, in one process."""
@@ -28,8 +29,10 @@ _decode_lane: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 
 def decode(format_: Format, tally: Tally) -> Callable[[RawBatch], tuple[str, Decoded]]:
     """Return the step that turns raw records into events, or rejects them; it never raises."""
+    timing = tally.steps["decode"]
 
     def step(raw: RawBatch) -> tuple[str, Decoded]:
+        began = time.perf_counter()
         result = decode_batch(
             raw.raws,
             partition=raw.partition,
@@ -37,9 +40,10 @@ def decode(format_: Format, tally: Tally) -> Callable[[RawBatch], tuple[str, Dec
             read_at=raw.read_at,
             format=format_,
         )
-        tally.read += len(raw.raws)
+        tally.arrived(raw.partition, len(raw.raws), is_live=raw.read_at is not None)
         tally.decoded += len(result.events)
         tally.clamped += result.clamped
+        timing.took(began)
         return ONE, Decoded(raw, result.events, result.rejected)
 
     return step
@@ -51,13 +55,23 @@ class ResolveStep(StatefulBatchLogic[Decoded, Resolved, bytes]):
     def __init__(self, resolver: Resolver) -> None:
         """Drive `resolver`."""
         self.resolver = resolver
+        self._tally = resolver.tally
+        self._watermarks: dict[str, int] = {}
 
     def on_batch(self, values: list[Decoded]) -> tuple[Iterable[Resolved], bool]:
         """Work through the batches (bytewax calls this)."""
-        return [self.resolver.take(decoded) for decoded in values], StatefulBatchLogic.RETAIN
+        began = time.perf_counter()
+        resolved = [self.resolver.take(decoded) for decoded in values]
+        watermarks = {name: source.watermark for name, source in self._tally.sources.items()}
+        if watermarks != self._watermarks:
+            self._watermarks, self._tally.still_since = watermarks, None
+        self._tally.steps["resolve"].took(began)
+        return resolved, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> bytes:
         """Checkpoint new links and ids (bytewax calls this at the end of an epoch)."""
+        if self.resolver.is_kept:
+            self._tally.snapshot_at = time.monotonic()
         return self.resolver.snapshot()
 
 
@@ -81,9 +95,11 @@ def deal(resolved: tuple[str, Resolved]) -> list[tuple[str, Shares]]:
 class LaneStep(StatefulBatchLogic[Shares, Outputs, bytes]):
     """Lets the engine drive the `KeyGroup`s of one lane, each made when first heard of."""
 
-    def __init__(self, key_group: Callable[[bytes | None], KeyGroup], resume: bytes | None) -> None:
+    def __init__(
+        self, key_group: Callable[[bytes | None], KeyGroup], resume: bytes | None, timing: StepTally | None = None
+    ) -> None:
         """Start with none, or with those of the snapshot `resume`; `key_group` makes one."""
-        self._key_group = key_group
+        self._key_group, self._timing = key_group, timing or StepTally()
         self.groups: dict[int, KeyGroup] = {}
         for snapshot in [] if resume is None else _decode_lane(resume):
             group = key_group(snapshot)
@@ -91,9 +107,10 @@ class LaneStep(StatefulBatchLogic[Shares, Outputs, bytes]):
 
     def on_batch(self, values: list[Shares]) -> tuple[Iterable[Outputs], bool]:
         """Work through the batches (bytewax calls this)."""
-        return [
-            [self._group(share.group).take(share) for share in shares] for shares in values
-        ], StatefulBatchLogic.RETAIN
+        began = time.perf_counter()
+        outputs = [[self._group(share.group).take(share) for share in shares] for shares in values]
+        self._timing.took(began)
+        return outputs, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> bytes:
         """Checkpoint what has changed (bytewax calls this at the end of an epoch)."""
@@ -122,8 +139,10 @@ def publish(
     encoder: Encoder | MessageEncoder, tally: Tally
 ) -> Callable[[Sequence[tuple[str, Resolved] | tuple[str, Outputs]]], list[tuple[str, Any]]]:
     """Return the step that counts records and encodes them, by the part of the sink that they go to."""
+    timing = tally.steps["publish"]
 
     def step(outputs: Sequence[tuple[str, Resolved] | tuple[str, Outputs]]) -> list[tuple[str, Any]]:
+        began = time.perf_counter()
         records: list[Record] = []
         for _, told in outputs:
             if isinstance(told, Resolved):
@@ -132,8 +151,11 @@ def publish(
             for output in told:
                 records += output.records
                 tally.awake += output.awake
+                tally.profiles += output.held
+        lines = list(encoder.encode(records).items()) if records else []
         for record in records:
             tally.record(record)
-        return list(encoder.encode(records).items()) if records else []
+        timing.took(began)
+        return lines
 
     return step

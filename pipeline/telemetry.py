@@ -1,103 +1,107 @@
-"""What a run counts, and the books that must balance at its end."""
+"""Showing a run to Prometheus.
+
+The flow pays nothing for being watched: it counts plain numbers in its `Tally`, and a collector makes metrics of
+them when somebody scrapes, in the thread of the scrape. Only what must be told by its distribution is observed as
+it happens: a trigger delivered, a timer fired, a command to the store. What the metrics are is in `meters.py`.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from connectors.cloudevents import Record
-from operators.cart_record import CartRecord
-from operators.identity_record import IdentityRecord
-from operators.rejected import Rejected
-from operators.session_record import SessionRecord
-from operators.trigger import Suppressed, Trigger
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 
-RECENT_TRIGGERS: Final = 12
-# Delays are counted in steps of this many ms: fine beside the seconds that they are made of.
-DELAY_STEP_MS: Final = 100
+from pipeline.meters import METERS, Meter, Values, Watched, families
+from pipeline.tally import Tally
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they say what process_start_time_seconds says
 
 
-@dataclass
-class Tally:
-    """Counts of one process since it started.
+@dataclass(eq=False)
+class Telemetry(Watched):
+    """The metrics of one run, in a registry of its own, and what its health is judged by."""
 
-    Every record read is accepted, rejected or a duplicate; `imbalance` says by how much it is not.
-    """
+    def __post_init__(self) -> None:
+        """Register the metrics, and those that the library has of the process."""
+        self.is_ready = False
+        """Whether the state is loaded and reading has begun; whoever runs the flow sets it."""
+        self.beat_at: float | None = None
+        """When the flow last showed that it is alive, by the clock."""
+        self.registry = CollectorRegistry()
+        histograms = {
+            meter.name: Histogram(meter.name, meter.meaning, meter.labels, registry=self.registry, buckets=meter.bounds)
+            for meter in METERS
+            if meter.bounds
+        }
+        self._latency = histograms["nextmove_trigger_latency_seconds"]
+        self._timers = histograms["nextmove_timer_delay_seconds"]
+        self._commands = histograms["nextmove_redis_command_duration_seconds"]
+        for family in families():
+            self._latency.labels(family)
+        self.registry.register(_Collector(self))
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.tally.timer_fired = self._timer_fired
 
-    read: int = 0
-    decoded: int = 0
-    duplicates: int = 0
-    clamped: int = 0
-    visitors: int = 0
-    awake: int = 0
-    top_at: int = -1
-    """The latest event time read: the clock that the input runs by, in ms."""
-    rejected: Counter[str] = field(default_factory=Counter)
-    too_late: int = 0
-    sessions: int = 0
-    session_revisions: int = 0
-    orders: int = 0
-    carts: Counter[str] = field(default_factory=Counter)
-    browses: int = 0
-    triggers: Counter[str] = field(default_factory=Counter)
-    suppressed: Counter[str] = field(default_factory=Counter)
-    identity: Counter[str] = field(default_factory=Counter)
-    profiles_expired: int = 0
-    recent: deque[Trigger] = field(default_factory=lambda: deque(maxlen=RECENT_TRIGGERS))
-    delays: Counter[int] = field(default_factory=Counter)
-    """Triggers by delay from cause to emission on the input's clock, in steps of DELAY_STEP_MS."""
+    def beat(self) -> None:
+        """Show that the flow is alive; sources do at each poll."""
+        self.beat_at = self.clock()
 
-    @property
-    def accepted(self) -> int:
-        """Records that became events and counted."""
-        return self.decoded - self.duplicates - self.too_late
+    def trigger_delivered(self, family: str, seconds: float) -> None:
+        """Observe a trigger that was acknowledged so long after its cause."""
+        self._latency.labels(family).observe(seconds)
 
-    @property
-    def imbalance(self) -> int:
-        """Records read that are neither accepted nor rejected nor duplicates: 0, or something was lost."""
-        return self.read - self.accepted - self.rejected.total() - self.duplicates
+    def store_asked(self, command: str, seconds: float) -> None:
+        """Observe a command of the identity store."""
+        self._commands.labels(command).observe(seconds)
 
-    def record(self, record: Record) -> None:
-        """Count one published record."""
-        if isinstance(record, SessionRecord):
-            self._session(record)
-        elif isinstance(record, CartRecord):
-            if record.intent == "browse":
-                self.browses += 1
-            else:
-                self.carts[record.state] += 1
-        elif isinstance(record, Suppressed):
-            self.suppressed[record.reason] += 1
-        elif isinstance(record, Trigger):
-            self._trigger(record)
-        elif isinstance(record, IdentityRecord):
-            self.identity[record.what] += 1
-        elif isinstance(record, Rejected):
-            self.rejected[record.reason] += 1
-            self.too_late += record.stage == "profile"
-        else:
-            self.profiles_expired += 1
+    def _timer_fired(self, kind: str, seconds: float) -> None:
+        self._timers.labels(kind).observe(seconds)
 
-    def delay_ms(self, share: float) -> int | None:
-        """Return the delay (ms) that `share` of all triggers stayed below, None without triggers."""
-        wanted, seen = share * self.delays.total(), 0
-        for step, count in sorted(self.delays.items()):
-            seen += count
-            if seen >= wanted:
-                return step * DELAY_STEP_MS
-        return None
 
-    def _session(self, record: SessionRecord) -> None:
-        if record.revision > 1 or record.state == "merged":
-            self.session_revisions += 1
-        else:
-            self.sessions += 1
-            self.orders += record.orders
+class _Collector:
+    """Reads the metrics when the registry asks for them."""
 
-    def _trigger(self, record: Trigger) -> None:
-        self.triggers[record.action] += 1
-        self.recent.append(record)
-        caused_at = round(datetime.fromisoformat(record.cause.time).timestamp() * 1000)
-        self.delays[max(0, self.top_at - caused_at) // DELAY_STEP_MS] += 1
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the metrics without values, for the registry to know their names."""
+        return [_family(meter, {}) for meter in METERS if meter.read is not None]
+
+    def collect(self) -> Iterable[Metric]:
+        """Read all metrics; one without a value is left out."""
+        for meter in METERS:
+            if meter.read is not None:
+                values = meter.read(self._watched)
+                if values:
+                    yield _family(meter, values)
+
+
+def _family(meter: Meter, values: Values) -> Metric:
+    """Return a metric with its values, as the library has it."""
+    if meter.kind == "summary":
+        summary = SummaryMetricFamily(meter.name, meter.meaning, labels=meter.labels)
+        for labels, value in values.items():
+            assert isinstance(value, tuple), f"{meter.name} is a summary"
+            summary.add_metric(labels, *value)
+        return summary
+    kind = CounterMetricFamily if meter.kind == "counter" else GaugeMetricFamily
+    family = kind(meter.name, meter.meaning, labels=meter.labels)
+    for labels, value in values.items():
+        assert not isinstance(value, tuple), f"{meter.name} is no summary"
+        family.add_metric(labels, value)
+    return family
+
+
+__all__ = ["Tally", "Telemetry"]

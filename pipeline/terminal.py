@@ -24,7 +24,7 @@ from rich.text import Text
 
 from connectors.cloudevents import STREAMS
 from pipeline.run import Outcome
-from pipeline.telemetry import Tally
+from pipeline.tally import Tally
 
 # The rate is that of the last so many looks, two a second: steady enough to read, quick to show a change.
 LOOKS: Final = 10

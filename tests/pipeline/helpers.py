@@ -30,7 +30,7 @@ from connectors.formats import event_times
 from operators.event import FOREVER
 from pipeline.parts import Parts
 from pipeline.ports import IdentityStore
-from pipeline.telemetry import Tally
+from pipeline.tally import Tally
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SHARED: Final = ROOT.parent / "shared"

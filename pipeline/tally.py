@@ -1,0 +1,227 @@
+"""What a run counts, and the books that must balance at its end.
+
+The flow adds up plain numbers, by the batch or the record. Other threads read them without a lock: numbers,
+and copies that C code makes of a container in one go.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from connectors.cloudevents import Record
+from operators.cart_record import CartRecord
+from operators.event import FOREVER
+from operators.identity_record import IdentityRecord
+from operators.rejected import Rejected
+from operators.session_record import SessionRecord
+from operators.trigger import FAMILIES, Suppressed, Trigger
+
+RECENT_TRIGGERS: Final = 12
+# Delays are counted in steps of this many ms: fine beside the seconds that they are made of.
+DELAY_STEP_MS: Final = 100
+STEPS: Final = ("decode", "resolve", "visitors", "profiles", "publish")
+"""The steps whose time is taken."""
+
+# How connectors name a partition of a topic; the characters are those that Kafka allows in a topic's name.
+TOPIC_PARTITION: Final = re.compile(r"([A-Za-z0-9._-]+)/\d+")
+
+MERGING: Final = ("anonymous_id", "phone")
+"""Identifiers under which a visitor has a profile of its own, which a lead absorbs once they are linked."""
+
+
+@dataclass(slots=True)
+class SourceTally:
+    """Counts of one source: a topic with all its partitions, or a file."""
+
+    read: int = 0
+    duplicates: int = 0
+    late: int = 0
+    """Events at or before the watermark of their partition when they came; duplicates are not looked at."""
+    aged: int = 0
+    """Events read live, of which `age_ms` sums up how long ago they had happened."""
+    age_ms: int = 0
+    marks: dict[str, int] = field(default_factory=dict)
+    """The watermark of each partition heard of, FOREVER where it has ended."""
+    tops: dict[str, int] = field(default_factory=dict)
+    """The latest event time of each, -1 before the first."""
+
+    @property
+    def watermark(self) -> int:
+        """The instant up to which all partitions are complete: the latest event where all have ended, -1 for none."""
+        mark = min(list(self.marks.values()), default=-1)
+        return self.top_at if mark == FOREVER else mark
+
+    @property
+    def top_at(self) -> int:
+        """The latest event time."""
+        return max(list(self.tops.values()), default=-1)
+
+
+@dataclass(slots=True)
+class StepTally:
+    """How often a step was called, once a batch or activation, and how long that took in all."""
+
+    calls: int = 0
+    seconds: float = 0.0
+
+    def took(self, began: float) -> None:
+        """Count a call that began at that reading of `time.perf_counter`."""
+        self.calls += 1
+        self.seconds += time.perf_counter() - began
+
+
+def source_of(partition: str) -> str:
+    """Return the source that a partition is part of: its topic, or the file that it is."""
+    found = TOPIC_PARTITION.fullmatch(partition)
+    return found[1] if found else "stdin" if partition == "-" else partition
+
+
+@dataclass
+class Tally:
+    """Counts of one process since it started.
+
+    Every record read is accepted, rejected or a duplicate; `imbalance` says by how much it is not.
+    """
+
+    read: int = 0
+    decoded: int = 0
+    sources: dict[str, SourceTally] = field(default_factory=dict)
+    steps: dict[str, StepTally] = field(default_factory=lambda: {name: StepTally() for name in STEPS})
+    forgotten_early: int = 0
+    """Ids for recognising duplicates that went before their time, for there were too many."""
+    clamped: int = 0
+    visitors: int = 0
+    awake: int = 0
+    """Profiles with a timer; each has one, for the first thing that is due."""
+    profiles: int = 0
+    """Profiles held, visitors and leads."""
+    top_at: int = -1
+    """The latest event time read: the clock that the input runs by, in ms."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    too_late: int = 0
+    sessions: int = 0
+    session_revisions: int = 0
+    orders: int = 0
+    carts: Counter[str] = field(default_factory=Counter)
+    browses: int = 0
+    triggers: Counter[str] = field(default_factory=Counter)
+    outlets: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Triggers by family, action and channel."""
+    suppressed: Counter[str] = field(default_factory=Counter)
+    held_back: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Suppressed decisions by family and reason."""
+    identity: Counter[str] = field(default_factory=Counter)
+    merges: Counter[str] = field(default_factory=Counter)
+    """Visitors who became part of a lead, by the type of the identifier that they were known by."""
+    conflicts: Counter[str] = field(default_factory=Counter)
+    """Identifiers that were not linked, by the rule that forbade it."""
+    profiles_expired: int = 0
+    recent: deque[Trigger] = field(default_factory=lambda: deque(maxlen=RECENT_TRIGGERS))
+    delays: Counter[int] = field(default_factory=Counter)
+    """Triggers by delay from cause to emission on the input's clock, in steps of DELAY_STEP_MS."""
+    snapshot_at: float | None = None
+    """When the state was last checkpointed, by the monotonic clock as the next two; None where it is not kept."""
+    heard_at: float | None = None
+    """When records were last read live, None before that and where only files are read."""
+    still_since: float | None = None
+    """Since when records have been read live without any source's watermark moving; None when it has moved since."""
+    timer_fired: Callable[[str, float], None] | None = None
+    """Hears of each trigger that a timer caused live: what timed out, and seconds from due until published."""
+
+    @property
+    def duplicates(self) -> int:
+        """Records that were told before."""
+        return sum(source.duplicates for source in list(self.sources.values()))
+
+    @property
+    def late(self) -> int:
+        """Events that came after the watermark, those that came too late included."""
+        return sum(source.late for source in list(self.sources.values()))
+
+    @property
+    def accepted(self) -> int:
+        """Records that became events and counted."""
+        return self.decoded - self.duplicates - self.too_late
+
+    @property
+    def imbalance(self) -> int:
+        """Records read that are neither accepted nor rejected nor duplicates: 0, or something was lost."""
+        return self.read - self.accepted - self.rejected.total() - self.duplicates
+
+    def source(self, partition: str) -> SourceTally:
+        """Return the counts of the source that `partition` is part of."""
+        name = source_of(partition)
+        found = self.sources.get(name)
+        if found is None:
+            found = self.sources[name] = SourceTally()
+        return found
+
+    def arrived(self, partition: str, count: int, *, is_live: bool) -> None:
+        """Count records as they are read."""
+        self.read += count
+        self.source(partition).read += count
+        if count and is_live:
+            self.heard_at = time.monotonic()
+            if self.still_since is None:
+                self.still_since = self.heard_at
+
+    def record(self, record: Record) -> None:
+        """Count one record that is being published, and so complete."""
+        if isinstance(record, SessionRecord):
+            self._session(record)
+        elif isinstance(record, CartRecord):
+            if record.intent == "browse":
+                self.browses += 1
+            else:
+                self.carts[record.state] += 1
+        elif isinstance(record, Suppressed):
+            self.suppressed[record.reason] += 1
+            self.held_back[FAMILIES[record.action], record.reason] += 1
+        elif isinstance(record, Trigger):
+            self._trigger(record)
+        elif isinstance(record, IdentityRecord):
+            self._identity(record)
+        elif isinstance(record, Rejected):
+            self.rejected[record.reason] += 1
+            self.too_late += record.stage == "profile"
+        else:
+            self.profiles_expired += 1
+
+    def delay_ms(self, share: float) -> int | None:
+        """Return the delay (ms) that `share` of all triggers stayed below, None without triggers."""
+        wanted, seen = share * self.delays.total(), 0
+        for step, count in sorted(self.delays.items()):
+            seen += count
+            if seen >= wanted:
+                return step * DELAY_STEP_MS
+        return None
+
+    def _session(self, record: SessionRecord) -> None:
+        if record.revision > 1 or record.state == "merged":
+            self.session_revisions += 1
+        else:
+            self.sessions += 1
+            self.orders += record.orders
+
+    def _identity(self, record: IdentityRecord) -> None:
+        self.identity[record.what] += 1
+        if record.what == "refused":
+            self.conflicts[record.rule] += 1
+        elif record.what == "linked" and record.identifier_type in MERGING:
+            self.merges[record.identifier_type] += 1
+
+    def _trigger(self, record: Trigger) -> None:
+        self.triggers[record.action] += 1
+        self.outlets[record.family, record.action, record.channel] += 1
+        self.recent.append(record)
+        caused_at = datetime.fromisoformat(record.cause.time)
+        self.delays[max(0, self.top_at - round(caused_at.timestamp() * 1000)) // DELAY_STEP_MS] += 1
+        what, _, cause = record.cause.type.partition(".")
+        if cause == "timer" and self.timer_fired is not None and self.heard_at is not None:
+            self.timer_fired(what, (datetime.fromisoformat(record.emitted_at) - caused_at).total_seconds())

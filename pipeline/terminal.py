@@ -118,12 +118,15 @@ def summarize(outcome: Outcome, place: str, ending: str, delays: str = "") -> No
         "Records": f"{tally.read:,} read: {tally.accepted:,} accepted, {tally.duplicates:,} duplicates,"
         f" {dead:,} dead letters",
         "People": f"{tally.visitors:,} visitors; {leads:,} leads: visitors known by user id, e-mail or phone",
+        "Identities": identities(tally),
         "Sessions": f"{tally.sessions:,}, with {tally.orders:,} orders",
+        "Late": late(tally),
         "Carts": ", ".join(states),
         "Triggers": told(tally.triggers),
         "Suppressed": told(tally.suppressed),
         "Delay": delays,
         "Dead letters": told(tally.rejected) if dead else "none",
+        "Forgotten": forgotten(tally),
         "Written to": place,
     }
     grid = Table.grid(padding=(0, 2))
@@ -139,6 +142,31 @@ def summarize(outcome: Outcome, place: str, ending: str, delays: str = "") -> No
         console.print(Text(ending, style="bold"), soft_wrap=True)
         console.print("", grid, sep="\n")
     print(*(line.rstrip() for line in capture.get().splitlines()), sep="\n", flush=True)  # noqa: T201 - our output
+
+
+def identities(tally: Tally) -> str:
+    """Say how many visitors became part of a lead, and what was not linked; nothing where there is nothing."""
+    merges, refused = tally.merges.total(), tally.conflicts.total()
+    return "; ".join(
+        [f"{merges:,} visitors joined to leads"] * bool(merges)
+        + [f"{refused:,} identifiers refused: {ranked(tally.conflicts)}"] * bool(refused)
+    )
+
+
+def late(tally: Tally) -> str:
+    """Say what came out of order, and what had to be said anew; nothing where there is nothing."""
+    return "; ".join(
+        [f"{tally.late:,} events came after the watermark"] * bool(tally.late)
+        + [f"{tally.session_revisions:,} sessions were revised"] * bool(tally.session_revisions)
+    )
+
+
+def forgotten(tally: Tally) -> str:
+    """Say what was let go: profiles in time, ids before theirs; nothing where there is nothing."""
+    return "; ".join(
+        [f"{tally.profiles_expired:,} profiles expired"] * bool(tally.profiles_expired)
+        + [f"{tally.forgotten_early:,} event ids early, more than duplicates.ids_max"] * bool(tally.forgotten_early)
+    )
 
 
 def told(counts: Counter[str]) -> str:

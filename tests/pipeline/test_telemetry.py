@@ -30,9 +30,11 @@ from operators.trigger import FAMILIES, Trigger, cause
 from pipeline.health import STALLED_S, STUCK_S, ServeError, serve
 from pipeline.key_groups import KeyGroup
 from pipeline.meters import METERS, Meter
+from pipeline.run import Outcome
 from pipeline.steps import LaneStep
 from pipeline.tally import StepTally, Tally, source_of
 from pipeline.telemetry import Telemetry
+from pipeline.terminal import summarize
 from tests.pipeline.helpers import (
     BEGIN_AT,
     ROOT,
@@ -610,6 +612,29 @@ def test_the_port_is_free_again_afterwards(telemetry: Telemetry) -> None:
         assert asked(port, "/healthz")[0] == 200
     with serve(telemetry, "127.0.0.1", port) as again:
         assert (again, asked(again, "/healthz")[0]) == (port, 200)
+
+
+# --- the summary --------------------------------------------------------------------------------------------
+
+
+def test_the_summary_says_what_is_out_of_the_ordinary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    Merges, refusals, late events, revisions and what was forgotten have a row where there are any, and none otherwise.
+    """
+    tally = Tally()
+    summarize(Outcome(tally, is_stopped=False, seconds=1.0), tmp_path, "Done.")
+    plain = capsys.readouterr().out
+    assert not any(row in plain for row in ("Identities", "Late", "Forgotten"))
+
+    tally.merges["anonymous_id"], tally.conflicts["one_user_id_per_lead"] = 1_234, 2
+    tally.source("shop/0").late, tally.session_revisions = 3, 4
+    tally.profiles_expired, tally.forgotten_early = 5, 6
+    summarize(Outcome(tally, is_stopped=False, seconds=1.0), tmp_path, "Done.")
+    rows = dict(re.split(r" {2,}", line, maxsplit=1) for line in capsys.readouterr().out.splitlines() if "  " in line)
+
+    assert rows["Identities"] == "1,234 visitors joined to leads; 2 identifiers refused: 2 one user id per lead"
+    assert rows["Late"] == "3 events came after the watermark; 4 sessions were revised"
+    assert rows["Forgotten"] == "5 profiles expired; 6 event ids early, more than duplicates.ids_max"
 
 
 def test_ids_that_go_before_their_time_are_counted(tmp_path: Path) -> None:

@@ -15,8 +15,11 @@ another process has changed one of the identifiers since it was read: whoever pl
 All keys have one hash tag in their prefix, so that a script may touch several of them in a cluster. They
 expire when nobody has asked for them for long; who is asked for is renewed now and then.
 
-Where Redis is away, the library tries again a few times, with jitter; then the store waits until it is back. The
+Where Redis is away, or can take no writes, the store asks again with growing, jittered pauses until it is back. The
 flow stands still meanwhile: nothing is lost, and nothing is decided on a guess.
+
+One more key, `#store`, holds a random id and never expires. It is read with every MGET: where it is gone or another,
+Redis has come back empty, and what this process remembers of it is forgotten.
 """
 
 from __future__ import annotations
@@ -25,15 +28,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from uuid import uuid4
 
 import msgspec
 import redis
-from redis.backoff import ExponentialWithJitterBackoff
+from redis import exceptions
+from redis.backoff import DecorrelatedJitterBackoff
 from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 from connectors.batches import Stop
+from connectors.redis_client import client_of, shown
 from operators.event import Event
 from operators.identity import identifiers, user_key
 
@@ -44,27 +48,32 @@ T = TypeVar("T")
 VERSIONS_MAX: Final = 4
 # Names whose expiry has been renewed, and users of leads, that are remembered: a limit on memory.
 NAMES_MAX: Final = 200_000
-# Attempts of the library before the store says that Redis is away; with these pauses it takes two seconds.
-ATTEMPTS: Final = 5
+# Between two questions to a Redis that is away: at first hardly noticed, then not noticed beside the outage.
 PAUSE_S_MIN: Final = 0.05
 PAUSE_S_MAX: Final = 1.0
-# Then it is asked again this often: soon enough not to be noticed beside the outage.
-WAIT_S: Final = 0.5
 # The expiry is renewed this many times in its span.
 RENEWALS: Final = 10
+# No identifier: those begin with a letter.
+MARKER: Final = "#store"
 
 SCRIPT: Final = Path(__file__).with_suffix(".lua")
 _versions: Final = msgspec.json.Decoder(list[Version]).decode
 
+ASKED_AGAIN: Final = (exceptions.RedisError, exceptions.RedisClusterException)  # the latter is none of the former
+REFUSED: Final = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
 AWAY: Final = (
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-    redis.exceptions.BusyLoadingError,
-    redis.exceptions.ReadOnlyError,  # a replica that has not heard yet that it is not the master any more
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.TryAgainError,
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.BusyLoadingError,
+    exceptions.ReadOnlyError,  # a replica that has not heard yet that it is not the master any more
+    exceptions.OutOfMemoryError,
+    exceptions.ClusterDownError,
+    exceptions.TryAgainError,
+    exceptions.RedisClusterException,
 )
-"""What passes: Redis is restarting, unreachable or changing its master."""
+"""What passes: Redis is restarting, unreachable, full or changing its master."""
+AWAY_CODES: Final = ("MISCONF ", "NOREPLICAS ", "BUSY ")
+"""The same, where the library has no class for it: its disk is full, it has lost its replicas, a script holds it."""
 
 
 class StoreError(Exception):
@@ -86,24 +95,45 @@ class RedisIdentity:
     is_private = False
     """Others link too: what was read may have changed."""
 
-    def __init__(self, rules: RedisRules, stop: Stop, tell: Callable[[str], None]) -> None:
-        """Connect; `tell` hears in a line when Redis is away and when it is back.
+    def __init__(
+        self,
+        rules: RedisRules,
+        stop: Stop,
+        tell: Callable[[str], None],
+        observe: Callable[[str, float], None] = lambda _command, _seconds: None,
+    ) -> None:
+        """Connect, and try what a run needs of Redis.
+
+        `tell` hears in a line when Redis is away, back, or back empty; `observe` of each round trip what it was for,
+        "mget", "link" or "renew", and how many seconds it took.
 
         Raises:
-            StoreError: the URL is none, or Redis refuses the login, or is not there.
+            StoreError: the URL is none, or Redis refuses the login or a command, or is not there.
         """
-        self._rules, self._stop, self._tell = rules, stop, tell
-        self._client = _client(rules)
-        self._link = self._client.register_script(SCRIPT.read_text(encoding="utf-8"))
+        self._rules, self._stop, self._tell, self._observe = rules, stop, tell, observe
+        # Of the library's kinds of back-off the one that grows by its last pause: the others overflow after 1,024.
+        self._retry = Retry(DecorrelatedJitterBackoff(PAUSE_S_MAX, PAUSE_S_MIN), -1, ASKED_AGAIN)
         self._renewed: set[str] = set()
         self._renewed_at = time.monotonic()
         self._users: dict[str, str] = {}
+        self._marker = rules.prefix + MARKER
         self.errors = 0
         """Times that Redis was away when it was asked."""
+        self.resets = 0
+        """Times that Redis came back empty."""
+        self.is_away = False
+        """Whether Redis is being waited for."""
         try:
-            self._client.ping()
-        except redis.exceptions.RedisError as error:
-            raise StoreError(f"{shown(rules.url)}: {error}; check the address, the user and the password") from None
+            self._client = client_of(rules.url, rules.timeout_ms)
+            self._link = self._client.register_script(SCRIPT.read_text(encoding="utf-8"))
+            self.store_id = self._claim_at_start()
+            """Who compares it with what it was in an earlier run sees whether Redis was emptied since."""
+            self._link(keys=[], args=["", 0, 0, 0])  # links nothing: whether it may be called
+        except (ValueError, TypeError) as error:
+            raise StoreError(f"{shown(rules.url)}: {error}; see `identity.redis_url` in reference.yaml") from None
+        except ASKED_AGAIN as error:
+            raise self._refusal(error, "check the address, the user and the password") from None
+        self._warn_of_eviction()
 
     def look_up(self, events: Sequence[Event]) -> dict[str, str]:
         """Return what was known of the identifiers of `events`, all of one partition, before the first of them."""
@@ -132,7 +162,7 @@ class RedisIdentity:
         for name in names:
             arguments += (links[name], known.get(name, ""))
         keys = [self._rules.prefix + name for name in names]
-        changed: list[Any] = self._ask(lambda: self._link(keys=keys, args=arguments))
+        changed: list[Any] = self._ask("link", lambda: self._link(keys=keys, args=arguments))
         return {names[number - 1]: lead.decode() for number, lead in zip(changed[::2], changed[1::2], strict=True)}
 
     def changes(self) -> list[tuple[str, str]]:
@@ -151,8 +181,10 @@ class RedisIdentity:
         """Return the leads of `names` that an event at `position` of `partition` sees."""
         if not names:
             return {}
-        keys = [self._rules.prefix + name for name in names]
-        values: list[bytes | None] = self._ask(lambda: self._client.mget(keys))
+        keys = [self._marker, *(self._rules.prefix + name for name in names)]
+        held, *values = self._ask("mget", lambda: self._client.mget(keys))
+        if held is None or held.decode() != self.store_id:
+            self._start_anew()
         found = {}
         for name, raw in zip(names, values, strict=True):
             if raw is not None:
@@ -179,79 +211,85 @@ class RedisIdentity:
                     pipeline.pexpire(self._rules.prefix + name, self._rules.ttl_ms)
                 pipeline.execute()
 
-        self._ask(renew)
+        self._ask("renew", renew)
         self._renewed.update(names)
 
-    def _ask(self, what: Callable[[], T]) -> T:
+    def _claim(self) -> str:
+        """Return the id that the store has; one that has none is given one."""
+        while (held := self._client.get(self._marker)) is None:
+            self._client.set(self._marker, uuid4().hex, nx=True)
+        found: bytes = held
+        return found.decode()
+
+    def _claim_at_start(self) -> str:
+        """Claim, and wait for a Redis that still reads its file: what is started together with it need not end."""
+        try:
+            return self._claim()
+        except exceptions.BusyLoadingError:
+            return self._ask("mget", self._claim)
+
+    def _start_anew(self) -> None:
+        """Forget what Redis has forgotten."""
+        self.store_id = self._ask("mget", self._claim)
+        self.resets += 1
+        self._users.clear()
+        self._renewed.clear()
+        self._tell(f"{shown(self._rules.url)}: came back empty; who is who is learnt anew as events come")
+
+    def _warn_of_eviction(self) -> None:
+        """Say so where Redis throws away what it likes when its memory is full. One that does not tell is trusted."""
+        try:
+            policy = self._client.info("memory").get("maxmemory_policy", "noeviction")
+        except ASKED_AGAIN:
+            return
+        if policy != "noeviction":
+            self._tell(
+                f"{shown(self._rules.url)}: maxmemory-policy is {policy}: where memory is full, people are forgotten"
+                " without a word; set it to noeviction"
+            )
+
+    def _ask(self, command: str, what: Callable[[], T]) -> T:
         """Ask Redis, and wait until it answers.
 
         Raises:
             StoreError: Redis refuses, or the run is to stop while Redis is away.
         """
-        is_away = False
-        while True:
-            try:
-                answer = what()
-            except (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError) as error:
-                raise StoreError(f"{shown(self._rules.url)}: {error}; check the user and the password") from None
-            except AWAY as error:
-                self.errors += 1
-                if self._stop.is_set():
-                    raise StoreError("stopped while Redis was away; the next run goes on from the checkpoint") from None
-                if not is_away:
-                    self._tell(f"{shown(self._rules.url)}: {error}; waiting for Redis")
-                is_away = True
-                time.sleep(WAIT_S)
-            except redis.exceptions.RedisError as error:
-                raise StoreError(f"{shown(self._rules.url)}: {error}") from None
-            else:
-                if is_away:
-                    self._tell(f"{shown(self._rules.url)}: Redis is back")
-                return answer
+
+        def attempt() -> T:
+            if self.is_away and self._stop.is_set():
+                raise StoreError("stopped while Redis was away; the next run goes on from the checkpoint")
+            asked_at = time.perf_counter()
+            answer = what()
+            self._observe(command, time.perf_counter() - asked_at)
+            return answer
+
+        answer = self._retry.call_with_retry(attempt, self._failed)
+        if self.is_away:
+            self.is_away = False
+            self._tell(f"{shown(self._rules.url)}: Redis is back")
+        return answer
+
+    def _failed(self, error: Exception) -> None:
+        """Return where the question may be asked again."""
+        if isinstance(error, REFUSED):
+            raise self._refusal(error, "check the user, the password and what the user may do") from None
+        if not isinstance(error, AWAY) and not str(error).startswith(AWAY_CODES):
+            raise self._refusal(error) from None
+        self.errors += 1
+        if isinstance(error, exceptions.ReadOnlyError) and isinstance(self._client, redis.Redis):
+            self._client.connection_pool.disconnect()  # the name may point to the new master by now
+        if not self.is_away:
+            self.is_away = True
+            self._tell(f"{shown(self._rules.url)}: {_line(error)}; waiting for Redis{_cure(error)}")
+
+    def _refusal(self, error: Exception, cure: str = "") -> StoreError:
+        return StoreError("; ".join(filter(None, [f"{shown(self._rules.url)}: {_line(error)}", cure])))
 
 
-def shown(url: str) -> str:
-    """Return `url` without user and password: it goes into messages."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
 
 
-def _client(rules: RedisRules) -> Any:  # noqa: ANN401 -- redis.Redis and RedisCluster have no common base
-    """Make the client that the scheme of the URL asks for.
-
-    `redis://` and `rediss://` (TLS) one server, `unix://` a socket, `redis+sentinel://HOST:PORT,HOST:PORT/MASTER`
-    the master that sentinels name, `redis+cluster://` a cluster; with `rediss+...` these use TLS.
-
-    Raises:
-        StoreError: the URL is none of these.
-    """
-    scheme, _, kind = urlsplit(rules.url).scheme.partition("+")
-    options: dict[str, Any] = {
-        "socket_timeout": rules.timeout_ms / 1000,
-        "socket_connect_timeout": rules.timeout_ms / 1000,
-        "retry": Retry(ExponentialWithJitterBackoff(base=PAUSE_S_MIN, cap=PAUSE_S_MAX), ATTEMPTS),
-    }
-    try:
-        if kind == "cluster":
-            return redis.RedisCluster.from_url(rules.url.replace("+cluster", "", 1), **options)
-        if kind == "sentinel":
-            return _sentinel(rules.url, options, is_tls=scheme == "rediss")
-        return redis.Redis.from_url(rules.url, **options)
-    except (ValueError, redis.exceptions.RedisError) as error:
-        raise StoreError(f"{shown(rules.url)}: {error}; see `identity.redis_url` in reference.yaml") from None
-
-
-def _sentinel(url: str, options: dict[str, Any], *, is_tls: bool) -> Any:  # noqa: ANN401 -- as _client
-    parts = urlsplit(url)
-    login, _, hosts = parts.netloc.rpartition("@")
-    user, _, password = login.partition(":")
-    master, _, database = parts.path.strip("/").partition("/")
-    if not master:
-        raise ValueError("the path names no master, as in redis+sentinel://HOST:26379/mymaster")
-    sentinels = [(host, int(port or 26379)) for host, _, port in (one.rpartition(":") for one in hosts.split(","))]
-    own = options | {"ssl": is_tls}
-    asked = {"socket_timeout": options["socket_timeout"]}
-    sentinel = Sentinel(sentinels, sentinel_kwargs=asked, **own)  # type: ignore[no-untyped-call]  # as redis ships it
-    return sentinel.master_for(  # type: ignore[no-untyped-call]  # the same
-        master, db=int(database or 0), username=user or None, password=password or None
-    )
+def _cure(error: Exception) -> str:
+    is_full = isinstance(error, exceptions.OutOfMemoryError)
+    return ": give it more memory (maxmemory) or free some" if is_full else ""

@@ -3,7 +3,7 @@ Identity stores: what each of them promises, and what only the shared one does.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 from uuid import uuid4
 
@@ -11,14 +11,16 @@ import pytest
 import redis
 
 from connectors.memory import MemoryIdentity
-from connectors.redis_identity import ATTEMPTS, PAUSE_S_MAX, VERSIONS_MAX, RedisIdentity, RedisRules, StoreError, shown
+from connectors.redis_client import shown
+from connectors.redis_identity import VERSIONS_MAX, RedisIdentity, RedisRules, StoreError
 from operators.event import Event
 from pipeline.ports import IdentityStore
 from tests.services.redis import RedisServer
+from tests.services.redis_kinds import Watched, address
 
 DAY_MS: Final = 86_400_000
 # Longer than the library's own attempts take together.
-OUTAGE_S: Final = ATTEMPTS * PAUSE_S_MAX + 1
+OUTAGE_S: Final = 0.6
 
 
 def event(position: int, partition: str = "p0", *, user_id: str = "", email: str = "") -> Event:
@@ -41,11 +43,16 @@ def told() -> Told:
     return Told()
 
 
+def rules_for(url: str, timeout_ms: int = 1_000) -> RedisRules:
+    """A corner of its own, so that tests can share a server."""
+    prefix = f"{{test-{uuid4().hex[:12]}}}:"
+    return RedisRules(url=url, prefix=prefix, ttl_ms=DAY_MS, timeout_ms=timeout_ms)
+
+
 @pytest.fixture
 def rules(redis_server: RedisServer) -> RedisRules:
     """A corner of the server for one test."""
-    prefix = f"{{test-{uuid4().hex[:12]}}}:"
-    return RedisRules(url=redis_server.url, prefix=prefix, ttl_ms=DAY_MS, timeout_ms=1_000)
+    return rules_for(redis_server.url)
 
 
 @pytest.fixture
@@ -54,14 +61,22 @@ def connect(rules: RedisRules, told: Told) -> Callable[[], RedisIdentity]:
     return lambda: RedisIdentity(rules, told.stop, told.lines.append)
 
 
-@pytest.fixture(params=["embedded", "redis"])
-def store(request: pytest.FixtureRequest) -> Iterator[IdentityStore]:
-    """Each of the stores."""
+@pytest.fixture(params=["embedded", "redis", "over TLS", "with a login", "socket", "watched", "cluster"])
+def store(request: pytest.FixtureRequest, told: Told) -> IdentityStore:
+    """Each of the stores, and the shared one at each kind of address."""
     if request.param == "embedded":
-        yield MemoryIdentity()
-    else:
-        connect: Callable[[], RedisIdentity] = request.getfixturevalue("connect")
-        yield connect()
+        return MemoryIdentity()
+    return RedisIdentity(rules_for(address_of(request.param, request)), told.stop, told.lines.append)
+
+
+def address_of(kind: str, request: pytest.FixtureRequest) -> str:
+    """Start what the address needs."""
+    if kind == "cluster":
+        nodes: list[RedisServer] = request.getfixturevalue("redis_cluster")
+        return f"redis+cluster://{','.join(':'.join(address(node)) for node in nodes[:2])}"
+    name = {"redis": "redis_server"}.get(kind, f"redis_{kind.replace(' a ', ' ').replace(' ', '_').lower()}")
+    server: RedisServer | Watched = request.getfixturevalue(name)
+    return server.url
 
 
 # --- what each promises ---------------------------------------------------------------------------------------
@@ -201,6 +216,7 @@ def test_an_outage_is_waited_for(connect: Callable[[], RedisIdentity], told: Tol
     assert [line.rpartition(": ")[2].split(";")[-1].strip() for line in told.lines] == [
         "waiting for Redis",
         "Redis is back",
+        "who is who is learnt anew as events come",
     ]
     assert store.errors >= 1
 

@@ -1,0 +1,83 @@
+"""
+Redis as people run it, for tests: a sentinel, a master with its replica, a cluster.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from redis import Redis
+
+from tests.services.redis import RedisServer
+
+MASTER: Final = "people"
+UNTIL_S_MAX: Final = 20
+POLL_S: Final = 0.02
+
+
+class Start(Protocol):
+    """Starts one more server, which ends with the test run."""
+
+    def __call__(
+        self, *options: str, kind: type[RedisServer] = RedisServer, url: str = "", is_durable: bool = False
+    ) -> RedisServer: ...
+
+
+class Sentinel(RedisServer):
+    """A sentinel: a Redis that writes what it finds out into its file of settings, and so needs one."""
+
+    name = "Sentinel"
+
+    def _command(self) -> list[str]:
+        program, *options = super()._command()
+        settings = self.folder / "sentinel.conf"
+        settings.touch()
+        return [program, str(settings), "--sentinel", *options[: options.index("--dir")]]
+
+
+class Watched:
+    """A master, its replica, and the sentinel that says which is which."""
+
+    def __init__(self, start: Start) -> None:
+        self.master = start("--repl-diskless-sync-delay", "0")
+        host, port = address(self.master)
+        self.replica = start("--replicaof", f"{host} {port}")
+        self._sentinel = start(kind=Sentinel)
+        self.ask("MONITOR", MASTER, host, port, "1")
+        self.url = f"redis+sentinel://{':'.join(address(self._sentinel))}/{MASTER}/0"
+
+    def ask(self, *command: str) -> Any:  # noqa: ANN401 -- as `ask`
+        """Ask the sentinel."""
+        return ask(self._sentinel, "SENTINEL", *command)
+
+
+def clustered(start: Start) -> list[RedisServer]:
+    """Start three nodes that share the slots."""
+    nodes = [start("--cluster-enabled", "yes", "--cluster-node-timeout", "2000") for _ in range(3)]
+    for number, node in enumerate(nodes):
+        ask(node, "CLUSTER", "ADDSLOTSRANGE", number * 5_500, min(number * 5_500 + 5_499, 16_383))
+        ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+    for node in nodes[1:]:
+        ask(nodes[0], "CLUSTER", "MEET", *address(node))
+    until(lambda: all("cluster_state:ok" in str(ask(node, "CLUSTER", "INFO")) for node in nodes))
+    return nodes
+
+
+def ask(server: RedisServer, *command: object) -> Any:  # noqa: ANN401 -- each command has an answer of its own kind
+    """Send one command, as whoever operates the server would."""
+    with Redis.from_url(server.url) as client:
+        return client.execute_command(*command)
+
+
+def address(server: RedisServer) -> tuple[str, str]:
+    """Host and port of a server."""
+    host, _, port = server.url.split("//")[1].partition("/")[0].partition(":")
+    return host, port
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Return when the condition holds; fail when that takes too long."""
+    end_at = time.monotonic() + UNTIL_S_MAX
+    while not condition():
+        assert time.monotonic() < end_at, f"not within {UNTIL_S_MAX} s"
+        time.sleep(POLL_S)

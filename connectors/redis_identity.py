@@ -128,11 +128,11 @@ class RedisIdentity:
             self._link = self._client.register_script(SCRIPT.read_text(encoding="utf-8"))
             self.store_id = self._claim_at_start()
             """Who compares it with what it was in an earlier run sees whether Redis was emptied since."""
-            self._link(keys=[], args=["", 0, 0, 0])  # links nothing: whether it may be called
+            self._try_rights()
         except (ValueError, TypeError) as error:
             raise StoreError(f"{shown(rules.url)}: {error}; see `identity.redis_url` in reference.yaml") from None
         except ASKED_AGAIN as error:
-            raise self._refusal(error, "check the address, the user and the password") from None
+            raise self._refusal(error, _cure(error) or "check the address, the user and the password") from None
         self._warn_of_eviction()
 
     def look_up(self, events: Sequence[Event]) -> dict[str, str]:
@@ -177,6 +177,10 @@ class RedisIdentity:
         """Refuse: no checkpoint made with this store holds links."""
         raise AssertionError(f"a link of {lead} ({name[:1]}) in the checkpoint of a store that keeps none there")
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
     def _leads(self, names: Sequence[str] | Mapping[str, Any], partition: str, position: int) -> dict[str, str]:
         """Return the leads of `names` that an event at `position` of `partition` sees."""
         if not names:
@@ -216,10 +220,11 @@ class RedisIdentity:
 
     def _claim(self) -> str:
         """Return the id that the store has; one that has none is given one."""
-        while (held := self._client.get(self._marker)) is None:
+        held: bytes | None = None
+        while held is None:
             self._client.set(self._marker, uuid4().hex, nx=True)
-        found: bytes = held
-        return found.decode()
+            held = self._client.get(self._marker)
+        return held.decode()
 
     def _claim_at_start(self) -> str:
         """Claim, and wait for a Redis that still reads its file: what is started together with it need not end."""
@@ -227,6 +232,12 @@ class RedisIdentity:
             return self._claim()
         except exceptions.BusyLoadingError:
             return self._ask("mget", self._claim)
+
+    def _try_rights(self) -> None:
+        """Do what a run does and `_claim` has not, to no effect: a right that is missing is to be said at the start."""
+        self._client.mget([self._marker])
+        self._client.pexpire(self._marker + "?", 1)
+        self._link(keys=[], args=["", 0, 0, 0])
 
     def _start_anew(self) -> None:
         """Forget what Redis has forgotten."""
@@ -272,7 +283,7 @@ class RedisIdentity:
     def _failed(self, error: Exception) -> None:
         """Return where the question may be asked again."""
         if isinstance(error, REFUSED):
-            raise self._refusal(error, "check the user, the password and what the user may do") from None
+            raise self._refusal(error, _cure(error) or "check the user and the password") from None
         if not isinstance(error, AWAY) and not str(error).startswith(AWAY_CODES):
             raise self._refusal(error) from None
         self.errors += 1
@@ -280,7 +291,8 @@ class RedisIdentity:
             self._client.connection_pool.disconnect()  # the name may point to the new master by now
         if not self.is_away:
             self.is_away = True
-            self._tell(f"{shown(self._rules.url)}: {_line(error)}; waiting for Redis{_cure(error)}")
+            told = [f"{shown(self._rules.url)}: {_line(error)}", _cure(error), "waiting for Redis"]
+            self._tell("; ".join(filter(None, told)))
 
     def _refusal(self, error: Exception, cure: str = "") -> StoreError:
         return StoreError("; ".join(filter(None, [f"{shown(self._rules.url)}: {_line(error)}", cure])))
@@ -291,5 +303,10 @@ def _line(error: Exception) -> str:
 
 
 def _cure(error: Exception) -> str:
-    is_full = isinstance(error, exceptions.OutOfMemoryError)
-    return ": give it more memory (maxmemory) or free some" if is_full else ""
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return "give it more memory (maxmemory) or free some"
+    if isinstance(error, exceptions.NoPermissionError):
+        return "give the user the rights in docs/how-to/redis.md"
+    if isinstance(error, exceptions.ReadOnlyError):
+        return "it is a replica: name the master"
+    return ""

@@ -4,17 +4,14 @@ Redis as people run it: behind TLS, a login, a socket, sentinels, in a cluster. 
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Final
 
 import pytest
 import trustme
 
+from tests.connectors.identity import ACL_RULES, Told
 from tests.services.process import HOST, free_ports
 from tests.services.redis import RedisServer, redis_program
-from tests.services.redis_kinds import Start, Watched, ask, clustered
-
-# What docs/how-to/redis.md tells operators to allow, and no more.
-ACL_RULES: Final = "~{*}:* +get +set +mget +pexpire +evalsha +script|load +info"
+from tests.services.redis_kinds import Clustered, Start, Watched, ask
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +73,14 @@ def redis_watched(start_redis: Start) -> Watched:
 
 
 @pytest.fixture(scope="session")
-def redis_cluster(start_redis: Start) -> list[RedisServer]:
-    """Three nodes that share the slots."""
-    return clustered(start_redis)
+def redis_cluster(start_redis: Start) -> Clustered:
+    """Three nodes, each with a third of the keys."""
+    return Clustered(start_redis)
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """What the stores of one test are told with."""
+    told = Told()
+    yield told
+    told.close()

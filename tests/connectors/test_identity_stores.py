@@ -2,51 +2,20 @@
 Identity stores: what each of them promises, and what only the shared one does.
 """
 
-import threading
 from collections.abc import Callable
-from typing import Final
-from uuid import uuid4
 
 import pytest
 import redis
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors.memory import MemoryIdentity
-from connectors.redis_client import shown
-from connectors.redis_identity import VERSIONS_MAX, RedisIdentity, RedisRules, StoreError
+from connectors.redis_identity import VERSIONS_MAX, RedisIdentity, RedisRules
 from operators.event import Event
+from operators.identity import plan
 from pipeline.ports import IdentityStore
+from tests.connectors.identity import DAY_MS, KINDS, Told, event, rules_for
 from tests.services.redis import RedisServer
-from tests.services.redis_kinds import Watched, address
-
-DAY_MS: Final = 86_400_000
-# Longer than the library's own attempts take together.
-OUTAGE_S: Final = 0.6
-
-
-def event(position: int, partition: str = "p0", *, user_id: str = "", email: str = "") -> Event:
-    """An event of a device that may say who uses it."""
-    made = Event("identified", DAY_MS, f"e{position}", "web", "d1", "d1", user_id, email)
-    made.partition, made.position = partition, position
-    return made
-
-
-class Told:
-    """A stop that can be set, and the lines that were told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.stop = threading.Event()
-
-
-@pytest.fixture
-def told() -> Told:
-    return Told()
-
-
-def rules_for(url: str, timeout_ms: int = 1_000) -> RedisRules:
-    """A corner of its own, so that tests can share a server."""
-    prefix = f"{{test-{uuid4().hex[:12]}}}:"
-    return RedisRules(url=url, prefix=prefix, ttl_ms=DAY_MS, timeout_ms=timeout_ms)
 
 
 @pytest.fixture
@@ -58,25 +27,15 @@ def rules(redis_server: RedisServer) -> RedisRules:
 @pytest.fixture
 def connect(rules: RedisRules, told: Told) -> Callable[[], RedisIdentity]:
     """Connect as one more process would."""
-    return lambda: RedisIdentity(rules, told.stop, told.lines.append)
+    return lambda: told.connect(rules)
 
 
-@pytest.fixture(params=["embedded", "redis", "over TLS", "with a login", "socket", "watched", "cluster"])
+@pytest.fixture(params=["embedded", *KINDS])
 def store(request: pytest.FixtureRequest, told: Told) -> IdentityStore:
     """Each of the stores, and the shared one at each kind of address."""
     if request.param == "embedded":
         return MemoryIdentity()
-    return RedisIdentity(rules_for(address_of(request.param, request)), told.stop, told.lines.append)
-
-
-def address_of(kind: str, request: pytest.FixtureRequest) -> str:
-    """Start what the address needs."""
-    if kind == "cluster":
-        nodes: list[RedisServer] = request.getfixturevalue("redis_cluster")
-        return f"redis+cluster://{','.join(':'.join(address(node)) for node in nodes[:2])}"
-    name = {"redis": "redis_server"}.get(kind, f"redis_{kind.replace(' a ', ' ').replace(' ', '_').lower()}")
-    server: RedisServer | Watched = request.getfixturevalue(name)
-    return server.url
+    return told.connect(rules_for(request.getfixturevalue(KINDS[request.param]).url))
 
 
 # --- what each promises ---------------------------------------------------------------------------------------
@@ -126,6 +85,50 @@ def test_any_text_can_be_an_identifier(store: IdentityStore) -> None:
     assert {name: known.get(name) for name in names if name != "a: b\n"} == {
         name: "lead-é" for name in names if name != "a: b\n"
     }
+
+
+def says(device: str, user_id: str, email: str, phone: str) -> Event:
+    """An event with any of the identifiers."""
+    return Event("identified", DAY_MS, "e", "web", "d1", device, user_id, email, phone)
+
+
+BATCHES = st.lists(
+    st.tuples(
+        st.sampled_from(["p0", "p1"]),
+        st.lists(
+            st.builds(
+                says,
+                st.sampled_from(["", "d1", "d2"]),
+                st.sampled_from(["", "mara", "joe"]),
+                st.sampled_from(["", "m@x", "j@x"]),
+                st.sampled_from(["", "+4930"]),
+            ),
+            min_size=1,
+            max_size=3,
+        ),
+    ),
+    max_size=6,
+)
+
+
+@given(batches=BATCHES)
+def test_both_stores_decide_alike(redis_server: RedisServer, batches: list[tuple[str, list[Event]]]) -> None:
+    """
+    Whatever one process asks and links, in whatever batches and partitions, is planned the same on either.
+    """
+    told = Told()
+    stores: list[IdentityStore] = [MemoryIdentity(), told.connect(rules_for(redis_server.url))]
+    for number, (partition, batch) in enumerate(batches):
+        for place, one in enumerate(batch):
+            one.partition, one.position = partition, 10 * number + place
+        known = [dict(store.look_up(batch)) for store in stores]
+        for one in batch:
+            first, second = (plan(one, of_store) for of_store in known)
+            assert (first.profile_id, first.links) == (second.profile_id, second.links)
+            for store, of_store in zip(stores, known, strict=True):
+                assert store.link(first.links, one, of_store) == {}
+                of_store.update(first.links)
+    told.close()
 
 
 # --- what the shared one promises -----------------------------------------------------------------------------
@@ -197,67 +200,3 @@ def test_identifiers_expire_and_are_renewed(
     connect().look_up([event(2)])
     assert client.pttl(key) > DAY_MS - 10_000
     client.close()
-
-
-def test_an_outage_is_waited_for(connect: Callable[[], RedisIdentity], told: Told, redis_server: RedisServer) -> None:
-    """
-    Redis is killed and comes back empty: the store waits, says so once, and finds nobody; what it links is kept.
-    """
-    store = connect()
-    store.link({"a:d1": "lead-1"}, event(1), {})
-    redis_server.kill()
-    back = threading.Timer(OUTAGE_S, redis_server.start)
-    back.start()
-
-    assert store.look_up([event(2)]) == {}
-    assert store.link({"a:d1": "lead-1"}, event(2), {}) == {}
-    assert store.look_up([event(3)]) == {"a:d1": "lead-1"}
-    back.join()
-    assert [line.rpartition(": ")[2].split(";")[-1].strip() for line in told.lines] == [
-        "waiting for Redis",
-        "Redis is back",
-        "who is who is learnt anew as events come",
-    ]
-    assert store.errors >= 1
-
-
-def test_a_stop_ends_the_wait(connect: Callable[[], RedisIdentity], told: Told, redis_server: RedisServer) -> None:
-    """
-    Who wants to stop while Redis is away need not wait for it.
-    """
-    store = connect()
-    redis_server.kill()
-    try:
-        told.stop.set()
-        with pytest.raises(StoreError, match="stopped while Redis was away"):
-            store.look_up([event(2)])
-    finally:
-        redis_server.start()
-
-
-def test_a_password_is_in_no_message(told: Told) -> None:
-    """
-    An address that does not answer is named without the login.
-    """
-    rules = RedisRules(url="redis://mara:secret@127.0.0.1:1/0", prefix="{x}:", ttl_ms=DAY_MS, timeout_ms=200)
-    with pytest.raises(StoreError) as caught:
-        RedisIdentity(rules, told.stop, told.lines.append)
-    assert str(caught.value).startswith("redis://127.0.0.1:1/0: ")
-    assert "secret" not in str(caught.value)
-    assert shown("rediss+sentinel://u:p@a:1,b:2/main/3") == "rediss+sentinel://a:1,b:2/main/3"
-
-
-@pytest.mark.parametrize(
-    ("url", "complaint"),
-    [
-        ("http://x", "must specify one of the following schemes"),
-        ("redis+sentinel://a:1", "names no master"),
-    ],
-)
-def test_an_address_that_is_none_is_refused(url: str, complaint: str, told: Told) -> None:
-    """
-    One line, with what is wrong.
-    """
-    rules = RedisRules(url=url, prefix="{x}:", ttl_ms=DAY_MS, timeout_ms=200)
-    with pytest.raises(StoreError, match=complaint):
-        RedisIdentity(rules, told.stop, told.lines.append)

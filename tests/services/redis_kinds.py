@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.services.redis import RedisServer
 
@@ -39,9 +41,9 @@ class Watched:
     """A master, its replica, and the sentinel that says which is which."""
 
     def __init__(self, start: Start) -> None:
-        self.master = start("--repl-diskless-sync-delay", "0")
-        host, port = address(self.master)
-        self.replica = start("--replicaof", f"{host} {port}")
+        master = start("--repl-diskless-sync-delay", "0")
+        host, port = address(master)
+        self.nodes = [master, start("--replicaof", f"{host} {port}")]
         self._sentinel = start(kind=Sentinel)
         self.ask("MONITOR", MASTER, host, port, "1")
         self.url = f"redis+sentinel://{':'.join(address(self._sentinel))}/{MASTER}/0"
@@ -51,21 +53,28 @@ class Watched:
         return ask(self._sentinel, "SENTINEL", *command)
 
 
-def clustered(start: Start) -> list[RedisServer]:
-    """Start three nodes that share the slots."""
-    nodes = [start("--cluster-enabled", "yes", "--cluster-node-timeout", "2000") for _ in range(3)]
-    for number, node in enumerate(nodes):
-        ask(node, "CLUSTER", "ADDSLOTSRANGE", number * 5_500, min(number * 5_500 + 5_499, 16_383))
-        ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-    for node in nodes[1:]:
-        ask(nodes[0], "CLUSTER", "MEET", *address(node))
-    until(lambda: all("cluster_state:ok" in str(ask(node, "CLUSTER", "INFO")) for node in nodes))
-    return nodes
+class Clustered:
+    """Three nodes that share the slots."""
+
+    def __init__(self, start: Start) -> None:
+        self.nodes = [start("--cluster-enabled", "yes", "--cluster-node-timeout", "2000") for _ in range(3)]
+        for number, node in enumerate(self.nodes):
+            ask(node, "CLUSTER", "ADDSLOTSRANGE", number * 5_500, min(number * 5_500 + 5_499, 16_383))
+            ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for node in self.nodes[1:]:
+            ask(self.nodes[0], "CLUSTER", "MEET", *address(node))
+        until(lambda: all("cluster_state:ok" in str(ask(node, "CLUSTER", "INFO")) for node in self.nodes))
+        self.url = f"redis+cluster://{','.join(':'.join(address(node)) for node in self.nodes[:2])}"
+
+    def of(self, key: str) -> RedisServer:
+        """Return the node that holds `key`."""
+        slot: int = ask(self.nodes[0], "CLUSTER", "KEYSLOT", key)
+        return self.nodes[slot // 5_500]
 
 
 def ask(server: RedisServer, *command: object) -> Any:  # noqa: ANN401 -- each command has an answer of its own kind
     """Send one command, as whoever operates the server would."""
-    with Redis.from_url(server.url) as client:
+    with Redis.from_url(server.url, retry=Retry(NoBackoff(), 0)) as client:
         return client.execute_command(*command)
 
 

@@ -1,0 +1,60 @@
+"""
+What tests of identity stores share.
+"""
+
+import threading
+from typing import Final
+from uuid import uuid4
+
+from connectors.redis_identity import RedisIdentity, RedisRules
+from operators.event import Event
+
+DAY_MS: Final = 86_400_000
+
+KINDS: Final = {
+    "one server": "redis_server",
+    "over TLS": "redis_over_tls",
+    "with a login": "redis_with_login",
+    "socket": "redis_socket",
+    "sentinel": "redis_watched",
+    "cluster": "redis_cluster",
+}
+"""The fixture of each kind of address, which has a `url`."""
+
+
+# What docs/how-to/redis.md tells operators to allow, and no more.
+ACL_RULES: Final = "~{*}:* +get +set +mget +pexpire +evalsha +script|load +info"
+
+
+def event(position: int, partition: str = "p0", *, user_id: str = "", email: str = "") -> Event:
+    """An event of a device that may say who uses it."""
+    made = Event("identified", DAY_MS, f"e{position}", "web", "d1", "d1", user_id, email)
+    made.partition, made.position = partition, position
+    return made
+
+
+class Told:
+    """A stop that can be set, and what was told and observed."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.observed: list[tuple[str, float]] = []
+        self.stop = threading.Event()
+        self._stores: list[RedisIdentity] = []
+
+    def connect(self, rules: RedisRules) -> RedisIdentity:
+        """Connect as one more process would."""
+        store = RedisIdentity(rules, self.stop, self.lines.append, lambda *seen: self.observed.append(seen))
+        self._stores.append(store)
+        return store
+
+    def close(self) -> None:
+        """Close the stores that were told with it."""
+        for store in self._stores:
+            store.close()
+
+
+def rules_for(url: str, timeout_ms: int = 1_000) -> RedisRules:
+    """A corner of its own, so that tests can share a server."""
+    prefix = f"{{test-{uuid4().hex[:12]}}}:"
+    return RedisRules(url=url, prefix=prefix, ttl_ms=DAY_MS, timeout_ms=timeout_ms)

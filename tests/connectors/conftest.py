@@ -53,7 +53,7 @@ def redis_over_tls(start_redis: Start, tmp_path_factory: pytest.TempPathFactory)
 def redis_with_login(start_redis: Start) -> RedisServer:
     """It lets in nobody but `mara`, who may do what the store needs; her password needs percent-encoding."""
     server = start_redis()
-    ask(server, "ACL", "SETUSER", "mara", "on", ">p@ss/word", *ACL_RULES.split())
+    ask(server, "ACL", "SETUSER", "mara", "on", ">p@ss/word", *ACL_RULES)
     ask(server, "ACL", "SETUSER", "default", "off")
     server.url = server.url.replace("//", "//mara:p%40ss%2Fword@")
     return server

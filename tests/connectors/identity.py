@@ -2,12 +2,14 @@
 What tests of identity stores share.
 """
 
+import re
 import threading
 from typing import Final
 from uuid import uuid4
 
 from connectors.redis_identity import RedisIdentity, RedisRules
 from operators.event import Event
+from tests.services.process import ROOT
 
 DAY_MS: Final = 86_400_000
 
@@ -22,8 +24,18 @@ KINDS: Final = {
 """The fixture of each kind of address, which has a `url`."""
 
 
-# What docs/how-to/redis.md tells operators to allow, and no more.
-ACL_RULES: Final = "~{*}:* +get +set +mget +pexpire +evalsha +script|load +info"
+HOW_TO: Final = (ROOT / "docs/how-to/redis.md").read_text(encoding="utf-8")
+
+
+def rights(pattern: str) -> list[str]:
+    """Return what docs/how-to/redis.md tells operators to allow, for the prefixes of tests."""
+    told = re.search(pattern, HOW_TO)
+    assert told, pattern
+    return told[1].replace("{nextmove}", "{*}").split()
+
+
+ACL_RULES: Final = rights("ACL SETUSER nextmove on >PASSWORD (.*)")
+CLUSTER_RULES: Final = rights("In a cluster also `(.*?)`")
 
 
 def event(position: int, partition: str = "p0", *, user_id: str = "", email: str = "") -> Event:

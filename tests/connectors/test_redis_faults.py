@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from connectors.redis_client import shown
 from connectors.redis_identity import MARKER, PAUSE_S_MAX, RedisIdentity, StoreError
-from tests.connectors.identity import ACL_RULES, KINDS, Told, event, rules_for
+from tests.connectors.identity import ACL_RULES, CLUSTER_RULES, KINDS, Told, event, rules_for
 from tests.services.redis import RedisServer
 from tests.services.redis_kinds import MASTER, Clustered, Start, Watched, ask, until
 
@@ -199,6 +199,25 @@ def test_a_redis_that_takes_no_writes_is_waited_for(
     assert said in told.lines[0]
 
 
+def test_a_master_that_became_a_replica_is_left(start_redis: Start, tmp_path: Path, told: Told) -> None:
+    """
+    Where a name leads to the master, as managed ones have it, the connection from before does not hold the store back.
+    """
+    name, old, new = tmp_path / "name", tmp_path / "old", tmp_path / "new"
+    first = start_redis("--unixsocket", str(old))
+    second = start_redis("--unixsocket", str(new))
+    name.symlink_to(old)
+    rules = rules_for(f"unix://{name}", TIMEOUT_MS)
+    store = told.connect(rules)
+
+    ask(first, "REPLICAOF", "127.0.0.1", 1)
+    name.unlink()
+    name.symlink_to(new)
+    assert store.link({"a:d1": "lead-1"}, event(1), {}) == {}
+    assert ask(second, "EXISTS", f"{rules.prefix}a:d1") == 1
+    assert store.errors == 1
+
+
 def test_a_fail_over_is_followed(redis_watched: Watched, told: Told) -> None:
     """
     Sentinels make the replica the master: the store goes on there, with all that was linked, and nothing was reset.
@@ -299,10 +318,21 @@ def test_a_right_that_is_missing_is_said_at_the_start(command: str, server: Redi
     """
     Not when the first customer signs in. The rights in docs/how-to/redis.md are the least that do.
     """
-    ask(server, "ACL", "SETUSER", "joe", "on", ">secret", *ACL_RULES.split(), f"-{command}")
+    ask(server, "ACL", "SETUSER", "joe", "on", ">secret", *ACL_RULES, f"-{command}")
     url = server.url.replace("//", "//joe:secret@")
     with pytest.raises(StoreError, match=rf"'{command}' command; give the user the rights in docs/how-to/"):
         told.connect(rules_for(url))
+
+
+def test_the_rights_for_a_cluster_suffice(redis_cluster: Clustered, told: Told) -> None:
+    """
+    The library asks for the slots and for what commands there are; docs/how-to/redis.md allows it.
+    """
+    for node in redis_cluster.nodes:
+        ask(node, "ACL", "SETUSER", "joe", "on", ">secret", *ACL_RULES, *CLUSTER_RULES)
+    store = told.connect(rules_for(redis_cluster.url.replace("//", "//joe:secret@")))
+    assert store.link({"a:d1": "lead-1"}, event(1), {}) == {}
+    assert store.look_up([event(2)]) == {"a:d1": "lead-1"}
 
 
 @pytest.mark.parametrize(
@@ -327,7 +357,7 @@ def test_a_right_that_is_taken_away_ends_the_run(server: RedisServer, told: Told
     """
     Waiting would not bring it back.
     """
-    ask(server, "ACL", "SETUSER", "joe", "on", ">secret", *ACL_RULES.split())
+    ask(server, "ACL", "SETUSER", "joe", "on", ">secret", *ACL_RULES)
     store = told.connect(rules_for(server.url.replace("//", "//joe:secret@")))
     ask(server, "ACL", "SETUSER", "joe", "-mget")
     with pytest.raises(StoreError, match="'mget' command; give the user the rights"):
@@ -410,7 +440,7 @@ def test_a_redis_that_does_not_tell_its_policy_is_trusted(server: RedisServer, t
     Managed ones may refuse to say.
     """
     ask(server, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-    ask(server, "ACL", "SETUSER", "joe", "on", ">secret", *ACL_RULES.split(), "-info")
+    ask(server, "ACL", "SETUSER", "joe", "on", ">secret", *ACL_RULES, "-info")
     told.connect(rules_for(server.url.replace("//", "//joe:secret@")))
     assert told.lines == []
 

@@ -213,7 +213,11 @@ class RedisIdentity:
             with self._client.pipeline(transaction=False) as pipeline:
                 for name in names:
                     pipeline.pexpire(self._rules.prefix + name, self._rules.ttl_ms)
-                pipeline.execute()
+                # Raised by the library, an error would hold the command, and so the identifier.
+                answers = pipeline.execute(raise_on_error=False)
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
 
         self._ask("renew", renew)
         self._renewed.update(names)
@@ -291,15 +295,15 @@ class RedisIdentity:
             self._client.connection_pool.disconnect()  # the name may point to the new master by now
         if not self.is_away:
             self.is_away = True
-            told = [f"{shown(self._rules.url)}: {_line(error)}", _cure(error), "waiting for Redis"]
+            told = [f"{shown(self._rules.url)}: {self._line(error)}", _cure(error), "waiting for Redis"]
             self._tell("; ".join(filter(None, told)))
 
+    def _line(self, error: Exception) -> str:
+        """Return what is wrong, up to where a key is named: it holds an identifier."""
+        return " ".join(str(error).partition(self._rules.prefix)[0].split()).rstrip(".")
+
     def _refusal(self, error: Exception, cure: str = "") -> StoreError:
-        return StoreError("; ".join(filter(None, [f"{shown(self._rules.url)}: {_line(error)}", cure])))
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
+        return StoreError("; ".join(filter(None, [f"{shown(self._rules.url)}: {self._line(error)}", cure])))
 
 
 def _cure(error: Exception) -> str:

@@ -2,6 +2,7 @@
 Redis that refuses, hangs, dies, is full, changes its master or comes back empty: what the store makes of it.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -199,6 +200,23 @@ def test_a_redis_that_takes_no_writes_is_waited_for(
     assert said in told.lines[0]
 
 
+def test_no_identifier_is_in_a_message(
+    server: RedisServer, store: RedisIdentity, told: Told, meanwhile: Callable[..., Future[dict[str, str]]]
+) -> None:
+    """
+    Of several commands sent together, the library names the one that failed with its key: somebody's address.
+    """
+    store.link({"e:m@x": "lead-1"}, event(2), {})
+    ask(server, "CONFIG", "SET", "min-replicas-to-write", "1")
+    known = meanwhile(lambda: store.look_up([event(3, email="m@x")]))
+    until(lambda: known.done() or store.errors)
+    ask(server, "CONFIG", "SET", "min-replicas-to-write", "0")
+
+    assert known.result() == {"e:m@x": "lead-1", "a:d1": "lead-1"}
+    assert "NOREPLICAS" in told.lines[0]
+    assert not any("m@x" in line or "d1" in line for line in told.lines)
+
+
 def test_a_master_that_became_a_replica_is_left(start_redis: Start, tmp_path: Path, told: Told) -> None:
     """
     Where a name leads to the master, as managed ones have it, the connection from before does not hold the store back.
@@ -224,10 +242,10 @@ def test_a_fail_over_is_followed(redis_watched: Watched, told: Told) -> None:
     """
     store = told.connect(rules_for(redis_watched.url, TIMEOUT_MS))
     store.link({"a:d1": "lead-1"}, event(1), {})
-    until(lambda: redis_watched.ask("REPLICAS", MASTER))
+    until(lambda: re.search("master-link-status'[:, b]+'ok'", str(redis_watched.ask("REPLICAS", MASTER))))
     master, replica = redis_watched.nodes
-    until(lambda: "'state': 'online'" in str(ask(master, "INFO", "replication")))
-    ask(master, "WAIT", 1, 5_000)
+    assert ask(master, "SET", "last", "x")
+    until(lambda: ask(replica, "EXISTS", "last"))
 
     redis_watched.ask("FAILOVER", MASTER)
     master.kill()

@@ -44,6 +44,8 @@ class Watched:
         master = start("--repl-diskless-sync-delay", "0")
         host, port = address(master)
         self.nodes = [master, start("--replicaof", f"{host} {port}")]
+        # A sentinel looks at a replica every ten seconds: it had better be ready at the first look.
+        until(lambda: "connected" in str(ask(self.nodes[1], "ROLE")))
         self._sentinel = start(kind=Sentinel)
         self.ask("MONITOR", MASTER, host, port, "1")
         self.url = f"redis+sentinel://{':'.join(address(self._sentinel))}/{MASTER}/0"

@@ -24,6 +24,7 @@ that is gone is told and no longer waited for.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,8 @@ Places = dict[str, Place]
 PART: Final = "kafka"
 # How soon to look again when there is nothing: short beside the 20 ms that a trigger may take.
 POLL: Final = timedelta(milliseconds=5)
+# How long the brokers may take to hear that we leave.
+LEAVE_S_MAX: Final = 2.0
 
 
 class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,8 +91,25 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         self.partitions = sorted(_wanted(topics, options.topics))
         if not self.partitions:
             raise KafkaFault(f"{options.servers}: no topic is named as kafka.topics wants; create one, or mend those")
-        self.part: KafkaPart | None = None
-        """What reads, once the engine has asked for it."""
+        self._part: KafkaPart | None = None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether no broker answers."""
+        return self._part is not None and self._part.is_away
+
+    @property
+    def errors(self) -> int:
+        """Errors that librdkafka has told of, transient ones included."""
+        return 0 if self._part is None else self._part.errors
+
+    def lags(self) -> dict[str, int]:
+        """Return how many records of each partition are still to be read, as far as known."""
+        return {} if self._part is None else self._part.lags()
+
+    def lag_seconds(self) -> dict[str, float]:
+        """Return for each topic for how long the oldest record has waited to be read; 0 where nothing is left."""
+        return {} if self._part is None else self._part.lag_seconds()
 
     def list_parts(self) -> list[str]:
         """Return the one part (bytewax calls this)."""
@@ -102,9 +122,9 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         resume_state: Places | None,
     ) -> KafkaPart:
         """Start where the checkpoint left it (bytewax calls this)."""
-        self.part = KafkaPart(self._options, self._brokers, self.partitions, self._stop, self._tell, resume_state)
-        self.part.beat = self._beat
-        return self.part
+        self._part = KafkaPart(self._options, self._brokers, self.partitions, self._stop, self._tell, resume_state)
+        self._part.beat = self._beat
+        return self._part
 
 
 class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
@@ -153,11 +173,14 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         return {name: self._ends.lag(name, place[0]) for name, place in list(self._places.items())}
 
     def lag_seconds(self) -> dict[str, float]:
-        """Return for each topic how old the next record to be read is at most; 0 where nothing is left to read."""
+        """Return for each topic for how long the oldest record has waited at most; 0 where nothing is left to read.
+
+        Of the next record only the one before is known, which came no later.
+        """
         now_ms = _now_ms()
         ages: dict[str, float] = {}
-        for name, (offset, read_at) in list(self._places.items()):
-            age_ms = now_ms - read_at if self._ends.lag(name, offset) and read_at >= 0 else 0
+        for name, (offset, came_at) in list(self._places.items()):
+            age_ms = max(0, now_ms - came_at) if self._ends.lag(name, offset) and came_at >= 0 else 0
             topic = split(name)[0]
             ages[topic] = max(ages.get(topic, 0.0), age_ms / 1000)
         return ages
@@ -197,8 +220,13 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         return dict(self._places)
 
     def close(self) -> None:
-        """Leave the brokers (bytewax calls this)."""
-        if self._saved and not self.is_away:
+        """Leave the brokers (bytewax calls this); a broker that hangs is not waited for."""
+        leaving = threading.Thread(target=self._leave, name="leaving Kafka", daemon=True)
+        leaving.start()
+        leaving.join(LEAVE_S_MAX)
+
+    def _leave(self) -> None:
+        if self._saved and not self.is_away and self._stop.is_set():  # else the last checkpoint did not come about
             self._commit(is_awaited=True)
         self._consumer.close()
 

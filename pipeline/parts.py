@@ -59,7 +59,7 @@ class Parts:
             def key_group(resume: bytes | None) -> KeyGroup:
                 return KeyGroup(operator, partitions, changelog_of, resume)
 
-            return lambda resume: LaneStep(key_group, resume)
+            return lambda resume: LaneStep(key_group, resume, tally.steps[name])
 
         self.decode = decode(settings.source.format, tally)
         self.resolve = resolve

@@ -25,6 +25,7 @@ from bytewax.recovery import (
 )
 from bytewax.run import cli_main
 
+from config.load import describe
 from config.settings import Settings
 from connectors.changelog import ChangelogError
 from connectors.cloudevents import STREAMS, Encoder, MessageEncoder
@@ -32,14 +33,16 @@ from connectors.file_sink import FileSink, SinkError
 from connectors.file_source import FileSource, SourceError, SourceOptions
 from connectors.formats import event_times
 from connectors.kafka_client import KafkaFault
-from connectors.kafka_outbox import SinkOptions
+from connectors.kafka_outbox import Outbox, SinkOptions
 from connectors.kafka_sink import KafkaSink
 from connectors.kafka_source import KafkaOptions, KafkaSource
 from connectors.redis_identity import RedisIdentity, RedisRules, StoreError
+from operators.ids import digest
 from pipeline import flow
+from pipeline.health import ServeError, serve
 from pipeline.parts import Parts
 from pipeline.recovery import Recovery, RecoveryFacts, RunError, locked, make_folder
-from pipeline.telemetry import Tally
+from pipeline.telemetry import Tally, Telemetry
 
 # Of fewer records no share is told: one bad line among the first ten says nothing.
 RATIO_RECORDS_MIN: Final = 1_000
@@ -114,19 +117,27 @@ def run(
         raise RunError("reading from Kafka needs checkpoint.folder or --recovery: a restart would forget everybody")
     tally = Tally()
     stop = _Stop(tally, settings.dead_letters.ratio_max)
+    telemetry = Telemetry(tally, config_hash=digest(describe(settings)))
     started_at = time.monotonic()
     try:
-        source = _file_source(settings, inputs, speed, stop) if inputs else _kafka_source(settings, stop)
         with ExitStack() as stack:
+            if settings.telemetry.port:
+                stack.enter_context(serve(telemetry, settings.telemetry.host, settings.telemetry.port))
+            beat = _Beat(telemetry)
+            source = _file_source(settings, inputs, speed, stop) if inputs else _kafka_source(settings, stop, beat)
             state = stack.enter_context(locked(recovery)) if recovery is not None else None
             stack.enter_context(_stopping(stop))
-            store = _store(settings, stop)
-            sink, encoder = _outputs(settings, out, state, stop)
-            config = _begun(settings, inputs, out, state, sink)
+            store = _store(settings, stop, telemetry)
+            sink, encoder = _outputs(settings, out, state, stop, telemetry)
+            config = _begun(settings, inputs, out, state, sink, store)
+            beat.sink = telemetry.sink = sink.outbox if isinstance(sink, KafkaSink) else None
+            telemetry.source = source if isinstance(source, KafkaSource) else None
+            telemetry.store = store
+            telemetry.is_ready = bool(inputs)
             parts = Parts(settings, source.partitions, recovery, tally, _now, store, encoder)
             with _watching(watch, tally), _quiet_collector():
                 _execute(flow.build(source, parts, sink), settings, config, out)
-    except (SourceError, KafkaFault, StoreError) as error:
+    except (SourceError, KafkaFault, StoreError, ServeError) as error:
         raise RunError(str(error)) from None
     seconds = time.monotonic() - started_at
     if tally.imbalance:
@@ -136,7 +147,21 @@ def run(
     return Outcome(tally, stop.is_told, seconds)
 
 
-def _store(settings: Settings, stop: _Stop) -> RedisIdentity | None:
+class _Beat:
+    """What happens each time that a live source is asked: the flow is alive, and acknowledgements are heard."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self.sink: Outbox | None = None
+
+    def __call__(self) -> None:
+        self._telemetry.beat()
+        self._telemetry.is_ready = True
+        if self.sink is not None:
+            self.sink.poll()
+
+
+def _store(settings: Settings, stop: _Stop, telemetry: Telemetry) -> RedisIdentity | None:
     """Connect to the shared store of identities, where one is set."""
     identity = settings.identity
     if not identity.redis_url:
@@ -144,7 +169,7 @@ def _store(settings: Settings, stop: _Stop) -> RedisIdentity | None:
     rules = RedisRules(
         url=identity.redis_url, prefix=identity.redis_prefix, ttl_ms=identity.ttl_ms, timeout_ms=identity.timeout_ms
     )
-    return RedisIdentity(rules, stop, _warn)
+    return RedisIdentity(rules, stop, _warn, telemetry.store_asked)
 
 
 def _file_source(settings: Settings, inputs: Sequence[str], speed: float, stop: _Stop) -> FileSource:
@@ -159,7 +184,7 @@ def _file_source(settings: Settings, inputs: Sequence[str], speed: float, stop: 
     return FileSource(inputs, options, lambda raws: event_times(raws, format=format_), stop)
 
 
-def _kafka_source(settings: Settings, stop: _Stop) -> KafkaSource:
+def _kafka_source(settings: Settings, stop: _Stop, beat: Callable[[], None]) -> KafkaSource:
     kafka = settings.kafka
     options = KafkaOptions(
         servers=kafka.servers,
@@ -172,11 +197,11 @@ def _kafka_source(settings: Settings, stop: _Stop) -> KafkaSource:
         discover_s=kafka.discover_ms / 1000,
         client=kafka.for_librdkafka(),
     )
-    return KafkaSource(options, stop, _warn)
+    return KafkaSource(options, stop, _warn, beat)
 
 
 def _outputs(
-    settings: Settings, out: Path | None, state: Recovery | None, stop: _Stop
+    settings: Settings, out: Path | None, state: Recovery | None, stop: _Stop, telemetry: Telemetry
 ) -> tuple[FileSink, Encoder] | tuple[KafkaSink, MessageEncoder]:
     """Return where records go, and what makes them what goes there."""
     name = settings.output.source
@@ -192,12 +217,17 @@ def _outputs(
         queue_max=kafka.queue_max,
         client=kafka.for_librdkafka(),
     )
-    sink = KafkaSink(options, None if state is None else state.trigger_ends, stop, _warn)
+    sink = KafkaSink(options, None if state is None else state.trigger_ends, stop, _warn, telemetry.trigger_delivered)
     return sink, MessageEncoder(name, _now, sink.partitions)
 
 
 def _begun(
-    settings: Settings, inputs: Sequence[str], out: Path | None, state: Recovery | None, sink: FileSink | KafkaSink
+    settings: Settings,
+    inputs: Sequence[str],
+    out: Path | None,
+    state: Recovery | None,
+    sink: FileSink | KafkaSink,
+    store: RedisIdentity | None,
 ) -> RecoveryConfig | None:
     """Return the engine's handle on the recovery folder; a run without a past writes its files from the start."""
     if out is not None and (state is None or state.known is None):
@@ -211,7 +241,11 @@ def _begun(
         out=settings.kafka.prefix if out is None else str(out.resolve()),
         identity="redis" if settings.identity.redis_url else "embedded",
         trigger_ends=sink.ends if isinstance(sink, KafkaSink) else {},
+        store_id="" if store is None else store.store_id,
     )
+    if state.known is not None and store is not None and state.known.store_id not in ("", store.store_id):
+        store.resets += 1
+        _warn("Redis was emptied since the last run; who is who is learnt anew as events come")
     return state.begin(facts)
 
 

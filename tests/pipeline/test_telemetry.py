@@ -617,19 +617,19 @@ def test_the_port_is_free_again_afterwards(telemetry: Telemetry) -> None:
 # --- the summary --------------------------------------------------------------------------------------------
 
 
-def test_the_summary_says_what_is_out_of_the_ordinary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_summary_says_what_is_out_of_the_ordinary(capsys: pytest.CaptureFixture[str]) -> None:
     """
     Merges, refusals, late events, revisions and what was forgotten have a row where there are any, and none otherwise.
     """
     tally = Tally()
-    summarize(Outcome(tally, is_stopped=False, seconds=1.0), tmp_path, "Done.")
+    summarize(Outcome(tally, is_stopped=False, seconds=1.0), "out", "Done.")
     plain = capsys.readouterr().out
     assert not any(row in plain for row in ("Identities", "Late", "Forgotten"))
 
     tally.merges["anonymous_id"], tally.conflicts["one_user_id_per_lead"] = 1_234, 2
     tally.source("shop/0").late, tally.session_revisions = 3, 4
     tally.profiles_expired, tally.forgotten_early = 5, 6
-    summarize(Outcome(tally, is_stopped=False, seconds=1.0), tmp_path, "Done.")
+    summarize(Outcome(tally, is_stopped=False, seconds=1.0), "out", "Done.")
     rows = dict(re.split(r" {2,}", line, maxsplit=1) for line in capsys.readouterr().out.splitlines() if "  " in line)
 
     assert rows["Identities"] == "1,234 visitors joined to leads; 2 identifiers refused: 2 one user id per lead"

@@ -28,6 +28,8 @@ REFUSED: Final = {
     "auto.offset.reset": f"{_EXACTNESS}: kafka.start says where to begin",
     "enable.idempotence": _EXACTNESS,
     "enable.partition.eof": _EXACTNESS,
+    "transactional.id": _EXACTNESS,
+    "partitioner": "records are put where Kafka's own hash of the profile id puts them",
     "sasl.username": "use kafka.username",
     "sasl.password": "use kafka.password",
 }

@@ -25,8 +25,9 @@ class RawBatch(msgspec.Struct, gc=False):
     end). A source that cannot know leaves them None, and the latest event less the allowed
     lateness is taken.
 
-    `read_at` is the wall-clock instant of a live read, None in a replay. `idle_ms` is how long a live
-    source has been silent, 0 where it is not. `is_marked` asks for markers to every key group: one for each
+    `read_at` is the wall-clock instant of a live read, None in a replay. `came_at` says when each record came to
+    where it is read from, the same each time that it is read; empty where that is not known. `idle_ms` is how long a
+    live source has been silent, 0 where it is not. `is_marked` asks for markers to every key group: one for each
     partition of which a batch has come since the last time.
     """
 
@@ -36,5 +37,6 @@ class RawBatch(msgspec.Struct, gc=False):
     complete_before: int | None = None
     complete: int | None = None
     read_at: int | None = None
+    came_at: list[int] = []
     idle_ms: int = 0
     is_marked: bool = False

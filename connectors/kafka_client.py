@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec  # type: ignore[attr-defined]  # they are there
 
 from connectors.batches import Stop
+
+T = TypeVar("T")
 
 # For an answer at the start: a broker that is restarting takes some seconds.
 START_S_MAX: Final = 30.0
@@ -49,6 +51,18 @@ def settings(
     return base | ours | dict(client) | {"bootstrap.servers": servers, "error_cb": on_error}
 
 
+def made(kind: Callable[[dict[str, Any]], T], options: dict[str, Any]) -> T:
+    """Make a client of librdkafka.
+
+    Raises:
+        KafkaFault: it does not know a setting, or not what it is set to.
+    """
+    try:
+        return kind(options)
+    except KafkaException as error:
+        raise KafkaFault(f"kafka.client: {error.args[0].str()}; see librdkafka's CONFIGURATION.md") from None
+
+
 def is_hopeless(error: KafkaError) -> bool:
     """Tell whether waiting will not cure `error`."""
     return error.fatal() or error.code() in FATAL
@@ -73,7 +87,7 @@ class Brokers:
         self.servers, self._stop = servers, stop
         self._failure: KafkaError | None = None
         ours = {"metadata.max.age.ms": LEADERS_MS}
-        self._client = AdminClient(settings(servers, client, self._on_error, **ours))
+        self._client: AdminClient = made(AdminClient, settings(servers, client, self._on_error, **ours))
 
     def topics(self, timeout_s: float = START_S_MAX) -> dict[str, int]:
         """Return the number of partitions of each topic.

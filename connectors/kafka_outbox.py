@@ -13,7 +13,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from connectors.batches import Stop
 from connectors.cloudevents import Message
-from connectors.kafka_client import KafkaFault, is_hopeless, settings
+from connectors.kafka_client import KafkaFault, is_hopeless, made, settings
 
 # How long to wait for the brokers once the run is told to stop: it must end within ten seconds.
 STOP_S_MAX: Final = 6.0
@@ -61,7 +61,7 @@ class Outbox:
             "message.timeout.ms": 0,  # for as long as it takes
         }
         exact = {"enable.idempotence": True}
-        self._producer = Producer(settings(options.servers, options.client, self._on_error, **ours) | exact)
+        self._producer = made(Producer, settings(options.servers, options.client, self._on_error, **ours) | exact)
 
     @property
     def queued(self) -> int:

@@ -34,7 +34,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from connectors.batches import Stop
 from connectors.cloudevents import Message
-from connectors.kafka_client import START_S_MAX, Brokers, KafkaFault, assigned, settings, split
+from connectors.kafka_client import START_S_MAX, Brokers, KafkaFault, assigned, made, settings, split
 from connectors.kafka_outbox import PAUSE_S, Outbox, SinkOptions
 from connectors.kafka_topics import checked, output_topics
 
@@ -205,7 +205,7 @@ class Tails:
         return self._ids(name, max(low, floor), end), end
 
     def _ids(self, name: str, start: int, end: int) -> dict[str, int]:
-        reader = self._reader = self._reader or Consumer(self._settings())
+        reader = self._reader = self._reader or made(Consumer, self._settings())
         reader.assign([assigned(name, start)])
         found: dict[str, int] = {}
         end_at, next_offset = time.monotonic() + START_S_MAX, start

@@ -35,7 +35,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from connectors.batches import MARKER_INTERVAL_S, RawBatch, Stop
-from connectors.kafka_client import ANSWER_S_MAX, Brokers, KafkaFault, assigned, is_hopeless, settings, split
+from connectors.kafka_client import ANSWER_S_MAX, Brokers, KafkaFault, assigned, is_hopeless, made, settings, split
 from connectors.kafka_ends import Ends
 from operators.event import FOREVER
 
@@ -150,7 +150,7 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         """Errors that librdkafka has told of, transient ones included."""
         self.beat: Callable[[], None] = lambda: None
         self._ends = Ends(brokers, options.lateness_ms / 1000, tell)
-        self._consumer = Consumer(_settings(options, self._on_error))
+        self._consumer = made(Consumer, _settings(options, self._on_error))
         self._places: Places = {}
         self._saved: Places = {}
         self._gone: list[str] = []
@@ -241,7 +241,6 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         """Cut messages into runs of one partition with consecutive offsets."""
         batches: list[RawBatch] = []
         last: dict[str, RawBatch] = {}
-        newest: dict[str, tuple[int, Message]] = {}
         names, read_at = self._names, _now_ms()
         for message in messages:
             if message.error() is not None:
@@ -253,17 +252,17 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
                 name = names[at] = f"{at[0]}/{at[1]}"
             offset, value = message.offset(), message.value()
             assert offset is not None, "a message has an offset"
-            newest[name] = offset + 1, message
+            came_at = message.timestamp()[1]
+            self._places[name] = offset + 1, came_at
             if value is None:
                 continue  # a tombstone of a compacted topic says nothing of what happened
             batch = last.get(name)
             if batch is None or batch.first_position + len(batch.raws) != offset:
-                batch = last[name] = RawBatch(name, [], offset, read_at=read_at)
+                batch = last[name] = RawBatch(name, [], offset, read_at=read_at, came_at=[])
                 batches.append(batch)
+                self._heard_at[name] = now
             batch.raws.append(value)
-        for name, (offset, message) in newest.items():
-            self._places[name] = offset, message.timestamp()[1]
-            self._heard_at[name] = now
+            batch.came_at.append(came_at if came_at >= 0 else read_at)
         if self._ends.is_time_held(now):
             for batch in batches:
                 batch.complete_before = batch.complete = -1

@@ -36,6 +36,7 @@ from connectors.kafka_client import KafkaFault
 from connectors.kafka_outbox import Outbox, SinkOptions
 from connectors.kafka_sink import KafkaSink
 from connectors.kafka_source import KafkaOptions, KafkaSource
+from connectors.kafka_topics import output_topics
 from connectors.redis_identity import RedisIdentity, RedisRules, StoreError
 from operators.ids import digest
 from pipeline import flow
@@ -197,7 +198,12 @@ def _kafka_source(settings: Settings, stop: _Stop, beat: Callable[[], None]) -> 
         discover_s=kafka.discover_ms / 1000,
         client=kafka.for_librdkafka(),
     )
-    return KafkaSource(options, stop, _warn, beat)
+    source = KafkaSource(options, stop, _warn, beat)
+    ours = {topic.name for topic in output_topics(kafka.prefix).values()}
+    echoes = sorted(ours & {name.rpartition("/")[0] for name in source.partitions})
+    if echoes:
+        raise RunError(f"kafka.topics would read {echoes[0]}, which is published to; narrow the pattern")
+    return source
 
 
 def _outputs(

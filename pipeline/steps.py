@@ -38,6 +38,7 @@ def decode(format_: Format, tally: Tally) -> Callable[[RawBatch], tuple[str, Dec
             partition=raw.partition,
             first_position=raw.first_position,
             read_at=raw.read_at,
+            came_at=raw.came_at or None,
             format=format_,
         )
         tally.arrived(raw.partition, len(raw.raws), is_live=raw.read_at is not None)

@@ -38,12 +38,14 @@ def decode_batch(
     partition: str,
     first_position: int,
     read_at: int | None,
+    came_at: Sequence[int] | None = None,
     format: Format = "auto",  # noqa: A002 - the word that the settings use
 ) -> Decoded:
     """Turn records into events; what cannot become one is told in `rejected`, whatever the bytes are.
 
     The i-th record has position `first_position + i`. `read_at` (ms) is when the batch was read; None where
-    that says nothing of when its records were received, as in a replay. Never raises for what a record holds,
+    that says nothing of when its records were received, as in a replay. `came_at` says for each record when it came
+    to where it was read from, which is the same when it is read again. Never raises for what a record holds,
     and the same bytes always give the same outcome. A blank record is `not_json`.
     """
     reading = Reading(partition, read_at)
@@ -51,6 +53,8 @@ def decode_batch(
     events: list[Event] = []
     rejected: list[Rejected] = []
     for position, raw in enumerate(raws, first_position):
+        if came_at is not None:
+            reading.read_at = came_at[position - first_position]
         try:
             if len(raw) > RECORD_BYTES_MAX or not raw.isascii():
                 _check(raw)

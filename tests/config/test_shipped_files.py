@@ -101,6 +101,14 @@ def test_the_minimal_file_is_valid() -> None:
     assert load(CONFIG / "minimal.yaml") == Settings()
 
 
+def test_the_example_for_production_is_valid() -> None:
+    """
+    What compose.yaml runs with loads as it is; where Kafka is comes from the environment.
+    """
+    settings = load(CONFIG / "prod.yaml", {"NEXTMOVE_KAFKA_SERVERS": "kafka:9092"})
+    assert (settings.kafka.servers, settings.telemetry.port) == ("kafka:9092", 9464)
+
+
 def test_the_reference_is_the_defaults() -> None:
     """
     What reference.yaml says holds without it.

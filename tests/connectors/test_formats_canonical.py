@@ -146,3 +146,14 @@ def test_the_future_is_clamped_here_too() -> None:
     """
     decoded = decode(record(received_at=NOON - 300_001))
     assert ([event.at for event in decoded.events], decoded.clamped) == ([NOON - 300_001], 1)
+
+
+def test_each_record_has_a_receipt_of_its_own() -> None:
+    """
+    Where it is known when each came, as in a topic, that is what an event from the future is moved back to.
+    """
+    raws = [msgspec.json.encode(record(event_id=str(number))) for number in range(3)]
+    came_at = [NOON - 600_000, NOON - 300_000, NOON - 400_000]
+    decoded = decode_batch(raws, partition="p", first_position=7, read_at=NOON, came_at=came_at)
+    assert [event.at for event in decoded.events] == [NOON - 600_000, NOON, NOON - 400_000]
+    assert decoded.clamped == 2

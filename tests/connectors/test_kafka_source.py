@@ -109,6 +109,23 @@ def test_each_record_comes_once_with_its_coordinates(
     assert offsets(part) == {f"{topic}/0": 50, f"{topic}/1": 52, f"{topic}/2": 50}
 
 
+def test_a_record_keeps_the_time_at_which_it_came(
+    kafka: KafkaServer, topic: str, opened: Callable[..., KafkaPart]
+) -> None:
+    """
+    The broker's, not ours: read again after a crash, an event from the future is set back to the same instant.
+    """
+    began_at = time.time_ns() // 1_000_000
+    produce(kafka, topic, 0, b"a", b"b")
+    ended_at = time.time_ns() // 1_000_000
+    time.sleep(0.05)
+    first, again = (read(opened(), lambda found: count(found) == 2)[0] for _ in range(2))
+    assert first.came_at == again.came_at
+    assert began_at <= min(first.came_at) <= max(first.came_at) <= ended_at
+    assert first.read_at is not None
+    assert first.read_at > max(first.came_at)
+
+
 def test_a_resumed_source_goes_on_with_the_next_record(
     kafka: KafkaServer, topic: str, opened: Callable[..., KafkaPart], options: KafkaOptions
 ) -> None:

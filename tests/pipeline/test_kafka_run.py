@@ -252,7 +252,8 @@ def test_an_expired_offset_is_told(tmp_path: Path, kafka: KafkaServer) -> None:
 
 def test_what_is_missing_is_named(tmp_path: Path, kafka: KafkaServer) -> None:
     """
-    An unknown topic, a Redis that is not there, a broker that is not there: one line each, exit code 1.
+    An unknown topic, one of our own, a setting that librdkafka does not know, a Redis that is not there: one line
+    each, exit code 1.
     """
     job = Job(tmp_path, kafka, Settings())
     code, said = job.fails(NEXTMOVE_KAFKA_TOPICS="nowhere")
@@ -263,6 +264,14 @@ def test_what_is_missing_is_named(tmp_path: Path, kafka: KafkaServer) -> None:
     code, said = job.fails(NEXTMOVE_KAFKA_PREFIX="none.")
     assert code == 1
     assert said.startswith(f"nextmove: {job.servers}: there is no topic none.sessions.v1, none.")
+    code, said = job.fails(NEXTMOVE_KAFKA_TOPICS=f"^{job.prefix}")
+    assert (code, said) == (
+        1,
+        f"nextmove: kafka.topics would read {job.prefix}carts.v1, which is published to; narrow the pattern\n",
+    )
+    code, said = job.fails(NEXTMOVE_KAFKA_CLIENT="{socket.keepalive: 1}")
+    assert code == 1
+    assert said.startswith('nextmove: kafka.client: No such configuration property: "socket.keepalive"')
     code, said = job.fails(NEXTMOVE_IDENTITY_REDIS_URL="redis://:secret@127.0.0.1:1/0")
     assert code == 1
     assert said.startswith("nextmove: redis://127.0.0.1:1/0: Error 111 connecting to 127.0.0.1:1")

@@ -30,6 +30,7 @@ class Ends:
         self._ends: dict[str, int] = {}
         self._asked: dict[str, Future[Any]] = {}
         self._asking_at = 0, 0.0
+        self._heard_at = [0.0]
         self._answered_at = time.monotonic()
         self._held_until = 0.0
         self.asked_at = 0, 0.0
@@ -44,6 +45,9 @@ class Ends:
         if not self._asked and now - self._asking_at[1] >= ASK_S:
             self._asking_at = time.time_ns() // 1_000_000, now
             self._asked = self._brokers.ask_ends(names, ANSWER_S_MAX)
+            self._heard_at = [now]
+            for future in self._asked.values():
+                future.add_done_callback(self._hear)
         # The question may have been answered long ago while the flow was held up elsewhere.
         if self._asked and now - max(self._answered_at, self._asking_at[1]) > self._away_s and not self.is_away:
             self.is_away = True
@@ -79,6 +83,13 @@ class Ends:
             self.is_away = False
             self._held_until = now + self._lateness_s
             self._tell(f"{self._brokers.servers}: Kafka is back")
+        elif max(self._heard_at) - self._asking_at[1] > self._away_s:
+            # An outage too, which nobody noticed because the flow itself stood still, waiting for the sink.
+            self._held_until = max(self._heard_at) + self._lateness_s
+
+    def _hear(self, _answered: Future[Any]) -> None:
+        """Note when an answer came; the client's thread calls this."""
+        self._heard_at.append(time.monotonic())
 
     def _asked_again(self, now: float) -> None:
         """Note that an answer was none: they all failed."""

@@ -1,0 +1,156 @@
+"""
+When a source may let time go on: as of an answer of the brokers, and after an outage not at once.
+"""
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from connectors import kafka_ends
+from connectors.kafka_ends import ASK_S, Ends
+
+LATENESS_S = 15.0
+AWAY_S = 5.0
+
+
+class FakeBrokers:
+    """Brokers that answer when they are told to."""
+
+    servers = "broker:9092"
+
+    def __init__(self) -> None:
+        self.asked: list[Future[Any]] = []
+
+    def ask_ends(self, names: list[str], timeout_s: float) -> dict[str, Future[Any]]:
+        assert timeout_s > 0
+        self.asked.append(Future())
+        return dict.fromkeys(names, self.asked[-1])
+
+    def answer(self, end: int) -> None:
+        self.asked[-1].set_result(SimpleNamespace(offset=end))
+
+    def fail(self) -> None:
+        self.asked[-1].set_exception(KafkaException(KafkaError(KafkaError._TRANSPORT)))  # noqa: SLF001 -- its name there
+
+
+class Clock:
+    """What `time` says in `kafka_ends`."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time_ns(self) -> int:
+        return int(self.now * 1e9)
+
+
+class Watch:
+    """Ends with brokers and a clock to play with."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock, self.brokers, self.told = Clock(), FakeBrokers(), list[str]()
+        monkeypatch.setattr(kafka_ends, "time", self.clock)
+        self.ends = Ends(self.brokers, LATENESS_S, self.told.append)  # type: ignore[arg-type]  # all of it that is used
+
+    def look(self, after_s: float = 0.0) -> None:
+        self.clock.now += after_s
+        self.ends.look(["t/0"], self.clock.now)
+
+    def is_held(self) -> bool:
+        return self.ends.is_time_held(self.clock.now)
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    watch = Watch(monkeypatch)
+    watch.look()
+    return watch
+
+
+def test_an_answer_holds_for_the_instant_of_its_question(watch: Watch) -> None:
+    """
+    However late it comes; and before it there is none.
+    """
+    assert not watch.ends.is_at_end("t/0", 7)
+    asked_at = watch.clock.now
+    watch.brokers.answer(7)
+    watch.look(1.0)
+    assert watch.ends.asked_at == (int(asked_at * 1000), asked_at)
+    assert (watch.ends.is_at_end("t/0", 6), watch.ends.is_at_end("t/0", 7)) == (False, True)
+    assert (watch.ends.lag("t/0", 4), watch.ends.lag("t/0", 9), watch.ends.lag("t/1", 4)) == (3, 0, 0)
+
+
+def test_it_asks_one_question_at_a_time(watch: Watch) -> None:
+    watch.look(ASK_S)
+    assert len(watch.brokers.asked) == 1
+    watch.brokers.answer(7)
+    watch.look(ASK_S / 2)
+    assert len(watch.brokers.asked) == 2
+
+
+def test_brokers_that_do_not_answer_are_away_and_time_stands_still(watch: Watch) -> None:
+    """
+    From five seconds on, until as long as the lateness after their return: exactly.
+    """
+    watch.look(AWAY_S)
+    assert (watch.ends.is_away, watch.is_held()) == (False, False)
+    watch.look(0.001)
+    assert (watch.ends.is_away, watch.is_held()) == (True, True)
+    watch.brokers.answer(7)
+    watch.look(60.0)
+    assert (watch.ends.is_away, watch.is_held()) == (False, True)
+    watch.clock.now += LATENESS_S - 0.001
+    assert watch.is_held()
+    watch.clock.now += 0.001
+    assert not watch.is_held()
+    assert watch.told == ["broker:9092: no broker answers; waiting for Kafka", "broker:9092: Kafka is back"]
+
+
+def test_brokers_that_refuse_are_away_too(watch: Watch) -> None:
+    watch.brokers.fail()
+    watch.look(AWAY_S)
+    assert not watch.ends.is_away
+    watch.brokers.fail()
+    watch.look(ASK_S)
+    assert watch.ends.is_away
+
+
+def test_an_outage_is_noticed_though_the_flow_stood_still_meanwhile(watch: Watch) -> None:
+    """
+    Nobody looked while the sink waited for the same brokers: how long the answer took tells.
+    """
+    watch.clock.now += AWAY_S + 1
+    watch.brokers.answer(7)
+    answered_at = watch.clock.now
+    watch.look(2.0)
+    assert watch.is_held()
+    watch.clock.now = answered_at + LATENESS_S
+    assert not watch.is_held()
+
+
+def test_a_flow_that_stood_still_for_another_reason_is_no_outage(watch: Watch) -> None:
+    """
+    The brokers had answered at once; it was Redis that was away.
+    """
+    watch.brokers.answer(7)
+    watch.look(60.0)
+    assert (watch.ends.is_away, watch.is_held()) == (False, False)
+    assert watch.told == []
+
+
+@pytest.mark.parametrize(("lateness_s", "away_s"), [(0.0, 0.5), (3.0, 1.0), (600.0, 5.0)])
+def test_with_little_lateness_an_outage_begins_sooner(
+    monkeypatch: pytest.MonkeyPatch, lateness_s: float, away_s: float
+) -> None:
+    monkeypatch.setitem(globals(), "LATENESS_S", lateness_s)
+    watch = Watch(monkeypatch)
+    watch.look()
+    watch.look(away_s)
+    assert not watch.ends.is_away
+    watch.look(0.001)
+    assert watch.ends.is_away

@@ -76,9 +76,11 @@ class CartTracker:
         """Forget activities up to `now`, having noted which carts they kept alive."""
         if not has_settled(carts.ticks, now):
             return
+        past = [tick for tick in carts.ticks if tick <= now]  # what follows may come after a change of the delay
         for cart in carts.carts:
             if cart.state == "open":
-                cart.active_at = self._active_at(carts, cart)
+                since = max(cart.changed_at, cart.active_at)
+                cart.active_at = active_until(past, since, self._delay_ms(cart))
         if carts.browse is not None:
             carts.browse.active_at = browsing.active_at(carts.browse, carts.ticks, self._browse_delay_ms)
         forget(carts.ticks, now)

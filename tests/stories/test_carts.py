@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.settings import CartSettings, DecisionSettings, Settings
+from config.settings import CartSettings, DecisionSettings, Settings, SourceSettings
 from operators.cart_record import CartLine, CartRecord
 from tests.story import ANON, CartNews, Held, Nudge, Story
 
@@ -162,6 +162,23 @@ def test_activity_counts_in_whatever_order_it_is_told(known_shop: Story) -> None
     shop.at("10:30").reads("/cups")
     shop.at("11:00:09.999").expects_nothing()
     shop.at("11:00:10").expects(Nudge("mara", "cart_abandoned", "11:00:10"))
+
+
+def test_what_is_told_before_its_time_does_not_bend_the_delay_of_a_checkout() -> None:
+    """
+    A checkout has its own shorter delay, also where what came after it is told while time still stands before it: as
+    when one partition is read far ahead of another.
+    """
+    source = SourceSettings(lateness_ms=45 * MINUTE)
+    shop = Story(Settings(source=source, cart=CartSettings(checkout_delay_ms=20 * MINUTE)))
+    shop.at("09:29").identifies(as_="mara", email=MARA)
+    shop.at("09:45").reads("/cups")
+    shop.at("09:55").adds("kettle")
+    shop.at("10:02").checks_out()
+    shop.at("10:22:00.001").orders("kettle", cart="c1")
+    shop.at("09:56").expects_nothing()
+    shop.at("10:30").expects(Nudge("mara", "checkout_abandoned", "10:22"))
+    assert [news.state for news in shop.carts()] == ["open", "abandoned", "recovered"]
 
 
 def test_activity_on_another_device_is_activity(known_shop: Story) -> None:

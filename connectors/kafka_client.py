@@ -101,7 +101,8 @@ class Brokers:
                 told = self._client.list_topics(timeout=min(ANSWER_S_MAX, timeout_s))
             except KafkaException as error:
                 self._client.poll(0)
-                reason = self._failure or (error.args[0] if time.monotonic() > end_at else None)
+                is_over = self._is_stopped() or time.monotonic() > end_at
+                reason = self._failure or (error.args[0] if is_over else None)
                 if reason is not None:
                     raise self.fault(reason) from None
             else:
@@ -178,14 +179,16 @@ class Brokers:
                 try:
                     found[name] = int(future.result(2 * ANSWER_S_MAX).offset)
                 except (KafkaException, TimeoutError) as error:
-                    is_stopped = self._stop is not None and self._stop.is_set()
-                    if is_stopped or time.monotonic() > end_at:
+                    if self._is_stopped() or time.monotonic() > end_at:
                         told = error.args[0].str() if isinstance(error, KafkaException) else "no answer"
                         raise KafkaFault(f"{name}: {told}; check that the broker is up") from None
             missing = [name for name in missing if name not in found]
             if missing:
                 time.sleep(RETRY_S)
         return found
+
+    def _is_stopped(self) -> bool:
+        return self._stop is not None and self._stop.is_set()
 
     def _on_error(self, error: KafkaError) -> None:
         if is_hopeless(error):

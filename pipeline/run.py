@@ -122,12 +122,12 @@ def run(
     started_at = time.monotonic()
     try:
         with ExitStack() as stack:
+            stack.enter_context(_stopping(stop))
             if settings.telemetry.port:
                 stack.enter_context(serve(telemetry, settings.telemetry.host, settings.telemetry.port))
             beat = _Beat(telemetry)
             source = _file_source(settings, inputs, speed, stop) if inputs else _kafka_source(settings, stop, beat)
             state = stack.enter_context(locked(recovery)) if recovery is not None else None
-            stack.enter_context(_stopping(stop))
             store = _store(settings, stop, telemetry)
             sink, encoder = _outputs(settings, out, state, stop, telemetry)
             config = _begun(settings, inputs, out, state, sink, store)

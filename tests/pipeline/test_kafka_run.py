@@ -220,6 +220,24 @@ def test_it_stops_in_time_while_the_broker_hangs(tmp_path: Path, kafka: KafkaSer
     assert process.returncode == 0, err
 
 
+def test_it_stops_in_time_while_it_is_still_connecting(tmp_path: Path, kafka: KafkaServer) -> None:
+    """
+    Nobody answers at the start, and it is told to stop: it ends within ten seconds and says why nothing began.
+    """
+    job = Job(tmp_path, kafka, Settings())
+    process = job.start(NEXTMOVE_KAFKA_SERVERS="127.0.0.1:1")
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    try:
+        _, err = process.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 1
+    assert err.startswith("nextmove: 127.0.0.1:1: ")
+    assert err.endswith("; check the address, and that the broker is up\n")
+
+
 def test_two_runs_on_one_folder_are_refused(tmp_path: Path, kafka: KafkaServer) -> None:
     job = Job(tmp_path, kafka, Settings())
     with job.running():

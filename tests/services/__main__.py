@@ -2,12 +2,16 @@
 `make services` and `make services-stop`: both servers at fixed addresses, for a person to play with.
 
 They outlive this command, and what they hold outlives them, in .services/play; remove that folder to begin anew.
+
+`lend` is for a program: both at free addresses, told in a line each as NAME=VALUE, until its standard input closes.
+What they hold goes with them.
 """
 
 import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -58,6 +62,23 @@ def stop() -> None:
         (folder / "pid").unlink(missing_ok=True)
 
 
+def lend() -> None:
+    """Run both until our standard input closes: whoever holds its other end may die, and they end too."""
+    with tempfile.TemporaryDirectory(prefix="services-") as folder:
+        servers = KafkaServer(Path(folder) / "kafka"), RedisServer(Path(folder) / "redis")
+        try:
+            for server in servers:
+                server.start()
+            _tell(f"KAFKA_BOOTSTRAP_SERVERS={servers[0].bootstrap_servers}")
+            _tell(f"REDIS_URL={servers[1].url}")
+            _tell(f"KAFKA_DATA={servers[0].folder / 'data'}")
+            sys.stdout.flush()
+            sys.stdin.read()
+        finally:
+            for server in servers:
+                server.kill()
+
+
 def _ensure(server: Server, ports: tuple[int, ...]) -> None:
     if _pid_of(server.folder) is not None:
         if not server.answers():
@@ -99,11 +120,12 @@ def _say(line: str) -> None:
 
 def main() -> int:
     """Do what the one argument says."""
-    if sys.argv[1:] not in (["start"], ["stop"]):
-        _say("python -m tests.services start|stop")
+    commands = {"start": start, "stop": stop, "lend": lend}
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        _say("python -m tests.services start|stop|lend")
         return 2
     try:
-        start() if sys.argv[1] == "start" else stop()
+        commands[sys.argv[1]]()
     except RuntimeError as error:
         _say(str(error))
         return 1

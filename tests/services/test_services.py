@@ -260,6 +260,26 @@ def test_a_killed_run_leaves_no_process(tmp_path: Path, redis_server: RedisServe
     assert await_gone(pid)
 
 
+def test_lent_servers_end_with_whoever_borrowed_them(kafka: KafkaServer, redis_server: RedisServer) -> None:
+    """
+    `lend` names both in a line each; once its standard input is closed neither answers, and their folder is gone.
+    """
+    kafka.needs_control()
+    redis_server.needs_control()
+    command = [sys.executable, "-m", "tests.services", "lend"]
+    with subprocess.Popen(
+        command, cwd=process.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as lender:
+        assert lender.stdout is not None
+        told = dict(lender.stdout.readline().strip().split("=", 1) for _ in range(3))
+        lent = KafkaServer.elsewhere(told["KAFKA_BOOTSTRAP_SERVERS"]), RedisServer.elsewhere(told["REDIS_URL"])
+        assert [server.answers() for server in lent] == [True, True]
+        assert Path(told["KAFKA_DATA"], "meta.properties").is_file()
+    assert lender.returncode == 0
+    assert [server.answers() for server in lent] == [False, False]
+    assert not Path(told["KAFKA_DATA"]).exists()
+
+
 def test_somebody_elses_server_is_not_touched() -> None:
     """
     A server that an environment variable names is used, never killed, paused or started.

@@ -10,10 +10,11 @@ import hashlib
 import os
 import platform
 import resource
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
@@ -30,7 +31,7 @@ SEED: Final = 7
 EVENTS_A_VISITOR: Final = 20
 # How often a child's memory is looked at; what it takes only in its last moments may be missed.
 POLL_S: Final = 0.02
-LIBRARIES: Final = ("bytewax", "msgspec", "orjson", "numpy")
+LIBRARIES: Final = ("bytewax", "confluent-kafka", "msgspec", "orjson", "numpy")
 
 
 class BenchmarkError(Exception):
@@ -74,8 +75,10 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
 
 
-def measured(command: Sequence[str | Path], *, stdin: Path | None = None) -> Usage:
-    """Run `command` to its end and tell what it took.
+def measured(
+    command: Sequence[str | Path], *, stdin: Path | None = None, is_done: Callable[[], bool] | None = None
+) -> Usage:
+    """Run `command` to its end and tell what it took; what has no end of its own is told to stop once `is_done`.
 
     Raises:
         BenchmarkError: it failed; the message ends with the last line it wrote.
@@ -89,6 +92,9 @@ def measured(command: Sequence[str | Path], *, stdin: Path | None = None) -> Usa
         while not ended:
             time.sleep(POLL_S)
             rss_mb = max(rss_mb, memory_mb(child.pid))
+            if is_done is not None and is_done():
+                child.send_signal(signal.SIGTERM)
+                is_done = None
             ended, status, used = os.wait4(child.pid, os.WNOHANG)
         wall_s = time.perf_counter() - began_s
     child.returncode = os.waitstatus_to_exitcode(status)

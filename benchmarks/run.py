@@ -1,8 +1,8 @@
 """What `make bench` runs: events through the flow beside bare loops, and a million profiles in state.
 
-    python -m benchmarks.run                     everything, some seventeen minutes
+    python -m benchmarks.run                     everything, some twenty-five minutes
     python -m benchmarks.run --quick             the same in small, to see that it works
-    python -m benchmarks.run --only state        one half
+    python -m benchmarks.run --only kafka        one part; "tuning" runs only when it is asked for
     python -m benchmarks.run --record            also writes benchmarks/results/<date>-<commit>.md and .json
 
 The machine should have nothing else to do. Where it has, only ratios mean something.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -23,19 +23,32 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bench_groups, bench_state, bench_throughput
-from benchmarks.measure import ROOT, BenchmarkError, facts
+from benchmarks import bench_groups, bench_kafka, bench_latency, bench_state, bench_throughput, bench_tuning
+from benchmarks.brokers import NoServersError, lent
+from benchmarks.measure import ROOT, BenchmarkError, facts, missing_shared
 from config.settings import Settings
 
+PARTS: Final = ("throughput", "kafka", "latency", "tuning", "state")
+# Of what Kafka to Kafka takes at most: the load at which latency is promised.
+LOAD_SHARE: Final = 0.5
 RESULTS: Final = ROOT / "benchmarks" / "results"
 EVENTS: Final = 1_000_000
 PROFILES: Final = 1_000_000
 ROUNDS: Final = 3
+# Of a hundred probes a second, of which each has two triggers, and some seconds at the start that do not count.
+SECONDS: Final = 60.0
 LIVE_EPOCHS: Final = 20
 LIVE_EPOCH_MS: Final = Settings().checkpoint.interval_ms
 GROUP_EPOCHS: Final = 200
 # Small enough for a look, large enough that every part has something to do.
-QUICK: Final = {"events": 50_000, "profiles": 50_000, "rounds": 1, "live_epochs": 4, "group_epochs": 40}
+QUICK: Final = {
+    "events": 50_000,
+    "profiles": 50_000,
+    "rounds": 1,
+    "seconds": 15.0,
+    "live_epochs": 4,
+    "group_epochs": 40,
+}
 
 
 class Findings(msgspec.Struct, kw_only=True):
@@ -46,6 +59,9 @@ class Findings(msgspec.Struct, kw_only=True):
     state: bench_state.State | None = None
     filled: bench_groups.Filled | None = None
     resumed: bench_groups.Resumed | None = None
+    kafka: bench_kafka.KafkaFound | None = None
+    latency: bench_latency.Latency | None = None
+    tuning: bench_tuning.Tuning | None = None
 
 
 Section = tuple[str, list[list[str]], list[str]]
@@ -62,9 +78,16 @@ def main(arguments: list[str]) -> int:
         shown.print(line, style="dim", markup=False, soft_wrap=True)
 
     try:
-        if options.only != "state":
+        if options.only in (None, "throughput"):
             found.throughput = bench_throughput.run(options.events, options.rounds, tell)
-        if options.only != "throughput":
+        if options.only in (None, "kafka", "latency", "tuning"):
+            try:
+                _on_kafka(options, found, tell)
+            except NoServersError as error:
+                if options.only is not None:
+                    raise
+                tell(f"LEFT OUT: {error}")
+        if options.only in (None, "state"):
             found.filled, found.resumed = bench_groups.run(options.profiles, options.group_epochs, tell)
             found.state = bench_state.run(options.profiles, options.live_epochs, options.live_epoch_ms, tell)
     except BenchmarkError as error:
@@ -73,15 +96,44 @@ def main(arguments: list[str]) -> int:
     _print(found)
     if options.record:
         tell(f"recorded in {_record(found, options.results)}")
-    throughput = found.throughput
-    return int(throughput is not None and not all(c.is_equal for c in throughput.comparisons.values()))
+    return int(not all(_are_right(found)))
+
+
+def _on_kafka(options: argparse.Namespace, found: Findings, tell: Callable[[str], None]) -> None:
+    """Run the parts that need servers; the load of latency and tuning comes from what was found to be possible."""
+    if gone := missing_shared():
+        tell(f"LEFT OUT: {gone}")
+        return
+    with lent() as servers:
+        if not options.rate or options.only in (None, "kafka"):
+            found.kafka = bench_kafka.run(servers, options.events, options.rounds, tell)
+        rate = options.rate or LOAD_SHARE * found.kafka.capacity if found.kafka else options.rate
+        if options.only in (None, "latency"):
+            plan = bench_latency.Plan("latency", Settings(), rate, options.seconds)
+            found.latency = bench_latency.run(servers, plan, tell)
+        if options.only == "tuning":
+            found.tuning = bench_tuning.run(servers, rate, options.seconds, options.profiles, tell)
+
+
+def _are_right(found: Findings) -> Iterator[bool]:
+    """Tell of each part that can be wrong whether what it put out is right."""
+    if found.throughput is not None:
+        yield from (comparison.is_equal for comparison in found.throughput.comparisons.values())
+    if found.kafka is not None:
+        yield found.kafka.is_equal
+    if found.latency is not None:
+        yield not found.latency.faults
+    if found.tuning is not None:
+        yield not bench_tuning.faults(found.tuning)
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measure nextmove.")
-    parser.add_argument("--only", choices=("throughput", "state"), help="one half of the benchmarks")
+    parser.add_argument("--only", choices=PARTS, help="one part of the benchmarks")
     parser.add_argument("--events", type=int, default=EVENTS, help="events through the flow")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each variant runs")
+    parser.add_argument("--rate", type=float, default=0.0, help="events a second of the load; 0: half of what goes")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long the load lasts")
     parser.add_argument("--profiles", type=int, default=PROFILES, help="profiles in state")
     parser.add_argument("--live-epochs", type=int, default=LIVE_EPOCHS, help="epochs of a whole run")
     parser.add_argument("--live-epoch-ms", type=int, default=LIVE_EPOCH_MS, help="how long each of them is")
@@ -102,6 +154,16 @@ def sections(found: Findings) -> Iterator[Section]:
         said = [f"{name}: {comparison.told()}" for name, comparison in through.comparisons.items()]
         title = f"{through.events:,} events (sha256 {through.input_sha256}), middle (lowest-highest)"
         yield title, bench_throughput.table(through), [*said, f"At rest: {through.resting.told()}"]
+    if found.kafka is not None:
+        title = f"{found.kafka.events:,} events from Kafka to Kafka, middle (lowest-highest)"
+        yield title, bench_kafka.table(found.kafka), bench_kafka.told(found.kafka)
+    if found.latency is not None:
+        rows = [bench_latency.HEADINGS, bench_latency.row(found.latency)]
+        title = "From an event to its trigger, at a steady load"
+        yield title, rows, found.latency.faults or ["Each trigger that was to come came once, and no other"]
+    if found.tuning is not None:
+        title = f"Choices, at a steady load; epochs with {found.tuning.profiles:,} more profiles in state"
+        yield title, bench_tuning.table(found.tuning), bench_tuning.faults(found.tuning)
     if found.state is not None:
         title = f"A whole run with {found.state.profiles:,} profiles in state"
         yield title, [["what", "target", "found"], *bench_state.table(found.state)], _asides(found.state)

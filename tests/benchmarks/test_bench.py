@@ -3,17 +3,28 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
+from confluent_kafka.admin import AdminClient
 
+from benchmarks.bench_latency import Heard, Plan, Traffic, reckoned
 from benchmarks.bench_output import Comparison, Output, compared
 from benchmarks.measure import ROOT, missing_shared
 from benchmarks.run import Findings
+from config.settings import Settings
+from tests.services.kafka import KafkaServer
+from tests.services.redis import RedisServer
 
 
-def benchmarks(folder: Path, *options: str) -> Findings:
+def served(kafka: KafkaServer, redis_server: RedisServer) -> dict[str, str]:
+    """Name the servers of the tests as the benchmarks take them."""
+    return {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "REDIS_URL": redis_server.url}
+
+
+def benchmarks(folder: Path, *options: str, **named: str) -> Findings:
     """Run the benchmarks as `make bench` does, with a cache and results of their own."""
     command: list[str | Path] = [
         sys.executable,
@@ -24,7 +35,7 @@ def benchmarks(folder: Path, *options: str) -> Findings:
         folder / "results",
         *options,
     ]
-    environment = os.environ | {"BENCH_FOLDER": str(folder), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"BENCH_FOLDER": str(folder), "PYTHONPATH": str(ROOT)} | named
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     recorded = next((folder / "results").glob("*.json"))
@@ -68,6 +79,70 @@ def test_state_is_measured_while_it_changes_and_after_it_is_gone(tmp_path: Path)
     assert 0 < found.state.live_bytes < found.state.folder_bytes
     assert (found.filled.profiles, len(found.filled.snapshot_ms)) == (300, 20)
     assert (found.resumed.expired, found.resumed.active) == (294, 6)
+
+
+def test_kafka_to_kafka_finds_what_the_bare_loop_and_a_file_run_find(
+    tmp_path: Path, kafka: KafkaServer, redis_server: RedisServer
+) -> None:
+    """
+    Through Kafka and Redis come the bare loop's sessions and carts, with the ids of a file run; nothing is left behind.
+    """
+    if gone := missing_shared():
+        pytest.skip(gone)
+    small = ("--only", "kafka", "--events", "4000", "--rounds", "1")
+    found = benchmarks(tmp_path, *small, **served(kafka, redis_server)).kafka
+    assert found is not None
+    assert found.is_equal
+    assert found.comparison.sessions > 400
+    assert found.same_ids["triggers"] > 20
+    assert len(found.rows) == 5
+    assert all(row.cpu_us[0] > 0 and row.events_a_second[0] > 0 for row in found.rows)
+    assert 0 <= found.idle_cpu < 1
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    assert [name for name in admin.list_topics(timeout=10).topics if name.startswith("bench.")] == []
+
+
+def test_latency_is_measured_of_every_probe_and_every_timer(
+    tmp_path: Path, kafka: KafkaServer, redis_server: RedisServer
+) -> None:
+    """
+    At a small load each probe gets its two triggers and each cart its one, and each is timed.
+    """
+    if gone := missing_shared():
+        pytest.skip(gone)
+    small = ("--only", "latency", "--rate", "400", "--seconds", "7")
+    found = benchmarks(tmp_path, *small, **served(kafka, redis_server)).latency
+    assert found is not None
+    assert found.faults == []
+    assert found.on_event_count >= 300
+    assert found.on_timer_count >= 20
+    assert 0 < found.on_event[0] <= found.on_event[2] <= found.on_event[3]
+    assert 0 < found.on_timer[0] <= found.on_timer[3]
+
+
+def test_a_trigger_that_is_missing_or_told_twice_is_a_fault() -> None:
+    """
+    What a consumer got is held against what was sent.
+    """
+    plan = Plan("test", Settings(), 10, 1)
+    traffic = Traffic(plan, 0, [])
+    traffic.carts = 1
+    traffic.sent_ns.append(0)
+    traffic.probes[0] = 0
+    due = datetime.fromtimestamp(0, UTC)
+    welcome = Heard("t1", "returning_visitor", "visit", "l0", due, 1)
+    offer = Heard("t2", "offer_prompt", "sku", "l0", due, 1)
+    cart = Heard("t3", "cart_abandoned", "cart", "", due, 1)
+    unknown = Heard("t4", "offer_prompt", "sku", "l1", due, 1)
+    assert reckoned(plan, traffic, [welcome, offer, cart]).faults == []
+    assert reckoned(plan, traffic, [welcome, offer, cart, offer, unknown]).faults == [
+        "t2 was told 2 times",
+        "offer_prompt t4: its cause l1 is no event of the load",
+    ]
+    assert reckoned(plan, traffic, [welcome]).faults == [
+        "offer_prompt of event 0 was not told",
+        "0 carts were told, of 1",
+    ]
 
 
 def test_a_difference_is_told_with_examples() -> None:

@@ -47,6 +47,11 @@ bench: .venv/.installed-bench  ## measure events/s, CPU and memory beside the ba
 simulate: .venv/.installed-dev  ## seeded runs with faults; SEED=n replays one, RUNS=n sets how many
 	@$(if $(SEED),SEED=$(SEED)) $(if $(RUNS),RUNS=$(RUNS)) $(BIN)/python -m pytest -q tests/simulation
 
+.PHONY: chaos
+chaos: .venv/.installed-dev  ## kill and pause Kafka, Redis and nextmove under load; FAULTS=n SEED=n RATE=n RECORD=1
+	@$(BIN)/python -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED)) \
+	    $(if $(RATE),--rate $(RATE)) $(if $(RECORD),--record)
+
 .PHONY: services
 services: .venv/.installed-app  ## start Kafka and Redis at fixed addresses, to play with
 	@$(BIN)/python -m tests.services start

@@ -1,0 +1,53 @@
+"""
+A chaos run: load, faults, and an audit of what a consumer saw.
+
+    make chaos FAULTS=30 SEED=1                 at half of what this machine carries; 40 minutes
+    make chaos FAULTS=30 SEED=1 RATE=300        at no more than 300 records a second
+    python -m tests.chaos --short               each kind of fault once, with short rules
+    python -m tests.chaos --record              also writes benchmarks/results/DATE-chaos-COMMIT.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.report import record, table
+from tests.chaos.rules import FULL, SHORT
+from tests.chaos.run import Plan, play
+from tests.services.process import UnavailableError
+
+
+def main(arguments: list[str]) -> int:
+    """Run as the arguments say; return 1 where something was found wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__.splitlines()[1])
+    parser.add_argument("--faults", type=int, default=30, help="how many")
+    parser.add_argument("--seed", type=int, default=1, help="another number, another run")
+    parser.add_argument("--rate", type=float, default=0.0, help="records a second at most; 0: no limit but half of all")
+    parser.add_argument("--short", action="store_true", help="short rules and pauses")
+    parser.add_argument("--folder", type=Path, help="keep everything here")
+    parser.add_argument("--record", action="store_true", help="write down what was found")
+    options = parser.parse_args(arguments)
+    plan = Plan(SHORT if options.short else FULL, options.faults, options.seed, options.rate)
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            result = play(plan, options.folder or Path(temporary), tell)
+        except UnavailableError as error:
+            tell(f"chaos: {error}")
+            return 2
+    sys.stdout.write(table(result) + "\n")
+    if options.record:
+        tell(f"recorded in {record(result, arguments)}")
+    return bool(result.verdict.faults)
+
+
+def tell(line: str) -> None:
+    """Write a line for whoever waits."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,133 @@
+"""What is done to the processes: kinds of faults, a seeded schedule of them, and the doing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Final, NamedTuple
+
+from tests.chaos.rules import Rules
+from tests.chaos.stage import Job
+
+# After a fault the flow has this long to catch up before that itself is a finding.
+RECOVERY_S_MAX: Final = 180.0
+
+
+class Fault(NamedTuple):
+    """A fault to come: what, how long after the recovery from the one before, and two dice for its course."""
+
+    kind: str
+    after_s: float
+    dice: tuple[float, float]
+
+
+class Happened(NamedTuple):
+    """A fault that was: from when to when something was away (s since the epoch), and whether all caught up."""
+
+    kind: str
+    began_at: float
+    ended_at: float
+    has_recovered: bool
+
+
+def kill(job: Job, _rules: Rules, _fault: Fault) -> None:
+    """End nextmove by SIGKILL."""
+    job.nextmove.kill()
+
+
+def terminate(job: Job, _rules: Rules, _fault: Fault) -> None:
+    """Stop nextmove by SIGTERM."""
+    job.nextmove.terminate()
+
+
+def kill_broker(job: Job, rules: Rules, fault: Fault) -> None:
+    """Kill the broker, and start it again some time later."""
+    job.stage.kafka.kill()
+    time.sleep(_between(rules.down, fault.dice[0]))
+    job.stage.kafka.start()
+
+
+def pause_broker(job: Job, rules: Rules, _fault: Fault) -> None:
+    """Let the broker hang."""
+    job.stage.kafka.pause()
+    time.sleep(rules.pause)
+    job.stage.kafka.resume()
+
+
+def kill_redis(job: Job, rules: Rules, fault: Fault) -> None:
+    """Kill Redis, and start it again some time later."""
+    job.stage.redis.kill()
+    time.sleep(_between(rules.down, fault.dice[0]))
+    job.stage.redis.start()
+
+
+def pause_redis(job: Job, rules: Rules, _fault: Fault) -> None:
+    """Let Redis hang."""
+    job.stage.redis.pause()
+    time.sleep(rules.pause)
+    job.stage.redis.resume()
+
+
+def kill_in_broker_pause(job: Job, rules: Rules, fault: Fault) -> None:
+    """Kill nextmove while the broker hangs."""
+    job.stage.kafka.pause()
+    time.sleep(rules.pause * fault.dice[0])
+    job.nextmove.kill()
+    time.sleep(rules.pause * (1 - fault.dice[0]))
+    job.stage.kafka.resume()
+
+
+def kill_without_broker(job: Job, rules: Rules, fault: Fault) -> None:
+    """Kill nextmove while the broker is dead."""
+    job.stage.kafka.kill()
+    time.sleep(_between(rules.down, fault.dice[0]))
+    job.nextmove.kill()
+    time.sleep(_between(rules.down, fault.dice[1]))
+    job.stage.kafka.start()
+
+
+def kill_without_redis(job: Job, rules: Rules, fault: Fault) -> None:
+    """Kill nextmove while Redis is dead."""
+    job.stage.redis.kill()
+    time.sleep(_between(rules.down, fault.dice[0]))
+    job.nextmove.kill()
+    time.sleep(_between(rules.down, fault.dice[1]))
+    job.stage.redis.start()
+
+
+KINDS: Final[Mapping[str, Callable[[Job, Rules, Fault], None]]] = {
+    "nextmove killed": kill,
+    "nextmove stopped": terminate,
+    "broker killed": kill_broker,
+    "broker paused": pause_broker,
+    "Redis killed": kill_redis,
+    "Redis paused": pause_redis,
+    "nextmove killed, broker paused": kill_in_broker_pause,
+    "nextmove killed, broker dead": kill_without_broker,
+    "nextmove killed, Redis dead": kill_without_redis,
+}
+
+
+def schedule(seed: int, count: int, rules: Rules) -> list[Fault]:
+    """Invent so many faults: each kind as often as the others, but for one, in any order."""
+    random = Random(f"faults {seed}")
+    kinds: list[str] = []
+    while len(kinds) < count:
+        kinds += random.sample(list(KINDS), len(KINDS))
+    return [
+        Fault(kind, _between(rules.rest, random.random()), (random.random(), random.random())) for kind in kinds[:count]
+    ]
+
+
+def happen(fault: Fault, job: Job, rules: Rules) -> Happened:
+    """Do one fault, and wait until nextmove has done all that had come by then."""
+    time.sleep(fault.after_s)
+    began_at = time.time()
+    KINDS[fault.kind](job, rules, fault)
+    ended_at = time.time()
+    return Happened(fault.kind, began_at, ended_at, job.wait_until_committed(RECOVERY_S_MAX))
+
+
+def _between(ends: tuple[float, float], share: float) -> float:
+    return ends[0] + share * (ends[1] - ends[0])

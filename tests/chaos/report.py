@@ -1,0 +1,57 @@
+"""What a chaos run found, as a table for people, and as a page to keep."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import confluent_kafka
+import redis
+
+from benchmarks.measure import facts
+from tests.chaos.run import Result
+from tests.pipeline.helpers import ROOT
+
+RESULTS: Final = ROOT / "benchmarks" / "results"
+
+
+def rows(result: Result) -> list[tuple[str, str]]:
+    """Return all that is worth telling."""
+    kinds, counts = Counter(done.kind for done in result.happened), result.counts
+    first = [
+        ("rules, seed", f"{result.plan.rules.name}, {result.plan.seed}"),
+        ("capacity", f"{result.capacity:,.0f} records a second" if result.capacity else "not measured"),
+        ("load", f"{counts.sent:,} records in {result.seconds:,.0f} s, {result.rate:,.0f} a second"),
+        ("of these", f"{counts.resent:,} sent again, {counts.late:,} late, {counts.broken} broken"),
+        ("faults", f"{len(result.happened)}"),
+    ]
+    for kind, count in kinds.items():
+        later = result.recoveries.get(kind)
+        told = f", {min(later):.1f}-{max(later):.1f} s to the next trigger on what came later" if later else ""
+        first.append((f"  {kind}", f"{count} times{told}"))
+    return [*first, *result.verdict.rows, ("wrong", str(len(result.verdict.faults)))]
+
+
+def table(result: Result) -> str:
+    """Return it for a terminal."""
+    told = rows(result)
+    width = max(len(name) for name, _ in told)
+    lines = [f"{name:{width}}  {value}" for name, value in told]
+    return "\n".join([*lines, *(f"WRONG: {fault}" for fault in result.verdict.faults)])
+
+
+def record(result: Result, arguments: list[str]) -> Path:
+    """Write it down, with what the figures are worth nothing without."""
+    known = facts(shlex.join(["python", "-m", "tests.chaos", *arguments]))
+    client, library = confluent_kafka.version()[0], confluent_kafka.libversion()[0]
+    known["clients"] = f"confluent-kafka {client}, librdkafka {library}, redis {redis.__version__}"
+    day = datetime.now(UTC).date().isoformat()
+    path = RESULTS / f"{day}-chaos-{known['commit'].replace('+', '-changed')}.md"
+    lines = [f"# Chaos on {day} at {known['commit']}", "", *(f"- {name}: {value}" for name, value in known.items())]
+    lines += ["", "| what | found |", "| --- | --- |", *(f"| {name} | {told} |" for name, told in rows(result))]
+    lines += ["", *(f"- WRONG: {fault}" for fault in result.verdict.faults)] if result.verdict.faults else []
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path

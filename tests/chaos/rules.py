@@ -1,0 +1,67 @@
+"""How long everything takes in a chaos run: settings so short that all that is begun comes due within it."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from config.settings import (
+    CartSettings,
+    CheckpointSettings,
+    DecisionSettings,
+    GapSettings,
+    SessionSettings,
+    Settings,
+    SourceSettings,
+)
+
+
+class Rules(NamedTuple):
+    """The delays of the flow and those of the faults, in seconds."""
+
+    name: str
+    lateness: float
+    gap: float
+    cart: float
+    checkout: float
+    browse: float
+    pause: float
+    """How long a paused server hangs."""
+    down: tuple[float, float]
+    """How long a killed server stays down before it is started, at least and at most."""
+    rest: tuple[float, float]
+    """Between a recovery and the next fault, at least and at most."""
+
+    @property
+    def settled(self) -> float:
+        """So long after the last event everything that follows from it has been told."""
+        return max(self.gap, self.cart, self.checkout, self.browse) + self.lateness + 2.0
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the flow, but for where the servers are."""
+        gap_ms = ms(self.gap)
+        return Settings(
+            key_groups=16,
+            source=SourceSettings(lateness_ms=ms(self.lateness)),
+            session=SessionSettings(gap=GapSettings(web_ms=gap_ms, app_ms=gap_ms)),
+            cart=CartSettings(
+                browse_delay_ms=ms(self.browse), cart_delay_ms=ms(self.cart), checkout_delay_ms=ms(self.checkout)
+            ),
+            decision=DecisionSettings(
+                abandonment_cooldown_ms=ms(self.cart), returning_cooldown_ms=0, offer_cooldown_ms=gap_ms
+            ),
+            checkpoint=CheckpointSettings(interval_ms=1_000),
+        )
+
+
+def ms(seconds: float) -> int:
+    """Return seconds as milliseconds."""
+    return round(seconds * 1000)
+
+
+# The lateness exceeds what a producer with librdkafka's settings takes to come back after an outage: its pauses
+# between attempts double up to 10 s.
+FULL: Final = Rules("full", 15, 25, cart=25, checkout=20, browse=30, pause=60, down=(0, 10), rest=(3, 15))
+# In an outage of some 10 s they come to 3 s.
+SHORT: Final = Rules("short", 8, 10, cart=10, checkout=8, browse=11, pause=6, down=(0, 1), rest=(0.5, 1.5))
+RULES: Final = {rules.name: rules for rules in (FULL, SHORT)}

@@ -1,0 +1,178 @@
+"""What a chaos run plays on: a Kafka and a durable Redis of its own, topics, settings, nextmove and the load."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are there, untyped
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+)
+
+from config.kafka import KafkaSettings
+from config.load import describe
+from config.settings import CheckpointSettings, IdentitySettings, Settings
+from tests.chaos.load import Counts
+from tests.chaos.rules import Rules
+from tests.chaos.supervisor import Supervisor
+from tests.pipeline.helpers import ROOT
+from tests.services.kafka import KafkaServer
+from tests.services.redis import RedisServer
+
+PARTITIONS: Final = 4
+ANSWER_S: Final = 10.0
+POLL_S: Final = 0.25
+
+
+class Stage:
+    """Servers, and what runs between them."""
+
+    def __init__(self, folder: Path, rules: Rules, seed: int) -> None:
+        """Everything is written below `folder`."""
+        self.folder, self.rules, self.seed = folder, rules, seed
+        self.kafka = KafkaServer(folder / "kafka")
+        self.redis = RedisServer(folder / "redis", is_durable=True)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Have the servers run."""
+        try:
+            self.kafka.start()
+            self.redis.start()
+            yield
+        finally:
+            for server in (self.kafka, self.redis):
+                server.resume()
+                server.kill()
+            shutil.rmtree(self.kafka.folder / "data", ignore_errors=True)  # the logs are worth keeping, this is not
+
+    def job(self, name: str) -> Job:
+        """Make topics and settings of that name, and what runs with them."""
+        kafka = KafkaSettings(
+            servers=self.kafka.bootstrap_servers, topics=(f"{name}.events.v1",), group=name, prefix=f"{name}."
+        )
+        changes: dict[str, Any] = {
+            "kafka": kafka,
+            "identity": IdentitySettings(redis_url=self.redis.url, redis_prefix=f"{{{name}}}:"),
+            "checkpoint": CheckpointSettings(interval_ms=1_000, folder=str(self.folder / f"{name}-state")),
+        }
+        settings = msgspec.structs.replace(self.rules.settings, **changes)
+        return Job(self, name, settings)
+
+
+class Job:
+    """One nextmove with topics of its own, and its load."""
+
+    def __init__(self, stage: Stage, name: str, settings: Settings) -> None:
+        """Create the topics and write the settings."""
+        self.stage, self.name = stage, name
+        self.servers, self.topic = settings.kafka.servers, settings.kafka.topics[0]
+        self.log = stage.folder / f"{name}.jsonl"
+        config = stage.folder / f"{name}.yaml"
+        config.write_text(describe(settings), encoding="utf-8")
+        self.nextmove = Supervisor(config, stage.folder / f"{name}-logs")
+        self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
+        quiet = {"enable.auto.commit": False, "log_level": 0}
+        self._reader = Consumer({"bootstrap.servers": self.servers, "group.id": name} | quiet)
+        self._admin.create_topics([NewTopic(self.topic, PARTITIONS, 1)])[self.topic].result(ANSWER_S)
+        command = [sys.executable, "-m", "pipeline.cli", "topics", "create"]
+        run_ours([*command, "--config", str(config), "--partitions", str(PARTITIONS)])
+        self._stamp_triggers()
+        self._load: subprocess.Popen[bytes] | None = None
+
+    def start_load(self, rate: float, *, burst: int = 0) -> None:
+        """Let the households live, and tell all of it to the topic."""
+        options = {"--servers": self.servers, "--topic": self.topic, "--rules": self.stage.rules.name}
+        options |= {"--rate": str(rate), "--seed": str(self.stage.seed)}
+        options |= {"--burst": str(burst)} if burst else {"--log": str(self.log)}
+        command = [sys.executable, "-m", "tests.chaos.load", *(word for pair in options.items() for word in pair)]
+        self._load = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE)
+
+    def end_load(self, *, is_burst: bool = False) -> Counts:
+        """Let it end, and return what it has sent."""
+        assert self._load is not None, "it was started"
+        if not is_burst:
+            self._load.send_signal(signal.SIGTERM)
+        told, _ = self._load.communicate(timeout=300)
+        assert self._load.returncode == 0, f"the load ended with {self._load.returncode}"
+        return msgspec.json.decode(told, type=Counts)
+
+    def abandon(self) -> None:
+        """Leave no process behind."""
+        self.nextmove.abandon()
+        if self._load is not None and self._load.poll() is None:
+            self._load.kill()
+            self._load.wait()
+
+    def ends(self) -> dict[str, int]:
+        """Return where each partition of this job's topics ends."""
+        found: dict[str, int] = {}
+        for name, topic in self._admin.list_topics(timeout=ANSWER_S).topics.items():
+            if name.startswith(f"{self.name}."):
+                found |= self._ends(TopicPartition(name, number) for number in topic.partitions)
+        return found
+
+    def entered(self) -> dict[str, int]:
+        """Return where the partitions of the input end."""
+        return self._ends(TopicPartition(self.topic, number) for number in range(PARTITIONS))
+
+    def committed(self) -> dict[str, int]:
+        """Return how far nextmove has committed them, which it does two checkpoints after reading."""
+        asked = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
+        found = self._reader.committed(asked, timeout=ANSWER_S)
+        return {f"{place.topic}/{place.partition}": max(0, place.offset) for place in found}
+
+    def has_committed(self, ends: dict[str, int]) -> bool:
+        """Whether nextmove has come so far."""
+        done = self.committed()
+        return all(done[name] >= end for name, end in ends.items())
+
+    def wait_until_committed(self, wait_s_max: float) -> bool:
+        """Wait until nextmove has done all that is there now; tell whether it came to that."""
+        end_at, ends = time.monotonic() + wait_s_max, None
+        while time.monotonic() < end_at:
+            with suppress(KafkaException):  # a broker that has just come back
+                ends = ends or self.entered()
+                if self.has_committed(ends):
+                    return True
+            time.sleep(POLL_S)
+        return False
+
+    def _ends(self, places: Iterable[TopicPartition]) -> dict[str, int]:
+        return {
+            f"{place.topic}/{place.partition}": self._reader.get_watermark_offsets(place, timeout=ANSWER_S)[1]
+            for place in places
+        }
+
+    def _stamp_triggers(self) -> None:
+        """Have the broker say when a trigger was there for consumers to see."""
+        entry = ConfigEntry("message.timestamp.type", "LogAppendTime", incremental_operation=AlterConfigOpType.SET)
+        topics = [name for name in self._admin.list_topics(timeout=ANSWER_S).topics if f"{self.name}.triggers" in name]
+        asked = [ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[entry]) for name in topics]
+        for future in self._admin.incremental_alter_configs(asked).values():
+            future.result(ANSWER_S)
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a process of this checkout."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def run_ours(command: list[str]) -> None:
+    """Run a command of this checkout to its end; it must end well."""
+    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, check=False, text=True)
+    assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"

@@ -65,6 +65,22 @@ class Ends:
         """Tell whether time stands still: producers have yet to send what they could not."""
         return self.is_away or now < self._held_until
 
+    def memory(self) -> tuple[int, int]:
+        """Return when the brokers last answered, and until when time stands still, by the wall clock (ms)."""
+        held_s = max(0.0, self._held_until - time.monotonic())
+        return self.asked_at[0], time.time_ns() // 1_000_000 + round(held_s * 1000)
+
+    def go_on(self, memory: tuple[int, int]) -> None:
+        """Go on after a process that remembered this: where it died in an outage, or soon after, nobody has held time.
+
+        One that has been gone for as long as an outage takes to notice may have died in one.
+        """
+        answered_at, held_until = memory
+        now_ms = time.time_ns() // 1_000_000
+        was_away = now_ms - answered_at > self._away_s * 1000
+        held_s = self._lateness_s if was_away else (held_until - now_ms) / 1000
+        self._held_until = time.monotonic() + held_s
+
     def _take(self, now: float) -> None:
         found: dict[str, int] = {}
         for name, future in self._asked.items():

@@ -14,7 +14,8 @@ back: a backlog never makes a cart look abandoned whose order is still in it. Wh
 broker, over and over (`Ends`); an answer holds for the instant of its question. No answer, no time.
 
 **An outage** of the brokers is one of the producers too: what happened meanwhile is still to come. So time stands
-still while nobody answers, and as long as the allowed lateness after that.
+still while nobody answers, and as long as the allowed lateness after that; also in a process that goes on after one
+that died meanwhile.
 
 Transient errors are librdkafka's business: it reconnects by itself. That the brokers are away is told, once, and so
 is their return. Patterns (`^shop-.*`) and partitions that are added are looked for now and then; a partition
@@ -44,6 +45,9 @@ Place = tuple[int, int]
 
 Places = dict[str, Place]
 """Places by the names of partitions: `topic/3`."""
+
+MEMORY: Final = ""
+"""What a snapshot has the brokers' answers by, among the places: no partition has an empty name."""
 
 PART: Final = "kafka"
 # How soon to look again when there is nothing: short beside the 20 ms that a trigger may take.
@@ -158,10 +162,14 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         self._marked_at = 0.0
         self._discovered_at = time.monotonic()
         self._names: dict[tuple[str | None, int | None], str] = {}
-        gone = sorted((resume or {}).keys() - set(partitions))
+        resume = dict(resume or {})
+        memory = resume.pop(MEMORY, None)
+        gone = sorted(resume.keys() - set(partitions))
         if gone:
             tell(f"{', '.join(gone)}: gone since the checkpoint; no longer waited for")
-        self._add(partitions, resume or {}, is_start=True)
+        self._add(partitions, resume, is_start=True)
+        if memory is not None:
+            self._ends.go_on(memory)
 
     @property
     def is_away(self) -> bool:
@@ -217,7 +225,7 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         if self._saved and not self.is_away:
             self._commit(is_awaited=False)
         self._saved = dict(self._places)
-        return dict(self._places)
+        return self._places | {MEMORY: self._ends.memory()}
 
     def close(self) -> None:
         """Leave the brokers (bytewax calls this); a broker that hangs is not waited for."""

@@ -143,6 +143,45 @@ def test_a_flow_that_stood_still_for_another_reason_is_no_outage(watch: Watch) -
     assert watch.told == []
 
 
+@pytest.mark.parametrize(("gone_s", "held_s"), [(AWAY_S, 0.0), (AWAY_S + 0.001, LATENESS_S), (3_600.0, LATENESS_S)])
+def test_who_goes_on_after_a_process_that_died_in_an_outage_holds_time(
+    monkeypatch: pytest.MonkeyPatch, watch: Watch, gone_s: float, held_s: float
+) -> None:
+    """
+    From the last answer that a checkpoint remembers on: gone for longer than an outage goes unnoticed, it was one.
+    """
+    watch.brokers.answer(7)
+    watch.look()
+    memory, another = watch.ends.memory(), Watch(monkeypatch)
+    another.clock.now = watch.clock.now + gone_s
+    another.ends.go_on(memory)
+    assert another.is_held() == bool(held_s)
+    another.clock.now += held_s
+    assert not another.is_held()
+
+
+def test_who_goes_on_after_a_process_that_held_time_holds_it_for_the_rest(
+    monkeypatch: pytest.MonkeyPatch, watch: Watch
+) -> None:
+    """
+    Killed two seconds after the brokers were back: the lateness counts from their return.
+    """
+    watch.look(AWAY_S + 0.001)
+    watch.brokers.answer(7)
+    watch.look()
+    back_at = watch.clock.now
+    watch.look(2.0)
+    watch.brokers.answer(7)
+    watch.look()
+    memory, another = watch.ends.memory(), Watch(monkeypatch)
+    another.clock.now = back_at + 4.0
+    another.ends.go_on(memory)
+    another.clock.now = back_at + LATENESS_S - 0.01
+    assert another.is_held()
+    another.clock.now = back_at + LATENESS_S + 0.01
+    assert not another.is_held()
+
+
 @pytest.mark.parametrize(("lateness_s", "away_s"), [(0.0, 0.5), (3.0, 1.0), (600.0, 5.0)])
 def test_with_little_lateness_an_outage_begins_sooner(
     monkeypatch: pytest.MonkeyPatch, lateness_s: float, away_s: float

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: 
 
 from connectors.batches import RawBatch
 from connectors.kafka_client import KafkaFault
-from connectors.kafka_source import KafkaOptions, KafkaPart, KafkaSource, Places
+from connectors.kafka_source import MEMORY, KafkaOptions, KafkaPart, KafkaSource, Places
 from tests.services.kafka import KafkaServer
 
 WAIT_S: Final = 30.0
@@ -69,7 +69,7 @@ def read(part: KafkaPart, until: Callable[[list[RawBatch]], bool]) -> list[RawBa
 
 
 def offsets(part: KafkaPart) -> dict[str, int]:
-    return {name: offset for name, (offset, _) in part.snapshot().items()}
+    return {name: offset for name, (offset, _) in part.snapshot().items() if name != MEMORY}
 
 
 def count(batches: list[RawBatch]) -> int:

@@ -24,6 +24,7 @@ class Rules(NamedTuple):
     cart: float
     checkout: float
     browse: float
+    checkpoint: float
     pause: float
     """How long a paused server hangs."""
     down: tuple[float, float]
@@ -50,7 +51,7 @@ class Rules(NamedTuple):
             decision=DecisionSettings(
                 abandonment_cooldown_ms=ms(self.cart), returning_cooldown_ms=0, offer_cooldown_ms=gap_ms
             ),
-            checkpoint=CheckpointSettings(interval_ms=1_000),
+            checkpoint=CheckpointSettings(interval_ms=ms(self.checkpoint)),
         )
 
 
@@ -61,7 +62,29 @@ def ms(seconds: float) -> int:
 
 # The lateness exceeds what a producer with librdkafka's settings takes to come back after an outage: its pauses
 # between attempts double up to 10 s.
-FULL: Final = Rules("full", 15, 25, cart=25, checkout=20, browse=30, pause=60, down=(0, 10), rest=(3, 15))
+FULL: Final = Rules(
+    "full",
+    lateness=15,
+    gap=25,
+    cart=25,
+    checkout=20,
+    browse=30,
+    checkpoint=1,
+    pause=60,
+    down=(0, 10),
+    rest=(3, 15),
+)
 # In an outage of some 10 s they come to 3 s.
-SHORT: Final = Rules("short", 8, 10, cart=10, checkout=8, browse=11, pause=6, down=(0, 1), rest=(0.5, 1.5))
+SHORT: Final = Rules(
+    "short",
+    lateness=8,
+    gap=10,
+    cart=10,
+    checkout=8,
+    browse=11,
+    checkpoint=0.5,
+    pause=6,
+    down=(0, 1),
+    rest=(0.2, 1),
+)
 RULES: Final = {rules.name: rules for rules in (FULL, SHORT)}

@@ -27,7 +27,7 @@ from config.kafka import KafkaSettings
 from config.load import describe
 from config.settings import CheckpointSettings, IdentitySettings, Settings
 from tests.chaos.load import Counts
-from tests.chaos.rules import Rules
+from tests.chaos.rules import Rules, ms
 from tests.chaos.supervisor import Supervisor
 from tests.pipeline.helpers import ROOT
 from tests.services.kafka import KafkaServer
@@ -68,7 +68,9 @@ class Stage:
         changes: dict[str, Any] = {
             "kafka": kafka,
             "identity": IdentitySettings(redis_url=self.redis.url, redis_prefix=f"{{{name}}}:"),
-            "checkpoint": CheckpointSettings(interval_ms=1_000, folder=str(self.folder / f"{name}-state")),
+            "checkpoint": CheckpointSettings(
+                interval_ms=ms(self.rules.checkpoint), folder=str(self.folder / f"{name}-state")
+            ),
         }
         settings = msgspec.structs.replace(self.rules.settings, **changes)
         return Job(self, name, settings)

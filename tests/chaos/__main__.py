@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from tests.chaos.report import record, table
 from tests.chaos.rules import FULL, SHORT
 from tests.chaos.run import Plan, play
@@ -27,7 +29,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1, help="another number, another run")
     parser.add_argument("--rate", type=float, default=0.0, help="records a second at most; 0: no limit but half of all")
     parser.add_argument("--short", action="store_true", help="short rules and pauses")
-    parser.add_argument("--folder", type=Path, help="keep everything here")
+    parser.add_argument("--folder", type=Path, help="keep logs, and all that is wrong, here")
     parser.add_argument("--record", action="store_true", help="write down what was found")
     options = parser.parse_args(arguments)
     plan = Plan(SHORT if options.short else FULL, options.faults, options.seed, options.rate)
@@ -38,6 +40,9 @@ def main(arguments: list[str]) -> int:
             tell(f"chaos: {error}")
             return 2
     sys.stdout.write(table(result) + "\n")
+    if options.folder:
+        wrong = {"happened": result.happened, **result.verdict.details}
+        (options.folder / "wrong.json").write_bytes(msgspec.json.format(msgspec.json.encode(wrong), indent=1))
     if options.record:
         tell(f"recorded in {record(result, arguments)}")
     return bool(result.verdict.faults)

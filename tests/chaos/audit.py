@@ -32,6 +32,8 @@ class Verdict:
 
     rows: list[tuple[str, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    details: dict[str, list[str]] = field(default_factory=dict)
+    """All that is wrong, by kind, for whoever looks for the cause."""
 
     def count(self, what: str, told: str) -> None:
         """Note a figure."""
@@ -42,6 +44,7 @@ class Verdict:
         if found:
             examples = "; ".join(str(thing) for thing in list(found)[:SHOWN])
             self.faults.append(f"{len(found)} {what}: {examples}")
+            self.details[what] = [str(thing) for thing in found]
         return len(found)
 
 

@@ -3,7 +3,8 @@
 Three processes: nextmove; this one, that sends; and a plain consumer that notes when each trigger came. All three,
 the broker and Redis share the machine.
 
-The load are the shared generator's events at the instant of their sending. Among them probes: visitors who were there
+The load are the shared generator's events at the instant of their sending, of so many visitors that each does
+something every 20 s. Among them probes: visitors who were there
 two hours ago and looked at a product twice. Each comes back once and looks again, which causes a welcome and an
 offer at once; the time is from `produce()` of that event until the consumer has it, the sender's own
 batching included. Timers are carts left half an hour before: the time is from the instant at which one may be told of
@@ -40,12 +41,12 @@ TOPIC: Final = f"{PREFIX}live"
 PARTITIONS: Final = 4
 PROBES_A_SECOND: Final = 100
 CARTS_A_SECOND: Final = 20
-WARM_S: Final = 5.0
+WARM_S: Final = 25.0
 # Carts due in the last moments would show how time goes on in a silent topic: after a second.
 LAST_S: Final = 1.0
 TICK_S: Final = 0.005
-# Events of the generator that are sent over and over, each time with ids of their own.
-LOAD_EVENTS: Final = 200_000
+# How long a visitor takes from one page to the next, about: what the generator's own visits take is 28 s.
+PAGE_S: Final = 20.0
 HOUR_MS: Final = 3_600_000
 # How long what is asked before the load may take; instants are planned from its end.
 AHEAD_MS: Final = 8_000
@@ -122,8 +123,9 @@ def run(servers: Lent, plan: Plan, tell: Callable[[str], None]) -> Latency:
     topic, folder = f"{TOPIC}.{plan.name}", FOLDER / plan.name
     kafka = msgspec.structs.replace(plan.settings.kafka, topics=(topic,))
     command = configured(servers, plan.name, folder, msgspec.structs.replace(plan.settings, kafka=kafka), PARTITIONS)
-    with events_file(LOAD_EVENTS).open("rb") as lines:
-        load = [cut for line in lines if (cut := _cut(line)) is not None]
+    visitors, events = round(plan.rate * PAGE_S), round(plan.rate * plan.seconds)
+    with events_file(max(events, visitors), visitors).open("rb") as lines:
+        load = _spread([cut for line in lines if (cut := _cut(line)) is not None])
     traffic = Traffic(plan, time.time_ns() // 1_000_000 + AHEAD_MS + plan.profiles // PROFILES_A_MS, load)
     fill(servers, topic, traffic.before(), PARTITIONS)
     topics = [name for stream, name in topics_of(plan.name).items() if stream.startswith("triggers.")]
@@ -247,6 +249,19 @@ def _cut(line: bytes) -> Cut | None:
     """Cut id and times out of an event; None for one without."""
     found, key = _TIMES.match(line), _WHO.search(line)
     return (found[1], found[2], key[1].decode()) if found and key else None
+
+
+def _spread(load: list[Cut]) -> list[Cut]:
+    """Let every visitor do the first thing, then every one the second.
+
+    In a day's order at a multiple of its pace all of a visit would fall into one moment.
+    """
+    seen: Counter[str] = Counter()
+    turns = []
+    for cut in load:
+        seen[cut[2]] += 1
+        turns.append(seen[cut[2]])
+    return [cut for _, cut in sorted(zip(turns, load, strict=True), key=lambda pair: pair[0])]
 
 
 def reckoned(plan: Plan, traffic: Traffic, heard: list[Heard]) -> Latency:

@@ -128,12 +128,12 @@ def folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def events_file(events: int) -> Path:
-    """Return the shared generator's file of so many events, made if it is not there yet."""
-    path = CACHE / f"events-{events}.jsonl"
+def events_file(events: int, visitors: int = 0) -> Path:
+    """Return the shared generator's file of so many events, made if it is not there yet; 0 visitors: its usual few."""
+    path = CACHE / (f"events-{events}-{visitors}.jsonl" if visitors else f"events-{events}.jsonl")
     if not path.exists():
         part = path.with_suffix(".part")
-        visitors = max(1, events // EVENTS_A_VISITOR)
+        visitors = visitors or max(1, events // EVENTS_A_VISITOR)
         command: list[str | Path] = [sys.executable, GENERATOR, "--out", part, "--seed", str(SEED)]
         measured([*command, "--events", str(events), "--visitors", str(visitors)])
         part.rename(path)

@@ -122,18 +122,18 @@ class Brokers:
         """Ask where partitions end, without waiting for the answer."""
         return self._ask(names, OffsetSpec.latest(), timeout_s)  # type: ignore[no-untyped-call]  # as it is shipped
 
-    def ends(self, names: Iterable[str]) -> dict[str, int]:
+    def ends(self, names: Iterable[str], wait_s: float = START_S_MAX) -> dict[str, int]:
         """Return the offset after the last record of partitions.
 
         Raises:
-            KafkaFault: no broker answers in time, or one does not have a partition.
+            KafkaFault: no broker answers in time, or one does not have a partition; or the run is to stop.
         """
-        return self._answered(names, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # as it is shipped
+        return self._answered(names, OffsetSpec.latest(), wait_s)  # type: ignore[no-untyped-call]  # as it is shipped
 
-    def firsts(self, names: Iterable[str]) -> dict[str, int]:
+    def firsts(self, names: Iterable[str], wait_s: float = START_S_MAX) -> dict[str, int]:
         """Return the offset of the first record that partitions still have; raises as `ends`."""
         spec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # as it is shipped
-        return self._answered(names, spec)
+        return self._answered(names, spec, wait_s)
 
     def since(self, names: Iterable[str], at: int) -> dict[str, int]:
         """Return the offset of the first record that came at `at` (ms) or later, -1 for none; raises as `ends`."""
@@ -169,11 +169,16 @@ class Brokers:
         futures = self._client.list_offsets(asked, request_timeout=timeout_s)
         return {f"{one.topic}/{one.partition}": future for one, future in futures.items()}
 
-    def _answered(self, names: Iterable[str], spec: Any) -> dict[str, int]:  # noqa: ANN401 -- as above
+    def _answered(
+        self,
+        names: Iterable[str],
+        spec: Any,  # noqa: ANN401 -- as above
+        wait_s: float = START_S_MAX,
+    ) -> dict[str, int]:
         """Ask until every partition's leader has answered: one that has just been made or moved has none."""
         found: dict[str, int] = {}
         missing = list(names)
-        end_at = time.monotonic() + START_S_MAX
+        end_at = time.monotonic() + wait_s
         while missing:
             for name, future in self._ask(missing, spec, ANSWER_S_MAX).items():
                 try:

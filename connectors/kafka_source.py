@@ -36,7 +36,17 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from connectors.batches import MARKER_INTERVAL_S, RawBatch, Stop
-from connectors.kafka_client import ANSWER_S_MAX, Brokers, KafkaFault, assigned, is_hopeless, made, settings, split
+from connectors.kafka_client import (
+    ANSWER_S_MAX,
+    START_S_MAX,
+    Brokers,
+    KafkaFault,
+    assigned,
+    is_hopeless,
+    made,
+    settings,
+    split,
+)
 from connectors.kafka_ends import Ends
 from operators.event import FOREVER
 
@@ -295,18 +305,19 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         self._discovered_at = now
         try:
             topics = self._brokers.topics(ANSWER_S_MAX)
+            new = sorted(set(_wanted(topics, self._options.topics)) - self._places.keys())
+            if new:
+                self._add(new, {}, is_start=False)
+                self._tell(f"new partitions: {', '.join(new)}")
         except KafkaFault:
-            return  # `Ends` tells when they are away
-        new = sorted(set(_wanted(topics, self._options.topics)) - self._places.keys())
-        if new:
-            self._tell(f"new partitions: {', '.join(new)}")
-            self._add(new, {}, is_start=False)
+            return  # `Ends` tells when they are away; they are asked again
 
     def _add(self, partitions: Sequence[str], resume: Mapping[str, Place], *, is_start: bool) -> None:
         """Read `partitions` too, from the checkpoint, else from where new ones begin."""
         now = time.monotonic()
-        lows = self._brokers.firsts(partitions)
-        highs = self._brokers.ends(partitions)
+        wait_s = START_S_MAX if is_start else ANSWER_S_MAX
+        lows = self._brokers.firsts(partitions, wait_s)
+        highs = self._brokers.ends(partitions, wait_s)
         starts = lows
         if is_start and self._options.start == "latest":
             starts = highs

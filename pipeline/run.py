@@ -304,15 +304,17 @@ def _watching(watch: Callable[[Tally], None] | None, tally: Tally) -> Iterator[N
 
 @contextmanager
 def _quiet_collector() -> Iterator[None]:
-    """Collect seldom: states hold no cycles, and a full collection walks every one of them."""
-    before = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 1_000)
+    """Collect no cycles: a run makes none, and looking for them walks what it holds, half a second at a time."""
+    was_enabled = gc.isenabled()
+    gc.collect()
     gc.freeze()
+    gc.disable()
     try:
         yield
     finally:
         gc.unfreeze()
-        gc.set_threshold(*before)
+        if was_enabled:
+            gc.enable()
 
 
 def _execute(dataflow: Dataflow, settings: Settings, recovery_config: RecoveryConfig | None, out: Path | None) -> None:

@@ -49,6 +49,7 @@ class Outbox:
         """Begin to connect."""
         self._servers, self._stop, self._tell, self._observe = options.servers, stop, tell, observe
         self._failure: KafkaError | None = None
+        self._heard_at = 0.0
         self.errors = 0
         """Errors that librdkafka has told of, transient ones included."""
         self.is_away = False
@@ -113,8 +114,11 @@ class Outbox:
         if error is not None:
             self.errors += 1
             self._failure = self._failure or error
-        elif self.is_away:
-            self._back()
+            return
+        self._heard_at = time.monotonic()
+        if self.is_away:
+            self.is_away = False
+            self._tell(f"{self._servers}: Kafka takes records again")
 
     def triggered(self, message: Message, error: KafkaError | None, sent: KafkaMessage) -> None:
         """Hear the same of a trigger, and tell how long that was after its cause."""
@@ -123,14 +127,16 @@ class Outbox:
             self._observe(message.family, max(0.0, time.time() - datetime.fromisoformat(message.caused_at).timestamp()))
 
     def _wait(self, waiting: _Waiting) -> None:
-        self._producer.poll(PAUSE_S)
-        self._check()
-        if waiting.is_long and not self.is_away:
-            self._away()
+        silent_s = time.monotonic() - max(waiting.began_at, self._heard_at)
+        if silent_s > LONG_S and not self.is_away:
+            self.is_away = True
+            self._tell(f"{self._servers}: no broker takes records; waiting for Kafka")
         if waiting.is_over:
             raise KafkaFault(
                 f"{self._servers}: stopped while no broker took records; the next run goes on from the checkpoint"
             )
+        self._producer.poll(PAUSE_S)
+        self._check()
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -144,29 +150,15 @@ class Outbox:
         self.errors += 1
         if is_hopeless(error):
             self._failure = self._failure or error
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN and not self.is_away:  # noqa: SLF001 -- as in kafka_client
-            self._away()
-
-    def _away(self) -> None:
-        self.is_away = True
-        self._tell(f"{self._servers}: no broker takes records; waiting for Kafka")
-
-    def _back(self) -> None:
-        self.is_away = False
-        self._tell(f"{self._servers}: Kafka takes records again")
 
 
 class _Waiting:
-    """How long something has been waited for, and whether that is enough now that the run is to stop."""
+    """Since when something has been waited for, and whether that is enough now that the run is to stop."""
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
-        self._began_at = time.monotonic()
+        self.began_at = time.monotonic()
         self._told_at: float | None = None
-
-    @property
-    def is_long(self) -> bool:
-        return time.monotonic() - self._began_at > LONG_S
 
     @property
     def is_over(self) -> bool:

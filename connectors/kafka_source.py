@@ -380,11 +380,14 @@ def _settings(options: KafkaOptions, on_error: Callable[[KafkaError], None]) -> 
 
 
 def _wanted(topics: Mapping[str, int], wanted: Sequence[str]) -> list[str]:
-    """Return the names of the partitions of `wanted` topics; one that begins with ^ is a pattern, as in librdkafka."""
+    """Return the names of the partitions of `wanted` topics; one that begins with ^ is a pattern, as in librdkafka.
+
+    No pattern means Kafka's own topics, which begin with two underscores.
+    """
     patterns = [re.compile(topic) for topic in wanted if topic.startswith("^")]
     return [
         f"{name}/{partition}"
         for name, count in topics.items()
-        if name in wanted or any(pattern.search(name) for pattern in patterns)
+        if name in wanted or (not name.startswith("__") and any(pattern.search(name) for pattern in patterns))
         for partition in range(count)
     ]

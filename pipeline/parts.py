@@ -61,7 +61,7 @@ class Parts:
 
             return lambda resume: LaneStep(key_group, resume, tally.steps[name])
 
-        self.decode = decode(settings.source.format, tally)
+        self.decode = decode(settings.source.format, settings.source.record_bytes_max, tally)
         self.resolve = resolve
         self.deal = deal
         self.visitors = key_groups("visitors", settings.visitor_rules())

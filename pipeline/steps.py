@@ -27,7 +27,7 @@ LANES: Final = 8
 _decode_lane: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
-def decode(format_: Format, tally: Tally) -> Callable[[RawBatch], tuple[str, Decoded]]:
+def decode(format_: Format, bytes_max: int, tally: Tally) -> Callable[[RawBatch], tuple[str, Decoded]]:
     """Return the step that turns raw records into events, or rejects them; it never raises."""
     timing = tally.steps["decode"]
 
@@ -39,6 +39,7 @@ def decode(format_: Format, tally: Tally) -> Callable[[RawBatch], tuple[str, Dec
             first_position=raw.first_position,
             read_at=raw.read_at,
             came_at=raw.came_at or None,
+            bytes_max=bytes_max,
             format=format_,
         )
         tally.arrived(raw.partition, len(raw.raws), is_live=raw.read_at is not None)

@@ -39,13 +39,15 @@ def decode_batch(
     first_position: int,
     read_at: int | None,
     came_at: Sequence[int] | None = None,
+    bytes_max: int = RECORD_BYTES_MAX,
     format: Format = "auto",  # noqa: A002 - the word that the settings use
 ) -> Decoded:
     """Turn records into events; what cannot become one is told in `rejected`, whatever the bytes are.
 
     The i-th record has position `first_position + i`. `read_at` (ms) is when the batch was read; None where
     that says nothing of when its records were received, as in a replay. `came_at` says for each record when it came
-    to where it was read from, which is the same when it is read again. Never raises for what a record holds,
+    to where it was read from, which is the same when it is read again. A record of more than `bytes_max` bytes is
+    `too_large`. Never raises for what a record holds,
     and the same bytes always give the same outcome. A blank record is `not_json`.
     """
     reading = Reading(partition, read_at)
@@ -56,8 +58,8 @@ def decode_batch(
         if came_at is not None:
             reading.read_at = came_at[position - first_position]
         try:
-            if len(raw) > RECORD_BYTES_MAX or not raw.isascii():
-                _check(raw)
+            if len(raw) > bytes_max or not raw.isascii():
+                _check(raw, bytes_max)
             clamped = reading.clamped
             event = canonical.decode(raw, position, reading) if is_ours else segment.decode(raw, position, reading)
             if event is None:
@@ -110,10 +112,10 @@ def _otherwise(raw: bytes, position: int, reading: Reading, format: Format) -> E
     return event
 
 
-def _check(raw: bytes) -> None:
+def _check(raw: bytes, bytes_max: int) -> None:
     """Look at what the parsers do not: the size, and the texts that they skip."""
-    if len(raw) > RECORD_BYTES_MAX:
-        raise Unusable("too_large", f"the record has {len(raw)} bytes; {RECORD_BYTES_MAX} are the limit")
+    if len(raw) > bytes_max:
+        raise Unusable("too_large", f"the record has {len(raw)} bytes; {bytes_max} are the limit")
     try:
         raw.decode()
     except UnicodeDecodeError:

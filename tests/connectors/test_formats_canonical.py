@@ -157,3 +157,14 @@ def test_each_record_has_a_receipt_of_its_own() -> None:
     decoded = decode_batch(raws, partition="p", first_position=7, read_at=NOON, came_at=came_at)
     assert [event.at for event in decoded.events] == [NOON - 600_000, NOON, NOON - 400_000]
     assert decoded.clamped == 2
+
+
+@pytest.mark.parametrize(("more", "reasons"), [(0, []), (1, ["too_large"])])
+def test_how_large_a_record_may_be_can_be_set(more: int, reasons: list[str]) -> None:
+    """
+    As many bytes as are set are taken, one more is not.
+    """
+    raw = msgspec.json.encode(record())
+    raw = raw.ljust(2_000 + more)
+    decoded = decode_batch([raw], partition="p", first_position=7, read_at=NOON, bytes_max=2_000)
+    assert [rejected.reason for rejected in decoded.rejected] == reasons

@@ -24,7 +24,6 @@ that is gone is told and no longer waited for.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +47,7 @@ from connectors.kafka_client import (
     split,
 )
 from connectors.kafka_ends import Ends
+from connectors.kafka_topics import partitions_of
 from operators.event import FOREVER
 
 Place = tuple[int, int]
@@ -102,10 +102,34 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         for topic in options.topics:
             if not topic.startswith("^") and topic not in topics:
                 raise KafkaFault(f"{options.servers}: there is no topic {topic}; create it, or mend its name")
-        self.partitions = sorted(_wanted(topics, options.topics))
+        self.partitions = sorted(partitions_of(topics, options.topics))
         if not self.partitions:
             raise KafkaFault(f"{options.servers}: no topic is named as kafka.topics wants; create one, or mend those")
+        self._starts: dict[str, int] = {}
         self._part: KafkaPart | None = None
+
+    def begin(self, known: Mapping[str, int]) -> dict[str, int]:
+        """Settle where partitions without a checkpoint begin; return that, to be `known` to the runs that go on.
+
+        A run that dies before its first checkpoint would else begin at another "latest". A partition that is not
+        among those known was added since, and begins at its first record.
+
+        Raises:
+            KafkaFault: no broker answers.
+        """
+        new = [name for name in self.partitions if name not in known]
+        start = "earliest" if known else self._options.start
+        if start == "earliest":
+            found = self._brokers.firsts(new)
+        elif start == "latest":
+            found = self._brokers.ends(new)
+        else:
+            ends = self._brokers.ends(new)
+            found = {
+                name: offset if offset >= 0 else ends[name] for name, offset in self._brokers.since(new, start).items()
+            }
+        self._starts = dict(known) | found
+        return self._starts
 
     @property
     def is_away(self) -> bool:
@@ -136,7 +160,8 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         resume_state: Places | None,
     ) -> KafkaPart:
         """Start where the checkpoint left it (bytewax calls this)."""
-        self._part = KafkaPart(self._options, self._brokers, self.partitions, self._stop, self._tell, resume_state)
+        places = {name: (self._starts[name], -1) for name in self.partitions} | (resume_state or {})
+        self._part = KafkaPart(self._options, self._brokers, self.partitions, self._stop, self._tell, places)
         self._part.beat = self._beat
         return self._part
 
@@ -151,9 +176,9 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         partitions: Sequence[str],
         stop: Stop,
         tell: Callable[[str], None],
-        resume: Places | None,
+        resume: Places,
     ) -> None:
-        """Assign the partitions.
+        """Assign the partitions; `resume` says where to begin with each.
 
         Raises:
             KafkaFault: the checkpoint names an offset that the broker does not have (any more).
@@ -172,7 +197,7 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         self._marked_at = 0.0
         self._discovered_at = time.monotonic()
         self._names: dict[tuple[str | None, int | None], str] = {}
-        resume = dict(resume or {})
+        resume = dict(resume)
         memory = resume.pop(MEMORY, None)
         gone = sorted(resume.keys() - set(partitions))
         if gone:
@@ -305,7 +330,7 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         self._discovered_at = now
         try:
             topics = self._brokers.topics(ANSWER_S_MAX)
-            new = sorted(set(_wanted(topics, self._options.topics)) - self._places.keys())
+            new = sorted(set(partitions_of(topics, self._options.topics)) - self._places.keys())
             if new:
                 self._add(new, {}, is_start=False)
                 self._tell(f"new partitions: {', '.join(new)}")
@@ -313,19 +338,12 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
             return  # `Ends` tells when they are away; they are asked again
 
     def _add(self, partitions: Sequence[str], resume: Mapping[str, Place], *, is_start: bool) -> None:
-        """Read `partitions` too, from the checkpoint, else from where new ones begin."""
+        """Read `partitions` too, from where they are to be resumed, else from their first records."""
         now = time.monotonic()
         wait_s = START_S_MAX if is_start else ANSWER_S_MAX
-        lows = self._brokers.firsts(partitions, wait_s)
-        highs = self._brokers.ends(partitions, wait_s)
-        starts = lows
-        if is_start and self._options.start == "latest":
-            starts = highs
-        elif is_start and isinstance(self._options.start, int):
-            reached = self._brokers.since(partitions, self._options.start)
-            starts = {name: offset if offset >= 0 else highs[name] for name, offset in reached.items()}
+        lows, highs = self._brokers.firsts(partitions, wait_s), self._brokers.ends(partitions, wait_s)
         for name in partitions:
-            offset, came_at = resume.get(name, (starts[name], -1))
+            offset, came_at = resume.get(name, (lows[name], -1))
             if not lows[name] <= offset <= highs[name]:
                 raise KafkaFault(
                     f"{name}: the checkpoint goes on at offset {offset}, but the broker has {lows[name]} to"
@@ -377,17 +395,3 @@ def _settings(options: KafkaOptions, on_error: Callable[[KafkaError], None]) -> 
         "auto.offset.reset": "error",
     }
     return settings(options.servers, options.client, on_error, **{"fetch.wait.max.ms": 20}) | exact
-
-
-def _wanted(topics: Mapping[str, int], wanted: Sequence[str]) -> list[str]:
-    """Return the names of the partitions of `wanted` topics; one that begins with ^ is a pattern, as in librdkafka.
-
-    No pattern means Kafka's own topics, which begin with two underscores.
-    """
-    patterns = [re.compile(topic) for topic in wanted if topic.startswith("^")]
-    return [
-        f"{name}/{partition}"
-        for name, count in topics.items()
-        if name in wanted or (not name.startswith("__") and any(pattern.search(name) for pattern in patterns))
-        for partition in range(count)
-    ]

@@ -1,7 +1,8 @@
-"""The topics that are published to: their names, whether they are as they must be, and making them."""
+"""Topics: which are read, which are published to, whether these are as they must be, and making them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -86,3 +87,17 @@ def create(brokers: Brokers, topics: Sequence[Topic], partitions: int, replicati
         else:
             made.append(name)
     return made
+
+
+def partitions_of(topics: Mapping[str, int], wanted: Sequence[str]) -> list[str]:
+    """Return the names of the partitions of `wanted` topics; one that begins with ^ is a pattern, as in librdkafka.
+
+    No pattern means Kafka's own topics, which begin with two underscores.
+    """
+    patterns = [re.compile(topic) for topic in wanted if topic.startswith("^")]
+    return [
+        f"{name}/{partition}"
+        for name, count in topics.items()
+        if name in wanted or (not name.startswith("__") and any(pattern.search(name) for pattern in patterns))
+        for partition in range(count)
+    ]

@@ -22,6 +22,7 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     """What a recovery folder was made with.
 
     `inputs` are files, or what names the topics; `out` is a folder, or what the topics' names begin with.
+    `starts` says where reading each partition of a topic began,
     `trigger_ends` says where the partitions of triggers ended when the folder was made, `store_id` which
     shared store of identities its states go with.
     """
@@ -31,6 +32,7 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     inputs: list[str]
     out: str
     identity: Literal["embedded", "redis"] = "embedded"
+    starts: dict[str, int] = {}
     trigger_ends: dict[str, int] = {}
     store_id: str = ""
 
@@ -62,6 +64,11 @@ class Recovery:
         new.write_bytes(msgspec.json.encode(facts))
         new.replace(self.folder / STATE_FILE)
         return RecoveryConfig(self.folder)  # type: ignore[no-untyped-call]  # bytewax has no types here
+
+    @property
+    def starts(self) -> Mapping[str, int]:
+        """Where reading each partition began when the folder was made; nothing where it is made now."""
+        return {} if self.known is None else self.known.starts
 
     @property
     def trigger_ends(self) -> Mapping[str, int] | None:

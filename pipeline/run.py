@@ -130,7 +130,7 @@ def run(
             state = stack.enter_context(locked(recovery)) if recovery is not None else None
             store = _store(settings, stop, telemetry)
             sink, encoder = _outputs(settings, out, state, stop, telemetry)
-            config = _begun(settings, inputs, out, state, sink, store)
+            config = _begun(settings, inputs, out, state, source, sink, store)
             beat.sink = telemetry.sink = sink.outbox if isinstance(sink, KafkaSink) else None
             telemetry.source = source if isinstance(source, KafkaSource) else None
             telemetry.store = store
@@ -232,6 +232,7 @@ def _begun(
     inputs: Sequence[str],
     out: Path | None,
     state: Recovery | None,
+    source: FileSource | KafkaSource,
     sink: FileSink | KafkaSink,
     store: RedisIdentity | None,
 ) -> RecoveryConfig | None:
@@ -246,6 +247,7 @@ def _begun(
         inputs=sorted(inputs or settings.kafka.topics),
         out=settings.kafka.prefix if out is None else str(out.resolve()),
         identity="redis" if settings.identity.redis_url else "embedded",
+        starts=source.begin(state.starts) if isinstance(source, KafkaSource) else {},
         trigger_ends=sink.ends if isinstance(sink, KafkaSink) else {},
         store_id="" if store is None else store.store_id,
     )

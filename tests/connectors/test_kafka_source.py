@@ -83,6 +83,7 @@ def opened(options: KafkaOptions) -> Iterator[Callable[..., KafkaPart]]:
 
     def start(resume: Places | None = None, **more: object) -> KafkaPart:
         source = KafkaSource(msgspec.structs.replace(options, **more), threading.Event(), print)
+        source.begin({})
         parts.append(source.build_part("source", "kafka", resume))
         return parts[-1]
 
@@ -199,6 +200,25 @@ def test_it_can_start_later_than_at_the_beginning(
     assert [raw for b in read(part, lambda found: count(found) == 1) for raw in b.raws] == [b"after"]
 
 
+def test_the_latest_is_that_of_the_first_start(kafka: KafkaServer, topic: str, options: KafkaOptions) -> None:
+    """
+    A run that died before its first checkpoint is followed by one that begins where it did; a partition that was added
+    since begins at its first record.
+    """
+    produce(kafka, topic, 0, b"before")
+    latest = msgspec.structs.replace(options, start="latest")
+    starts = KafkaSource(latest, threading.Event(), print).begin({})
+    produce(kafka, topic, 0, b"read by the dead")
+    again = KafkaSource(latest, threading.Event(), print)
+    del starts[f"{topic}/1"]
+    produce(kafka, topic, 1, b"added")
+    assert again.begin(starts) == {f"{topic}/0": 1, f"{topic}/1": 0, f"{topic}/2": 0}
+    part = again.build_part("source", "kafka", None)
+    batches = read(part, lambda found: count(found) == 2)
+    part.close()
+    assert sorted(raw for b in batches for raw in b.raws) == [b"added", b"read by the dead"]
+
+
 def test_an_offset_that_is_gone_stops_the_run(kafka: KafkaServer, topic: str, opened: Callable[..., KafkaPart]) -> None:
     """
     It never jumps: the line says what the checkpoint wants and what there is.
@@ -218,7 +238,9 @@ def test_a_broker_that_dies_is_told_and_waited_for(kafka: KafkaServer, topic: st
     Killed and started again: two lines, nothing lost, nothing twice.
     """
     told: list[str] = []
-    part = KafkaSource(options, threading.Event(), told.append).build_part("source", "kafka", None)
+    source = KafkaSource(options, threading.Event(), told.append)
+    source.begin({})
+    part = source.build_part("source", "kafka", None)
     produce(kafka, topic, 0, b"a")
     read(part, lambda found: count(found) == 1)
     kafka.kill()

@@ -89,9 +89,13 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
     """Reads topics, all partitions of them by one consumer."""
 
     def __init__(
-        self, options: KafkaOptions, stop: Stop, tell: Callable[[str], None], beat: Callable[[], None] = lambda: None
+        self,
+        options: KafkaOptions,
+        stop: Stop,
+        tell: Callable[[str], None],
+        beat: Callable[[KafkaPart], None] = lambda _part: None,
     ) -> None:
-        """Find the partitions; `tell` hears what is worth a line, `beat` is called each time that the source is asked.
+        """Find the partitions; `tell` hears what is worth a line, `beat` is called each time that the part is asked.
 
         Raises:
             KafkaFault: no broker answers, or a topic is not there.
@@ -106,7 +110,6 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         if not self.partitions:
             raise KafkaFault(f"{options.servers}: no topic is named as kafka.topics wants; create one, or mend those")
         self._starts: dict[str, int] = {}
-        self._part: KafkaPart | None = None
 
     def begin(self, known: Mapping[str, int]) -> dict[str, int]:
         """Settle where partitions without a checkpoint begin; return that, to be `known` to the runs that go on.
@@ -131,24 +134,6 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         self._starts = dict(known) | found
         return self._starts
 
-    @property
-    def is_away(self) -> bool:
-        """Whether no broker answers."""
-        return self._part is not None and self._part.is_away
-
-    @property
-    def errors(self) -> int:
-        """Errors that librdkafka has told of, transient ones included."""
-        return 0 if self._part is None else self._part.errors
-
-    def lags(self) -> dict[str, int]:
-        """Return how many records of each partition are still to be read, as far as known."""
-        return {} if self._part is None else self._part.lags()
-
-    def lag_seconds(self) -> dict[str, float]:
-        """Return for each topic for how long the oldest record has waited to be read; 0 where nothing is left."""
-        return {} if self._part is None else self._part.lag_seconds()
-
     def list_parts(self) -> list[str]:
         """Return the one part (bytewax calls this)."""
         return [PART]
@@ -161,9 +146,9 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
     ) -> KafkaPart:
         """Start where the checkpoint left it (bytewax calls this)."""
         places = {name: (self._starts[name], -1) for name in self.partitions} | (resume_state or {})
-        self._part = KafkaPart(self._options, self._brokers, self.partitions, self._stop, self._tell, places)
-        self._part.beat = self._beat
-        return self._part
+        part = KafkaPart(self._options, self._brokers, self.partitions, self._stop, self._tell, places)
+        part.beat = self._beat
+        return part
 
 
 class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
@@ -187,12 +172,13 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         self._failure: KafkaError | None = None
         self.errors = 0
         """Errors that librdkafka has told of, transient ones included."""
-        self.beat: Callable[[], None] = lambda: None
+        self.beat: Callable[[KafkaPart], None] = lambda _part: None
         self._ends = Ends(brokers, options.lateness_ms / 1000, tell)
         self._consumer = made(Consumer, _settings(options, self._on_error))
         self._places: Places = {}
         self._saved: Places = {}
         self._gone: list[str] = []
+        self._missing: set[str] = set()
         self._heard_at: dict[str, float] = {}
         self._marked_at = 0.0
         self._discovered_at = time.monotonic()
@@ -232,7 +218,7 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         """Return what has come, and now and then a word on the time of what is silent (bytewax calls this)."""
         if self._stop.is_set():
             raise StopIteration
-        self.beat()
+        self.beat(self)
         if self._failure is not None:
             raise self._brokers.fault(self._failure)
         now = time.monotonic()
@@ -326,16 +312,24 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         return batches
 
     def _discover(self, now: float) -> None:
-        """Take up partitions that were added."""
+        """Take up partitions that were added, and let go of what is gone."""
         self._discovered_at = now
         try:
-            topics = self._brokers.topics(ANSWER_S_MAX)
-            new = sorted(set(partitions_of(topics, self._options.topics)) - self._places.keys())
+            there = set(partitions_of(self._brokers.topics(ANSWER_S_MAX), self._options.topics))
+            new = sorted(there - self._places.keys())
             if new:
                 self._add(new, {}, is_start=False)
                 self._tell(f"new partitions: {', '.join(new)}")
         except KafkaFault:
             return  # `Ends` tells when they are away; they are asked again
+        missing = self._places.keys() - there
+        for name in sorted(missing & self._missing):  # twice: a broker that has just started may not know all yet
+            del self._places[name]
+            self._gone.append(name)
+            self._tell(f"{name} is gone; it is no longer waited for")
+        self._missing = missing - set(self._gone)
+        if self._gone:
+            self._assign()
 
     def _add(self, partitions: Sequence[str], resume: Mapping[str, Place], *, is_start: bool) -> None:
         """Read `partitions` too, from where they are to be resumed, else from their first records."""
@@ -351,6 +345,9 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
                 )
             self._places[name] = offset, came_at
             self._heard_at[name] = now
+        self._assign()
+
+    def _assign(self) -> None:
         self._consumer.assign([assigned(name, offset) for name, (offset, _) in self._places.items()])
 
     def _on_error(self, error: KafkaError) -> None:
@@ -363,22 +360,21 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         error = message.error()
         assert error is not None, "it has been asked before"
         name = f"{message.topic()}/{message.partition()}"
+        before, came_at = self._places.get(name, (-1, -1))
+        if before < 0:
+            return  # a last word on what is gone
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- as in kafka_client
-            offset, (before, came_at) = message.offset(), self._places[name]
+            offset = message.offset()
             if offset is not None and offset > before:  # what lies between were marks of transactions
                 self._places[name] = offset, came_at
             return
         self.errors += 1
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 -- as in kafka_client
             raise KafkaFault(
-                f"{name}: the broker no longer has offset {self._places[name][0]}; what lies between is lost:"
+                f"{name}: the broker no longer has offset {before}; what lies between is lost:"
                 " restore the topic, or start with a new recovery folder"
             )
-        if error.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION}:  # noqa: SLF001 -- as above
-            if self._places.pop(name, None) is not None:
-                self._tell(f"{name} is gone; it is no longer waited for")
-                self._gone.append(name)
-        elif is_hopeless(error):
+        if is_hopeless(error):
             self._failure = error
 
 

@@ -35,7 +35,7 @@ from connectors.formats import event_times
 from connectors.kafka_client import KafkaFault
 from connectors.kafka_outbox import Outbox, SinkOptions
 from connectors.kafka_sink import KafkaSink
-from connectors.kafka_source import KafkaOptions, KafkaSource
+from connectors.kafka_source import KafkaOptions, KafkaPart, KafkaSource
 from connectors.kafka_topics import output_topics
 from connectors.redis_identity import RedisIdentity, RedisRules, StoreError
 from operators.ids import digest
@@ -132,7 +132,6 @@ def run(
             sink, encoder = _outputs(settings, out, state, stop, telemetry)
             config = _begun(settings, inputs, out, state, source, sink, store)
             beat.sink = telemetry.sink = sink.outbox if isinstance(sink, KafkaSink) else None
-            telemetry.source = source if isinstance(source, KafkaSource) else None
             telemetry.store = store
             telemetry.is_ready = bool(inputs)
             parts = Parts(settings, source.partitions, recovery, tally, _now, store, encoder)
@@ -155,7 +154,8 @@ class _Beat:
         self._telemetry = telemetry
         self.sink: Outbox | None = None
 
-    def __call__(self) -> None:
+    def __call__(self, part: KafkaPart) -> None:
+        self._telemetry.source = part
         self._telemetry.beat()
         self._telemetry.is_ready = True
         if self.sink is not None:
@@ -185,7 +185,7 @@ def _file_source(settings: Settings, inputs: Sequence[str], speed: float, stop: 
     return FileSource(inputs, options, lambda raws: event_times(raws, format=format_), stop)
 
 
-def _kafka_source(settings: Settings, stop: _Stop, beat: Callable[[], None]) -> KafkaSource:
+def _kafka_source(settings: Settings, stop: _Stop, beat: _Beat) -> KafkaSource:
     kafka = settings.kafka
     options = KafkaOptions(
         servers=kafka.servers,

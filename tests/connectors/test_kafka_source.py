@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: 
 from connectors.batches import RawBatch
 from connectors.kafka_client import KafkaFault
 from connectors.kafka_source import MEMORY, KafkaOptions, KafkaPart, KafkaSource, Places
+from operators.event import FOREVER
 from tests.services.kafka import KafkaServer
 
 WAIT_S: Final = 30.0
@@ -62,7 +63,7 @@ def read(part: KafkaPart, until: Callable[[list[RawBatch]], bool]) -> list[RawBa
     batches: list[RawBatch] = []
     deadline = time.monotonic() + WAIT_S
     while not until(batches):
-        assert time.monotonic() < deadline, f"only {batches}"
+        assert time.monotonic() < deadline, f"{len(batches)} batches, the last {batches[-3:]}"
         batches += part.next_batch()
         time.sleep(0.005)
     return batches
@@ -183,6 +184,49 @@ def test_added_partitions_and_topics_are_found(
         (f"{topic}/3", b"fourth"),
         (f"{topic}-more/0", b"other"),
     }
+
+
+def test_a_topic_that_is_removed_holds_nobody_up(kafka: KafkaServer, topic: str, options: KafkaOptions) -> None:
+    """
+    It is told, its partition counts as ended, and the others are read on.
+    """
+    create(kafka, f"{topic}-more", 1)
+    produce(kafka, f"{topic}-more", 0, b"last words")
+    told: list[str] = []
+    source = KafkaSource(msgspec.structs.replace(options, topics=(f"^{topic}",)), threading.Event(), told.append)
+    source.begin({})
+    part = source.build_part("source", "kafka", None)
+    read(part, lambda found: count(found) == 1)
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    for gone in admin.delete_topics([f"{topic}-more"]).values():
+        gone.result(WAIT_S)
+    batches = read(part, lambda found: any(b.complete == FOREVER for b in found))
+    produce(kafka, topic, 0, b"others")
+    batches += read(part, lambda found: count(found) == 1)
+    part.close()
+    assert told == [f"{topic}-more/0 is gone; it is no longer waited for"]
+    assert [b.partition for b in batches if b.complete == FOREVER] == [f"{topic}-more/0"]
+    assert f"{topic}-more/0" not in offsets(part)
+
+
+def test_marks_of_transactions_do_not_hold_time_up(
+    kafka: KafkaServer, topic: str, opened: Callable[..., KafkaPart]
+) -> None:
+    """
+    A committed and an aborted transaction end in offsets that no record has; the partition is at its end all the same,
+    and what was aborted is not read.
+    """
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": topic})
+    producer.init_transactions(WAIT_S)
+    for value, is_committed in ((b"committed", True), (b"aborted", False)):
+        producer.begin_transaction()
+        producer.produce(topic, value, partition=0)
+        producer.flush(WAIT_S)
+        (producer.commit_transaction if is_committed else producer.abort_transaction)(WAIT_S)
+    part = opened()
+    batches = read(part, lambda found: any(b.idle_ms and b.partition == f"{topic}/0" for b in found))
+    assert [raw for b in batches for raw in b.raws] == [b"committed"]
+    assert offsets(part)[f"{topic}/0"] == 4
 
 
 @pytest.mark.parametrize("start", ["latest", "instant"])

@@ -3,7 +3,7 @@
     python -m benchmarks.run                     everything, some twenty-five minutes
     python -m benchmarks.run --quick             the same in small, to see that it works
     python -m benchmarks.run --only kafka        one part; "tuning" runs only when it is asked for
-    python -m benchmarks.run --record            also writes benchmarks/results/<date>-<commit>.md and .json
+    python -m benchmarks.run --record            also writes benchmarks/results/<date>-[PART-]<commit>.md and .json
 
 The machine should have nothing else to do. Where it has, only ratios mean something.
 """
@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> int:
         return 1
     _print(found)
     if options.record:
-        tell(f"recorded in {_record(found, options.results)}")
+        tell(f"recorded in {_record(found, options.results, options.only)}")
     return int(not all(_are_right(found)))
 
 
@@ -211,10 +211,10 @@ def _print(found: Findings) -> None:
             console.print(sentence, markup=False)
 
 
-def _record(found: Findings, folder: Path) -> Path:
-    """Write the findings as a page to read and as JSON with every single measurement."""
+def _record(found: Findings, folder: Path, only: str | None) -> Path:
+    """Write the findings as a page to read and as JSON with every single measurement; a part has a page of its own."""
     day = datetime.now(UTC).date().isoformat()
-    path = folder / f"{day}-{found.facts['commit'].replace('+', '-changed')}.md"
+    path = folder / f"{day}-{f'{only}-' if only else ''}{found.facts['commit'].replace('+', '-changed')}.md"
     lines = [f"# Measured on {day} at {found.facts['commit']}", ""]
     lines += [f"- {name}: {value}" for name, value in found.facts.items()]
     for title, (headings, *rows), said in sections(found):

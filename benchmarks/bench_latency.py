@@ -124,7 +124,7 @@ def run(servers: Lent, plan: Plan, tell: Callable[[str], None]) -> Latency:
     kafka = msgspec.structs.replace(plan.settings.kafka, topics=(topic,))
     command = configured(servers, plan.name, folder, msgspec.structs.replace(plan.settings, kafka=kafka), PARTITIONS)
     visitors, events = round(plan.rate * PAGE_S), round(plan.rate * plan.seconds)
-    with events_file(max(events, visitors), visitors).open("rb") as lines:
+    with events_file(max(events, 2 * visitors), visitors).open("rb") as lines:
         load = _spread([cut for line in lines if (cut := _cut(line)) is not None])
     traffic = Traffic(plan, time.time_ns() // 1_000_000 + AHEAD_MS + plan.profiles // PROFILES_A_MS, load)
     fill(servers, topic, traffic.before(), PARTITIONS)

@@ -308,7 +308,7 @@ def test_a_machine_without_the_means_skips_loudly(monkeypatch: pytest.MonkeyPatc
     """
     monkeypatch.setenv("PATH", os.devnull)
     monkeypatch.setattr(kafka_module, "STATE", tmp_path)
-    monkeypatch.setattr("tests.services.redis.STATE", tmp_path)
+    monkeypatch.setattr("tests.services.debian.STATE", tmp_path)
     with pytest.raises(UnavailableError, match="no Maven"):
         kafka_jars()
     with pytest.raises(UnavailableError, match="no redis-server, and no apt-get"):

@@ -152,16 +152,13 @@ class TriggerPart(StatefulSinkPartition[list[Message], int]):
         self._outbox, (self._topic, self._partition) = outbox, split(name)
         self._tail, self._next = tail, next_offset
         self._read_at = time.monotonic()
-        self.repeated = 0
-        """Triggers that a dead run had published already."""
 
     def write_batch(self, items: list[list[Message]]) -> None:
         """Publish triggers (bytewax calls this)."""
         for messages in items:
             for message in messages:
                 if self._tail and self._tail.pop(message.id, None) is not None:
-                    self.repeated += 1
-                    continue
+                    continue  # a dead run has published it already
                 self._outbox.send(message, self._topic, self._partition, partial(self._delivered, message))
         self._outbox.poll()
 

@@ -86,7 +86,7 @@ class _Stop:
             read, rejected = self._tally.read, self._tally.rejected.total()
             msg = (
                 f"{rejected} of {read} records were rejected, more than dead_letters.ratio_max"
-                f" {self._ratio_max:g}; see dead_letters.jsonl for the reasons, mend the input or raise the limit"
+                f" {self._ratio_max:g}; the dead letters say why; mend the input or raise the limit"
             )
             raise TooManyRejectedError(msg)
 

@@ -42,6 +42,7 @@ COMPILED = [
     "pipeline/key_groups.py",
     "pipeline/messages.py",
     "pipeline/resolve.py",
+    "pipeline/watermark.py",
 ]
 
 

@@ -31,7 +31,6 @@ from pipeline.messages import GroupBatch, Marker
 
 FOLDER: Final = CACHE / "groups"
 CHECKPOINTS: Final = "checkpoints.msgpack"
-PARTITION: Final = "events"
 START_AT: Final = 1_795_132_800_000  # 2026-11-20T00:00:00Z
 DAY_MS: Final = 86_400_000
 EPOCH_MS: Final = 2_000
@@ -82,7 +81,7 @@ class _Host:
             return Changelog(folder, f"visitors-{group:04d}", rewrites, fsync=False)
 
         resumes: Iterable[bytes | None] = checkpoints or [None] * settings.key_groups
-        self.groups = [KeyGroup(operator, [PARTITION], changelog, resume) for resume in resumes]
+        self.groups = [KeyGroup(operator, changelog, resume) for resume in resumes]
         self.group_of: dict[int, int] = {}
 
     def feed(self, visitors: Iterable[int], *, kind: str, step_ms: float) -> None:
@@ -104,9 +103,9 @@ class _Host:
     def take(self, shares: list[list[Any]]) -> None:
         """Let each group work through its share, then hear how late it is."""
         self.batch += 1
-        markers = (Marker(PARTITION, self.at - LATENESS_MS, self.at),)
+        marker = Marker(self.at - LATENESS_MS, self.at)
         for group, (host, items) in enumerate(zip(self.groups, shares, strict=True)):
-            host.take(GroupBatch(group, PARTITION, self.batch, len(shares), items, [], markers))
+            host.take(GroupBatch(group, self.batch, len(shares), items, [], marker))
 
     def snapshot(self) -> list[bytes]:
         """Checkpoint all groups."""

@@ -143,7 +143,7 @@ class Event:  # noqa: PLW1641 -- it may change
     `event_id` is the provider's message id; a record without one has a hash of its content.
     `visitor_id` is the anonymous id, or what stands for one: the phone number of a caller, the
     user id or e-mail of a server-side event that names no device.
-    `mark` is the watermark of the event's own source partition just before the event was read;
+    `mark` is the watermark just before the event was read;
     it makes what is late depend on the order of the input only, never on how it was batched.
     `is_clamped` says that `at` is the receive time because the client's lay too far in the future; such
     an event moves no watermark.

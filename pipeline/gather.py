@@ -49,11 +49,8 @@ class Gather:
         if arriving:
             for group, events in items.items():
                 items[group] = [item for event in events for item in (*arriving.get(event.event_id, ()), event)]
-        groups = range(self._count) if first.markers else sorted(items)
-        return [
-            GroupBatch(group, first.partition, first.batch, 0, items.get(group, []), [], first.markers)
-            for group in groups
-        ]
+        groups = range(self._count) if first.marker is not None else sorted(items)
+        return [GroupBatch(group, first.batch, 0, items.get(group, []), [], first.marker) for group in groups]
 
 
 def _group(output: GroupOutput) -> int:

@@ -10,11 +10,9 @@ profiles; a `KeyGroup` does the rest itself, and a few lanes of groups are what 
   those touched last before it; `rest` has all others as msgpack bytes.
 * **Timers.** One heap of (due, key) for the group. The operator only says `due_at(state)`, a lower bound.
   An entry whose key has since been given another due instant is stale and skipped.
-* **Watermark.** The minimum over source partitions of their marks. A mark comes with each event (the
-  partition's watermark just before it) and, for groups that get no events, in markers in
-  band. Before an event is handled, timers due by then fire: what an event finds done depends on the
-  order of the input alone, not on batches. A partition not heard of yet holds the group at the start of time; one
-  that is added later counts from its first marker.
+* **Watermark.** It comes with each event (how far event time was complete just before it) and, for groups that
+  get no events, in markers in band. Before an event is handled, timers due by then fire: what an event finds done
+  depends on the order of the input alone, not on batches.
 * **Checkpoint.** `snapshot` appends what has changed to the group's changelog and returns its name and length; the
   engine stores that with the source's offsets and the sinks' lengths of the same epoch. In quiet times, that
   is live, states are packed already at the end of the batch that touched them, so that the flow hardly stops
@@ -28,10 +26,10 @@ Order inside `take`: items in the order given, each after the timers its mark le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -54,11 +52,35 @@ RESTED_MAX: Final = 64
 TOUCHES_MAX: Final = 2
 
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 """The version of the layout of what a snapshot and the changelog hold."""
 
-# Version, group, the changelog's generation and length, marks by partition, top_at and swept_at.
-_Snapshot: Final[Any] = tuple[int, int, int, int, dict[str, int], int, int]
+# In version 1 a group knew the marks of partitions in place of their minimum, the watermark.
+_Row: Final[Any] = tuple[int, int, int, int, dict[str, int] | int, int, int]
+
+
+class GroupSnapshot(NamedTuple):
+    """What a checkpoint has of a key group, beside its changelog."""
+
+    group: int
+    generation: int
+    """Of the changelog, and its length."""
+    length: int
+    watermark: int
+    top_at: int
+    swept_at: int
+
+
+def read_snapshot(raw: bytes) -> GroupSnapshot:
+    """Return what a `KeyGroup.snapshot` says, of this version or an older one."""
+    _, group, generation, length, reached, top_at, swept_at = msgspec.msgpack.decode(raw, type=_Row)
+    watermark = reached if isinstance(reached, int) else min(reached.values(), default=-1)
+    return GroupSnapshot(group, generation, length, watermark, top_at, swept_at)
+
+
+def write_snapshot(snapshot: GroupSnapshot) -> bytes:
+    """Return what `read_snapshot` reads."""
+    return msgspec.msgpack.encode([STATE_VERSION, *snapshot])
 
 
 class KeyGroup:
@@ -67,7 +89,6 @@ class KeyGroup:
     def __init__(
         self,
         operator: ProfileOperator,
-        partitions: Iterable[str],
         changelog_of: Callable[[int], Changelog | None],
         resume: bytes | None,
     ) -> None:
@@ -88,8 +109,6 @@ class KeyGroup:
         self.rest: dict[str, bytes] = {}
         self._due: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
-        self._marks: dict[str, int] = dict.fromkeys(partitions, -1)
-        self._is_one = len(self._marks) == 1
         self._watermark = -1
         self._top_at = -1
         self._swept_at = -1
@@ -100,7 +119,7 @@ class KeyGroup:
             self._resume(resume)
 
     def take(self, batch: GroupBatch) -> GroupOutput:
-        """Work through one batch: its items, each after the timers that its mark lets fire, then its markers."""
+        """Work through one batch: its items, each after the timers that its mark lets fire, then its marker."""
         if self.number < 0:
             self._start(batch.group)
         records: list[Output] = []
@@ -112,16 +131,16 @@ class KeyGroup:
         for item in batch.items:
             if not isinstance(item, Event):
                 handover = item if isinstance(item, HandOver) else item.handover
-                watermark = self._reach(batch.partition, handover.mark, records)
+                watermark = max(watermark, handover.mark)
+                self._fire(watermark, records)
                 created += self._move(item, records, absorbed)
                 next_due_at = heap[0][0] if heap else FOREVER
                 continue
-            mark = item.mark
-            if mark >= next_due_at or item.at <= mark:
-                watermark = self._reach(batch.partition, mark, records)
-                next_due_at = heap[0][0] if heap else FOREVER
-            elif self._is_one:
-                watermark = mark
+            if item.mark > watermark:
+                watermark = item.mark
+                if watermark >= next_due_at:
+                    self._fire(watermark, records)
+                    next_due_at = heap[0][0] if heap else FOREVER
             key = item.profile_id
             known = hot.get(key)
             if known is None:
@@ -138,10 +157,11 @@ class KeyGroup:
             if state is not None and state.due_at < state.timer_at:
                 self._schedule(key, state)
                 next_due_at = min(next_due_at, state.due_at)
-        for marker in batch.markers:
-            self._advance(marker, records)
+        self._watermark = watermark
+        if batch.marker is not None:
+            self._advance(batch.marker, records)
         self._pack_touched()
-        if batch.markers:
+        if batch.marker is not None:
             self._tidy()
         awake, self._awake = len(self._due) - self._awake, len(self._due)
         held, self._held_told = self._held - self._held_told, self._held
@@ -165,9 +185,8 @@ class KeyGroup:
             if state is not None:
                 self.warm[key] = state
         self.hot.clear()
-        marks = {partition: mark for partition, mark in self._marks.items() if mark < FOREVER}
-        row = [STATE_VERSION, self.number, generation, length, marks, self._top_at, self._swept_at]
-        return msgspec.msgpack.encode(row)
+        told = GroupSnapshot(self.number, generation, length, self._watermark, self._top_at, self._swept_at)
+        return write_snapshot(told)
 
     def _pack_touched(self) -> None:
         """Pack what a batch has touched, unless it pays to wait for the checkpoint."""
@@ -225,25 +244,14 @@ class KeyGroup:
 
     def _advance(self, marker: Marker, records: list[Output]) -> None:
         """Take in a marker; fire what is due, sweep what is over."""
-        self._marks[marker.partition] = max(self._marks.get(marker.partition, -1), marker.watermark)
-        self._is_one = len(self._marks) == 1
         self._top_at = max(self._top_at, marker.top_at)
-        watermark = min(self._marks.values())
+        watermark = marker.watermark
         if watermark > self._watermark:
             # The end of the input is the end of time for timers, but not a mark to keep: the input may grow.
             self._fire(watermark, records)
             if watermark < FOREVER:
                 self._watermark = watermark
         self._sweep(min(watermark, self._top_at), records)
-
-    def _reach(self, partition: str, mark: int, records: list[Output]) -> int:
-        """Take in an event's mark; fire what is due by the group's watermark, and return that."""
-        if mark > self._marks.get(partition, -1):
-            self._marks[partition] = mark
-            self._is_one = len(self._marks) == 1
-            self._watermark = max(self._watermark, min(self._marks.values()))
-        self._fire(self._watermark, records)
-        return self._watermark
 
     def _fire(self, watermark: int, records: list[Output]) -> None:
         heap, due = self._heap, self._due
@@ -325,12 +333,12 @@ class KeyGroup:
             self._changelog.start()
 
     def _resume(self, snapshot: bytes) -> None:
-        _, group, generation, length, marks, top_at, swept_at = msgspec.msgpack.decode(snapshot, type=_Snapshot)
-        self.number = group
-        self._changelog = changelog = self._changelog_of(group)
+        told = read_snapshot(snapshot)
+        self.number = told.group
+        self._changelog = changelog = self._changelog_of(told.group)
         assert changelog is not None, "a snapshot without a recovery folder"
         rest, due = self.rest, self._due
-        for block in changelog.load(generation, length):
+        for block in changelog.load(told.generation, told.length):
             for key, due_at, raw in block:
                 rest[key] = raw
                 due[key] = due_at
@@ -340,6 +348,4 @@ class KeyGroup:
         self._due = {key: due_at for key, due_at in due.items() if due_at < FOREVER}
         self._heap = sorted([(due_at, key) for key, due_at in self._due.items()])
         self._live_bytes = sum(map(len, rest.values())) + sum(map(len, rest)) + ENTRY_OVERHEAD * len(rest)
-        self._marks.update({p: mark for p, mark in marks.items() if p in self._marks})
-        self._watermark = min(marks.values(), default=-1)
-        self._top_at, self._swept_at = top_at, swept_at
+        self._watermark, self._top_at, self._swept_at = told.watermark, told.top_at, told.swept_at

@@ -43,10 +43,9 @@ class Absorb:
 
 @mypyc_attr(acyclic=True)
 class Marker:
-    """What a source partition says of time: complete up to `watermark`, latest event seen at `top_at`."""
+    """What is known of time: complete up to `watermark`, the latest event of all seen at `top_at`."""
 
-    def __init__(self, partition: str, watermark: int, top_at: int) -> None:
-        self.partition = partition
+    def __init__(self, watermark: int, top_at: int) -> None:
         self.watermark = watermark
         self.top_at = top_at
 
@@ -63,20 +62,18 @@ class GroupBatch:
     def __init__(
         self,
         group: int,
-        partition: str,
         batch: int,
         groups: int,
         items: list[Any],
         passing: list[Any],
-        markers: tuple[Marker, ...] = (),
+        marker: Marker | None = None,
     ) -> None:
         self.group = group
-        self.partition = partition
         self.batch = batch
         self.groups = groups
         self.items = items
         self.passing = passing
-        self.markers = markers
+        self.marker = marker
 
 
 @mypyc_attr(acyclic=True)

@@ -18,6 +18,7 @@ from pipeline.ports import IdentityStore
 from pipeline.resolve import Resolver
 from pipeline.steps import LaneStep, ResolveStep, deal, decode, gather, publish
 from pipeline.telemetry import Tally
+from pipeline.watermark import Watermark
 
 
 class Parts:
@@ -48,7 +49,8 @@ class Parts:
             duplicates = DuplicateRules(**msgspec.structs.asdict(settings.duplicates))
             identity = changelog("identity")
             mine = MemoryIdentity() if store is None else store
-            return ResolveStep(Resolver(time, duplicates, settings.key_groups, identity, tally, mine, resume))
+            watermark = Watermark(partitions, time)
+            return ResolveStep(Resolver(watermark, duplicates, settings.key_groups, identity, tally, mine, resume))
 
         def key_groups(name: str, rules: ProfileRules) -> Callable[[bytes | None], LaneStep]:
             operator = ProfileOperator(rules)
@@ -57,7 +59,7 @@ class Parts:
                 return changelog(f"{name}-{group:04d}")
 
             def key_group(resume: bytes | None) -> KeyGroup:
-                return KeyGroup(operator, partitions, changelog_of, resume)
+                return KeyGroup(operator, changelog_of, resume)
 
             return lambda resume: LaneStep(key_group, resume, tally.steps[name])
 

@@ -14,10 +14,11 @@ from operators.event import FOREVER, Event
 from operators.identity import plan, settled
 from operators.ids import murmur2
 from operators.profile_state import HandOver
-from operators.rules import DuplicateRules, TimeRules
+from operators.rules import DuplicateRules
 from pipeline.messages import Decoded, GroupBatch, Marker, Resolved
 from pipeline.ports import IdentityStore
 from pipeline.tally import Tally
+from pipeline.watermark import Watermark
 
 # Devices that are remembered with where their events go: a limit on memory.
 MEMBERS_MAX: Final = 300_000
@@ -42,7 +43,7 @@ class Resolver:
 
     def __init__(
         self,
-        time: TimeRules,
+        time: Watermark,
         duplicates: DuplicateRules,
         key_groups: int,
         changelog: Changelog | None,
@@ -51,8 +52,7 @@ class Resolver:
         resume: bytes | None,
     ) -> None:
         """Start with what `store` knows, or from the checkpoint `resume`."""
-        self._lateness_ms = time.lateness_ms
-        self._live_within_ms = time.live_within_ms
+        self._time = time
         self._changelog, self.tally = changelog, tally
         self.is_kept = changelog is not None
         """Whether anything outlives the process."""
@@ -60,13 +60,9 @@ class Resolver:
         self._duplicates = Duplicates(duplicates)
         self._drops_duplicates = duplicates.enabled
         self._key_groups = key_groups
-        self._marks: dict[str, int] = {}
-        self._tops: dict[str, int] = {}
         # Nearly every event comes from a device that is known; this saves it all other look-ups. It holds for a
         # store in which nobody else links, else for one batch.
         self._members: dict[str, Member] = {}
-        # What markers have yet to say, by partition.
-        self._unsaid: dict[str, Marker] = {}
         self._batch = 0
         self._live_bytes = 0
         self._logged: dict[int, dict[str, int]] = {}
@@ -84,20 +80,23 @@ class Resolver:
         visitors: list[list[Any]] = [[] for _ in range(self._key_groups)]
         leads: list[list[Any]] = [[] for _ in range(self._key_groups)]
         known = self._look_up(events)
-        duplicates = self._duplicates
-        top, mark = self._tops.get(partition, -1), self._marks.get(partition, -1)
-        lateness_ms, drops = self._lateness_ms + 1, self._drops_duplicates
+        duplicates, time = self._duplicates, self._time
+        top, mark = time.tops.get(partition, -1), time.marks.get(partition, -1)
+        lateness_ms, drops = time.lateness_ms + 1, self._drops_duplicates
         copies = late = sum_at = 0
         stream_top = top if raw.complete_before is None else FOREVER
         if raw.complete_before is not None:
             mark = max(mark, raw.complete_before)
+        others = time.others(partition)
+        reached = time.at(mark, others)
         for event in events:
             at = event.at
-            event.mark = mark
+            event.mark = reached
             if at > top and not event.is_clamped:
                 top = at
                 if at > stream_top and at - lateness_ms > mark:
                     mark = at - lateness_ms
+                    reached = time.at(mark, others)
             if drops and not duplicates.is_new(event.event_id, at):
                 copies += 1
                 continue
@@ -111,25 +110,18 @@ class Resolver:
                 member = self._members.get(event.anonymous_id) or self._recognise(event.anonymous_id, known)
                 event.profile_id = member.profile_id
                 (leads if member.is_lead else visitors)[member.group].append(event)
-        self._tops[partition] = top
-        mark = self._marks[partition] = self._mark_after(raw, mark, top)
+        time.advance(raw, mark, top)
         self._count(raw, len(events) - copies, copies, late, sum_at)
-        self._unsaid[partition] = Marker(partition, FOREVER if raw.complete == FOREVER else mark, top)
-        markers: tuple[Marker, ...] = ()
-        if raw.is_marked:
-            markers = tuple(self._unsaid.values())
-            self._unsaid.clear()
-        return Resolved(self._deal(partition, visitors, leads, markers), records)
+        marker = Marker(time.reached, time.top_at) if raw.is_marked else None
+        return Resolved(self._deal(visitors, leads, marker), records)
 
-    def _deal(
-        self, partition: str, visitors: list[list[Any]], leads: list[list[Any]], markers: tuple[Marker, ...]
-    ) -> list[GroupBatch]:
+    def _deal(self, visitors: list[list[Any]], leads: list[list[Any]], marker: Marker | None) -> list[GroupBatch]:
         """Give each group that a batch has something for its share of it."""
         batch = self._batch + 1
         shared: list[GroupBatch] = []
         for group, items in enumerate(visitors):
-            if items or leads[group] or markers:
-                shared.append(GroupBatch(group, partition, batch, 0, items, leads[group], markers))
+            if items or leads[group] or marker is not None:
+                shared.append(GroupBatch(group, batch, 0, items, leads[group], marker))
         if shared:
             self._batch = batch
         for share in shared:
@@ -139,7 +131,7 @@ class Resolver:
     def _count(self, raw: RawBatch, new: int, copies: int, late: int, sum_at: int) -> None:
         """Tell the tally of a batch; `sum_at` adds up the times of its `new` events."""
         partition = raw.partition
-        top, source = self._tops[partition], self.tally.source(partition)
+        top, source = self._time.tops[partition], self.tally.source(partition)
         source.duplicates += copies
         source.late += late
         if raw.read_at is not None:
@@ -147,7 +139,7 @@ class Resolver:
             source.age_ms += max(0, raw.read_at * new - sum_at)
         self.tally.top_at = max(self.tally.top_at, top)
         source.tops[partition] = top
-        source.marks[partition] = FOREVER if raw.complete == FOREVER else self._marks[partition]
+        source.marks[partition] = FOREVER if raw.complete == FOREVER else self._time.marks[partition]
 
     def _look_up(self, events: list[Event]) -> dict[str, str]:
         """Ask the store, once a batch."""
@@ -200,20 +192,6 @@ class Resolver:
         records += found.records
         return found.is_lead
 
-    def _mark_after(self, raw: RawBatch, mark: int, top: int) -> int:
-        """Return the watermark of the batch's partition once the batch is done."""
-        if raw.complete is not None:
-            return mark if raw.complete == FOREVER else max(mark, raw.complete)
-        if raw.idle_ms and raw.read_at is not None:
-            # Silent and read to its end: time goes on. Where old data is played that paused, it goes on from the
-            # latest event. A partition without any event yet holds nobody up, and outruns nobody.
-            if top < 0:
-                return max(mark, min((self._marks[p] for p, at in self._tops.items() if at >= 0), default=-1))
-            is_live = raw.read_at - top <= self._live_within_ms
-            now = raw.read_at if is_live else top + raw.idle_ms
-            return max(mark, now - self._lateness_ms - 1)
-        return mark
-
     def snapshot(self) -> bytes:
         """Checkpoint new links and ids."""
         entries = [(name, 0, lead.encode()) for name, lead in self._store.changes()]
@@ -229,7 +207,7 @@ class Resolver:
                 self._changelog.append(entries)
             self._changelog.compact(self._live(), self._live_bytes)
             generation, length = self._changelog.checkpoint()
-        return msgspec.msgpack.encode([SNAPSHOT_VERSION, generation, length, self._marks, self._tops])
+        return msgspec.msgpack.encode([SNAPSHOT_VERSION, generation, length, self._time.marks, self._time.tops])
 
     def _log_ids(self, generation: int, ids: list[str]) -> tuple[str, int, bytes]:
         """Return the entry that adds `ids` to a generation of those in the changelog."""
@@ -241,7 +219,7 @@ class Resolver:
 
     def _forget(self) -> list[tuple[str, int, bytes]]:
         """Drop the ids that are no longer asked for; return the entries that say so."""
-        watermark = min(self._marks.values(), default=-1)
+        watermark = min(self._time.marks.values(), default=-1)
         gone: dict[str, int] = {}
         for generation in self._duplicates.forget(watermark):
             gone |= self._logged.pop(generation, {})
@@ -258,7 +236,8 @@ class Resolver:
             yield self._log_ids(generation, list(ids))
 
     def _resume(self, changelog: Changelog, snapshot: bytes) -> None:
-        _, generation, length, self._marks, self._tops = msgspec.msgpack.decode(snapshot, type=_Snapshot)
+        _, generation, length, marks, tops = msgspec.msgpack.decode(snapshot, type=_Snapshot)
+        self._time.resume(marks, tops)
         found: dict[str, bytes] = {}
         for block in changelog.load(generation, length):
             found.update((key, raw) for key, _, raw in block)

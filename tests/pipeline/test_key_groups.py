@@ -277,17 +277,15 @@ def event(at: int, key: str = "anna", kind: Kind = "page_viewed", **more: object
     return replaced(known, **more)
 
 
-def share(items: Iterable[Any] = (), marks: int | dict[str, int] | None = None, top_at: int = -1) -> GroupBatch:
-    """Make a batch for group 0, with a marker a partition."""
-    marks = {"part": marks} if isinstance(marks, int) else marks or {}
-    markers = tuple(Marker(name, mark, max(mark if mark < FOREVER else -1, top_at)) for name, mark in marks.items())
-    return GroupBatch(group=0, partition="part", batch=1, groups=1, items=list(items), passing=[], markers=markers)
+def share(items: Iterable[Any] = (), mark: int | None = None, top_at: int = -1) -> GroupBatch:
+    """Make a batch for group 0, with a marker if there is a mark."""
+    marker = None if mark is None else Marker(mark, max(mark if mark < FOREVER else -1, top_at))
+    return GroupBatch(group=0, batch=1, groups=1, items=list(items), passing=[], marker=marker)
 
 
 def group(
     operator: ProfileOperator = OPERATOR,
     *,
-    partitions: Sequence[str] = ("part",),
     folder: Path | None = None,
     resume: bytes | None = None,
 ) -> KeyGroup:
@@ -296,7 +294,7 @@ def group(
     def changelog_of(number: int) -> Changelog | None:
         return None if folder is None else Changelog(folder, f"group-{number}", Rewrites(), fsync=False)
 
-    return KeyGroup(operator, partitions, changelog_of, resume)
+    return KeyGroup(operator, changelog_of, resume)
 
 
 def told_by(*outputs: GroupOutput) -> list[tuple[str, str]]:
@@ -316,8 +314,8 @@ def test_a_timer_fires_at_its_instant_that_instant_included() -> None:
     due_at = BEGIN_AT + GAP_MS
 
     early = host.take(share([event(BEGIN_AT, kind="product_added")], due_at - 1))
-    due = host.take(share(marks=due_at))
-    later = host.take(share(marks=due_at + DAY))
+    due = host.take(share(mark=due_at))
+    later = host.take(share(mark=due_at + DAY))
 
     assert told_by(early) == [("carts open", rfc3339(BEGIN_AT))]
     assert told_by(due) == [
@@ -329,20 +327,6 @@ def test_a_timer_fires_at_its_instant_that_instant_included() -> None:
     assert (early.awake, due.awake, later.awake) == (1, -1, 0)
 
 
-def test_a_partition_that_is_added_counts_from_its_first_marker() -> None:
-    """
-    A timer waits for the new partition too, and goes on without it when it is gone.
-    """
-    host = group()
-    host.take(share([event(BEGIN_AT)], BEGIN_AT))
-    host.take(share(marks={"added": BEGIN_AT + MINUTE}))
-    waiting = host.take(share(marks=BEGIN_AT + DAY))
-    done = host.take(share(marks={"added": FOREVER}))
-
-    assert told_by(waiting) == []
-    assert told_by(done) == [("sessions closed", rfc3339(BEGIN_AT))]
-
-
 def test_timers_fire_in_order_of_their_instants() -> None:
     """
     However the profiles came, the first due is the first told.
@@ -351,7 +335,7 @@ def test_timers_fire_in_order_of_their_instants() -> None:
     offsets_ms = [5 * MINUTE, 2 * MINUTE, 9 * MINUTE, 0, 7 * MINUTE]
     host.take(share(event(BEGIN_AT + ms, f"visitor-{ms}") for ms in offsets_ms))
 
-    told = told_by(host.take(share(marks=BEGIN_AT + HOUR)))
+    told = told_by(host.take(share(mark=BEGIN_AT + HOUR)))
 
     assert told == [("sessions closed", rfc3339(BEGIN_AT + ms)) for ms in sorted(offsets_ms)]
 
@@ -366,32 +350,6 @@ def test_what_an_event_finds_done_is_what_its_mark_let_fire() -> None:
     told = told_by(host.take(share([first, second])))
 
     assert told[0] == ("sessions closed", rfc3339(BEGIN_AT))
-
-
-def test_a_partition_that_is_silent_holds_the_group() -> None:
-    """
-    The watermark is the minimum: nothing fires before the second of two partitions has been heard of.
-    """
-    host = group(partitions=("part", "other"))
-    host.take(share([event(BEGIN_AT)]))
-
-    held = host.take(share(marks={"part": FOREVER}))
-    short = host.take(share(marks={"other": BEGIN_AT + GAP_MS - 1}))
-    freed = host.take(share(marks={"other": BEGIN_AT + GAP_MS}))
-
-    assert (told_by(held), told_by(short)) == ([], [])
-    assert told_by(freed) == [("sessions closed", rfc3339(BEGIN_AT))]
-
-
-def test_a_partition_keeps_its_mark_through_a_resume(tmp_path: Path) -> None:
-    """
-    What one partition had said before the checkpoint still holds: a word of the other is enough.
-    """
-    host = group(partitions=("part", "other"), folder=tmp_path)
-    host.take(share([event(BEGIN_AT)], {"part": BEGIN_AT + HOUR}))
-    resumed = group(partitions=("part", "other"), folder=tmp_path, resume=host.snapshot())
-
-    assert told_by(resumed.take(share(marks={"other": BEGIN_AT + HOUR}))) == [("sessions closed", rfc3339(BEGIN_AT))]
 
 
 @pytest.mark.parametrize("is_first", [True, False])
@@ -412,7 +370,7 @@ def test_a_hand_over_may_come_before_or_after_what_the_lead_does(is_first: bool)
     )
     items = [*filled.absorbed, order] if is_first else [order, *filled.absorbed]
 
-    told = told_by(*(leads.take(share([item])) for item in items), leads.take(share(marks=BEGIN_AT + HOUR)))
+    told = told_by(*(leads.take(share([item])) for item in items), leads.take(share(mark=BEGIN_AT + HOUR)))
 
     assert [absorb.handover for absorb in filled.absorbed] == [handover]
     assert told == [
@@ -434,7 +392,7 @@ def test_a_visitor_handed_over_is_gone(tmp_path: Path) -> None:
     resumed = group(folder=tmp_path, resume=host.snapshot())
 
     assert [type(absorb) for absorb in output.absorbed] == [Absorb]
-    assert told_by(resumed.take(share(marks=BEGIN_AT + DAY))) == []
+    assert told_by(resumed.take(share(mark=BEGIN_AT + DAY))) == []
     assert (resumed.hot, resumed.rest) == ({}, {})
 
 
@@ -455,9 +413,9 @@ def test_a_visitor_who_expired_just_before_the_login_stays_gone(tmp_path: Path) 
     """
     host = group(folder=tmp_path)
     host.take(share([event(BEGIN_AT)], BEGIN_AT + HOUR))
-    host.take(share(marks=BEGIN_AT + HOUR))
+    host.take(share(mark=BEGIN_AT + HOUR))
     later = BEGIN_AT + 4 * DAY
-    expired = host.take(share(marks=later, top_at=later))
+    expired = host.take(share(mark=later, top_at=later))
     asked = host.take(share([HandOver("anna", "anna", "lead-1", later)]))
 
     assert "profiles expired" in [stream for stream, _ in told_by(expired)]
@@ -474,11 +432,11 @@ def test_a_profile_is_over_after_its_retention_and_told_so_once(tmp_path: Path) 
     host.take(share([event(midnight), event(midnight + 1, "ben")], midnight + DAY))
     host.snapshot()
 
-    kept = host.take(share(marks=midnight + 2 * DAY - 1))
-    swept = host.take(share(marks=midnight + 2 * DAY))
-    again = host.take(share(marks=midnight + 3 * DAY - 1))
+    kept = host.take(share(mark=midnight + 2 * DAY - 1))
+    swept = host.take(share(mark=midnight + 2 * DAY))
+    again = host.take(share(mark=midnight + 3 * DAY - 1))
     host.snapshot()
-    last = host.take(share(marks=midnight + 3 * DAY))
+    last = host.take(share(mark=midnight + 3 * DAY))
     checkpoint = host.snapshot()
 
     assert told_by(kept, again) == []
@@ -516,8 +474,8 @@ def test_a_checkpoint_holds_what_was_at_rest_and_what_was_hot(tmp_path: Path) ->
 
     assert resumed.rest == host.rest
     assert sorted(resumed.rest) == ["anna", "ben", "cleo"]
-    expected = host.take(share(marks=BEGIN_AT + DAY)).records
-    assert resumed.take(share(marks=BEGIN_AT + DAY)).records == expected
+    expected = host.take(share(mark=BEGIN_AT + DAY)).records
+    assert resumed.take(share(mark=BEGIN_AT + DAY)).records == expected
     assert len(expected) == 9
 
 

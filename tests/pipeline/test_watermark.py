@@ -1,0 +1,85 @@
+"""
+Partitions and the least of their marks.
+"""
+
+from typing import Any, Final
+
+from config.durations import HOUR, MINUTE, SECOND
+from connectors.batches import RawBatch
+from operators.event import FOREVER
+from operators.rules import TimeRules
+from pipeline.watermark import Watermark
+
+BEGIN_AT: Final = 1_700_000_000_000
+RULES: Final = TimeRules(lateness_ms=30 * SECOND, live_within_ms=HOUR)
+
+
+def told(time: Watermark, partition: str, mark: int, **more: Any) -> int:  # noqa: ANN401 -- what a batch has
+    """Let a batch of a partition end at a mark, and return what is reached."""
+    time.advance(RawBatch(partition, [], **more), mark, mark)
+    return time.reached
+
+
+def test_the_least_of_all_marks_is_reached() -> None:
+    """
+    Nothing is complete before each partition has been heard of; then as much as the slowest of them.
+    """
+    time = Watermark(["part", "other"], RULES)
+
+    assert told(time, "part", BEGIN_AT + HOUR) == -1
+    assert told(time, "other", BEGIN_AT) == BEGIN_AT
+    assert told(time, "other", BEGIN_AT + MINUTE) == BEGIN_AT + MINUTE
+    assert told(time, "other", BEGIN_AT + 2 * HOUR) == BEGIN_AT + HOUR
+
+
+def test_a_partition_that_has_ended_holds_nobody_up() -> None:
+    """
+    The end of the last one is the end of time.
+    """
+    time = Watermark(["part", "other"], RULES)
+
+    assert told(time, "part", BEGIN_AT, complete=FOREVER) == -1
+    assert told(time, "other", BEGIN_AT) == BEGIN_AT
+    assert told(time, "other", BEGIN_AT, complete=FOREVER) == FOREVER
+
+
+def test_a_partition_that_is_added_is_waited_for_from_its_first_batch_on() -> None:
+    """
+    What had been reached before stays reached.
+    """
+    time = Watermark(["part"], RULES)
+
+    assert told(time, "part", BEGIN_AT) == BEGIN_AT
+    assert told(time, "added", BEGIN_AT - HOUR) == BEGIN_AT
+    assert told(time, "part", BEGIN_AT + HOUR) == BEGIN_AT
+    assert told(time, "added", BEGIN_AT + MINUTE) == BEGIN_AT + MINUTE
+
+
+def test_a_partition_keeps_its_mark_through_a_resume() -> None:
+    """
+    What one had said before the checkpoint still holds, and what was not heard of yet is still waited for.
+    """
+    before = Watermark(["part", "other"], RULES)
+    told(before, "part", BEGIN_AT + HOUR)
+    time = Watermark(["part", "other"], RULES)
+    time.resume(dict(before.marks), dict(before.tops))
+
+    assert time.reached == -1
+    assert told(time, "other", BEGIN_AT) == BEGIN_AT
+    assert time.top_at == BEGIN_AT + HOUR
+
+
+def test_the_instant_of_an_event_takes_the_others_into_account() -> None:
+    """
+    Within a batch its own partition goes on, and all together do so as far as the others have come.
+    """
+    time = Watermark(["part", "other"], RULES)
+    told(time, "part", BEGIN_AT)
+    told(time, "other", BEGIN_AT + MINUTE)
+
+    others = time.others("part")
+
+    assert others == BEGIN_AT + MINUTE
+    assert time.at(BEGIN_AT + SECOND, others) == BEGIN_AT + SECOND
+    assert time.at(BEGIN_AT + HOUR, others) == BEGIN_AT + MINUTE
+    assert time.at(-1, others) == BEGIN_AT

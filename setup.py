@@ -38,6 +38,8 @@ COMPILED = [
     "operators/profile.py",
     "operators/profile_state.py",
     "operators/session.py",
+    "pipeline/deal.py",
+    "pipeline/exchange.py",
     "pipeline/gather.py",
     "pipeline/key_groups.py",
     "pipeline/messages.py",

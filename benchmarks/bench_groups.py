@@ -81,7 +81,7 @@ class _Host:
             return Changelog(folder, f"visitors-{group:04d}", rewrites, fsync=False)
 
         resumes: Iterable[bytes | None] = checkpoints or [None] * settings.key_groups
-        self.groups = [KeyGroup(operator, changelog, resume) for resume in resumes]
+        self.groups = [KeyGroup(number, operator, changelog(number), resume) for number, resume in enumerate(resumes)]
         self.group_of: dict[int, int] = {}
 
     def feed(self, visitors: Iterable[int], *, kind: str, step_ms: float) -> None:
@@ -103,7 +103,7 @@ class _Host:
     def take(self, shares: list[list[Any]]) -> None:
         """Let each group work through its share, then hear how late it is."""
         self.batch += 1
-        marker = Marker(self.at - LATENESS_MS, self.at)
+        marker = Marker(self.at - LATENESS_MS, self.at, self.at)
         for group, (host, items) in enumerate(zip(self.groups, shares, strict=True)):
             host.take(GroupBatch(group, self.batch, len(shares), items, [], marker))
 

@@ -70,7 +70,7 @@ def weigh(source: Path, config: Path) -> Resting:
     name, snapshot = "snapshot", LaneStep.snapshot
 
     def remembered(self: LaneStep) -> bytes:
-        groups.update(self.groups.values())
+        groups.update(group for group in self.groups.values() if isinstance(group, KeyGroup))
         return snapshot(self)
 
     setattr(LaneStep, name, remembered)

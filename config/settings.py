@@ -44,6 +44,9 @@ class SourceSettings(Section, frozen=True, kw_only=True):
     live_within_ms: Annotated[int, Meta(ge=SECOND, le=DAY)] = HOUR
     """The watermark of a silent pipe goes to the wall clock only if its latest event is at most this old: a
     paused replay of old data must not jump."""
+    patience_ms: Annotated[int, Meta(ge=SECOND, le=DAY)] = 30 * SECOND
+    """How long a visitor's timers wait for another shard that says nothing: longer than a restart takes. A lead's
+    wait however long it takes, for a lead's events come from everywhere."""
     record_bytes_max: Annotated[int, Meta(ge=1_024, le=1_024 * 1_024)] = 1_024 * 1_024
     """A longer record is rejected. 1 MiB is the limit of a Kafka broker's default configuration."""
 
@@ -214,6 +217,10 @@ class Settings(Section, frozen=True, kw_only=True):
     key_groups: Annotated[int, Meta(ge=1, le=4_096)] = 128
     """Slices of all keys, in which state is held and saved; fixed for the life of the state. A multiple of
     each input topic's partitions. 128 is the least that Flink takes by default."""
+    shard: Annotated[str, Meta(pattern=r"^([0-9]{1,4}|ordinal)/[0-9]{1,4}\Z", description="as in 0/2 or ordinal/2")] = (
+        "0/1"
+    )
+    """Which of how many processes this is, from 0 on; ordinal: as the host's name ends, in a Kubernetes StatefulSet."""
     source: SourceSettings = SourceSettings()
     kafka: KafkaSettings = KafkaSettings()
     session: SessionSettings = SessionSettings()
@@ -230,6 +237,12 @@ class Settings(Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse settings that contradict each other, with the reason."""
+        index, _, count = self.shard.partition("/")
+        if not 1 <= int(count) <= self.key_groups or (index.isdecimal() and int(index) >= int(count)):
+            raise ValueError(
+                f"shard is {self.shard} but must be I/N with I from 0 to N - 1, and N at most key_groups,"
+                f" {self.key_groups}: each shard needs one"
+            )
         values_ms = durations(self)
         for key, word, others, reason in RELATIONS:
             value_ms, bound_ms = values_ms[key], sum(values_ms[other] for other in others)

@@ -27,8 +27,8 @@ class RawBatch(msgspec.Struct, gc=False):
 
     `read_at` is the wall-clock instant of a live read, None in a replay. `came_at` says when each record came to
     where it is read from, the same each time that it is read; empty where that is not known. `idle_ms` is how long a
-    live source has been silent, 0 where it is not. `is_marked` asks for markers to every key group: one for each
-    partition of which a batch has come since the last time.
+    live source has been silent, 0 where it is not. `is_marked` asks for a marker to every key group. `is_sent` says
+    that another process of ours has sent it, by the internal topic.
     """
 
     partition: str
@@ -40,3 +40,4 @@ class RawBatch(msgspec.Struct, gc=False):
     came_at: list[int] = []
     idle_ms: int = 0
     is_marked: bool = False
+    is_sent: bool = False

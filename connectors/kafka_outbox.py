@@ -25,7 +25,8 @@ PAUSE_S: Final = 0.1
 class SinkOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where records go and how.
 
-    `client` are librdkafka's own settings; they outrank these, save what exactness depends on.
+    `client` are librdkafka's own settings; they outrank these, save what exactness depends on. `slots` is how many
+    partitions the internal topic has, 0 where a process has no other to send anything to.
     """
 
     servers: str
@@ -34,6 +35,7 @@ class SinkOptions(msgspec.Struct, frozen=True, kw_only=True):
     linger_ms: int
     queue_max: int
     client: dict[str, str]
+    slots: int = 0
 
 
 class Outbox:

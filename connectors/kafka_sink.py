@@ -37,7 +37,7 @@ from connectors.batches import Stop
 from connectors.cloudevents import Message
 from connectors.kafka_client import Brokers, KafkaFault, assigned, made, settings, split
 from connectors.kafka_outbox import PAUSE_S, Outbox, SinkOptions
-from connectors.kafka_topics import checked, output_topics
+from connectors.kafka_topics import EXCHANGE, checked, exchange_topic, output_topics
 
 # How long what a dead producer had sent may take to be written, once the broker answers.
 SETTLE_S: Final = 1.0
@@ -57,11 +57,13 @@ class KafkaSink(FixedPartitionedSink[list[Message], int]):
         stop: Stop,
         tell: Callable[[str], None],
         observe: Callable[[str, float], None] = lambda _family, _seconds: None,
+        owns: Callable[[bytes], bool] = lambda _key: True,
     ) -> None:
         """Connect and check the topics.
 
         `known` is where the partitions of triggers ended when the recovery folder was made (`ends`), None where it is
         made now. `observe` hears of each trigger its family and the seconds from its cause until it was acknowledged.
+        Of what other processes of ours publish to the same topics, `owns` is false by a record's key.
 
         Raises:
             KafkaFault: no broker answers, or a topic is missing or not as it must be.
@@ -69,6 +71,7 @@ class KafkaSink(FixedPartitionedSink[list[Message], int]):
         self._brokers = Brokers(options.servers, options.client, stop)
         self._topics = output_topics(options.prefix)
         counts = checked(self._brokers, self._topics)
+        self._internal = exchange_topic(options.prefix).name
         self.partitions = {
             stream.removeprefix(TRIGGERS): self._count(stream, count, known or {}, tell)
             for stream, count in counts.items()
@@ -83,9 +86,11 @@ class KafkaSink(FixedPartitionedSink[list[Message], int]):
         self.ends = self._brokers.ends(self._names.values()) | dict(known or {})
         """Where each partition of triggers ended when the recovery folder was made."""
         settled_at = time.monotonic() + (SETTLE_S if known else 0.0)
-        self._tails = Tails(self._brokers, options, stop, settled_at)
+        self._tails = Tails(self._brokers, options, stop, settled_at, owns)
         self.outbox = Outbox(options, stop, tell, observe)
-        self._parts = sorted([*self._names, *(stream for stream in counts if not stream.startswith(TRIGGERS))])
+        streams = [stream for stream in counts if not stream.startswith(TRIGGERS)]
+        slots = [f"{EXCHANGE}/{slot}" for slot in range(options.slots)]
+        self._parts = sorted([*self._names, *streams, *slots])
 
     def list_parts(self) -> list[str]:
         """Return the parts (bytewax calls this)."""
@@ -103,6 +108,8 @@ class KafkaSink(FixedPartitionedSink[list[Message], int]):
     ) -> TopicPart | TriggerPart:
         """Open a part when the first record for it is there (bytewax calls this)."""
         name = self._names.get(for_part)
+        if for_part.startswith(f"{EXCHANGE}/"):
+            return TopicPart(self.outbox, self._internal, split(for_part)[1])
         if name is None:
             return TopicPart(self.outbox, self._topics[for_part].name)
         floor = self.ends[name] if resume_state is None else resume_state
@@ -127,15 +134,15 @@ class KafkaSink(FixedPartitionedSink[list[Message], int]):
 class TopicPart(StatefulSinkPartition[list[Message], int]):
     """One stream's topic: each record at least once."""
 
-    def __init__(self, outbox: Outbox, topic: str) -> None:
-        """Publish to `topic`; the producer chooses partitions by key."""
-        self._outbox, self._topic = outbox, topic
+    def __init__(self, outbox: Outbox, topic: str, partition: int = -1) -> None:
+        """Publish to `topic`, to one partition of it, or to those that the producer chooses by key."""
+        self._outbox, self._topic, self._partition = outbox, topic, partition
 
     def write_batch(self, items: list[list[Message]]) -> None:
         """Publish records (bytewax calls this)."""
         for messages in items:
             for message in messages:
-                self._outbox.send(message, self._topic, -1, self._outbox.published)
+                self._outbox.send(message, self._topic, self._partition, self._outbox.published)
         self._outbox.poll()
 
     def snapshot(self) -> int:
@@ -179,9 +186,12 @@ class TriggerPart(StatefulSinkPartition[list[Message], int]):
 class Tails:
     """Reads what lies at the end of a partition of triggers: the epoch that a crash has lost."""
 
-    def __init__(self, brokers: Brokers, options: SinkOptions, stop: Stop, settled_at: float) -> None:
+    def __init__(
+        self, brokers: Brokers, options: SinkOptions, stop: Stop, settled_at: float, owns: Callable[[bytes], bool]
+    ) -> None:
         """Read from `settled_at` (monotonic) on; `stop` ends waiting for a broker that is away."""
         self._brokers, self._options, self._stop, self._settled_at = brokers, options, stop, settled_at
+        self._owns = owns
         self._reader: Consumer | None = None
 
     def read(self, name: str, floor: int) -> tuple[dict[str, int], int]:
@@ -217,7 +227,7 @@ class Tails:
                 assert offset is not None, "a message has an offset"
                 next_offset = max(next_offset, offset if error else offset + 1)
                 id_ = b"" if error else header(message, "ce_id")
-                if id_:
+                if id_ and self._owns(message.key() or b""):
                     found[id_.decode(errors="surrogatepass")] = offset
         reader.unassign()
         return found

@@ -28,9 +28,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import msgspec
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
@@ -47,6 +46,7 @@ from connectors.kafka_client import (
     split,
 )
 from connectors.kafka_ends import Ends
+from connectors.kafka_options import KafkaOptions
 from connectors.kafka_topics import partitions_of
 from operators.event import FOREVER
 
@@ -66,25 +66,6 @@ POLL: Final = timedelta(milliseconds=5)
 LEAVE_S_MAX: Final = 2.0
 
 
-class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read and how.
-
-    `start` is for partitions without a checkpoint: their first record, what comes after the start of this run, or an
-    instant in ms. `client` are librdkafka's own settings; they outrank what is set here, save what
-    exactness depends on.
-    """
-
-    servers: str
-    topics: tuple[str, ...]
-    group: str
-    start: Literal["earliest", "latest"] | int
-    batch_records: int
-    idle_after_ms: int
-    lateness_ms: int
-    discover_s: float
-    client: dict[str, str]
-
-
 class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
     """Reads topics, all partitions of them by one consumer."""
 
@@ -102,13 +83,16 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         """
         self._options, self._stop, self._tell, self._beat = options, stop, tell, beat
         self._brokers = Brokers(options.servers, options.client, stop)
-        topics = self._brokers.topics_with(topic for topic in options.topics if not topic.startswith("^"))
-        for topic in options.topics:
+        topics = self._brokers.topics_with(topic for topic in options.wanted if not topic.startswith("^"))
+        for topic in options.wanted:
             if not topic.startswith("^") and topic not in topics:
                 raise KafkaFault(f"{options.servers}: there is no topic {topic}; create it, or mend its name")
-        self.partitions = sorted(partitions_of(topics, options.topics))
-        if not self.partitions:
+        there = partitions_of(topics, options.wanted)
+        if not any(not options.is_sent(name) for name in there):
             raise KafkaFault(f"{options.servers}: no topic is named as kafka.topics wants; create one, or mend those")
+        self._all = sorted(filter(options.owns, there))
+        self.partitions = [name for name in self._all if not options.is_sent(name)]
+        """What time depends on: the partitions of what is read, without those of the internal topic."""
         self._starts: dict[str, int] = {}
 
     def begin(self, known: Mapping[str, int]) -> dict[str, int]:
@@ -120,15 +104,17 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         Raises:
             KafkaFault: no broker answers.
         """
-        new = [name for name in self.partitions if name not in known]
+        new = [name for name in self._all if name not in known]
         start = "earliest" if known else self._options.start
+        found = self._brokers.firsts(name for name in new if self._options.is_sent(name))
+        new = [name for name in new if name not in found]
         if start == "earliest":
-            found = self._brokers.firsts(new)
+            found |= self._brokers.firsts(new)
         elif start == "latest":
-            found = self._brokers.ends(new)
+            found |= self._brokers.ends(new)
         else:
             ends = self._brokers.ends(new)
-            found = {
+            found |= {
                 name: offset if offset >= 0 else ends[name] for name, offset in self._brokers.since(new, start).items()
             }
         self._starts = dict(known) | found
@@ -145,8 +131,8 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         resume_state: Places | None,
     ) -> KafkaPart:
         """Start where the checkpoint left it (bytewax calls this)."""
-        places = {name: (self._starts[name], -1) for name in self.partitions} | (resume_state or {})
-        part = KafkaPart(self._options, self._brokers, self.partitions, self._stop, self._tell, places)
+        places = {name: (self._starts[name], -1) for name in self._all} | (resume_state or {})
+        part = KafkaPart(self._options, self._brokers, self._all, self._stop, self._tell, places)
         part.beat = self._beat
         return part
 
@@ -287,7 +273,8 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
                 continue  # a tombstone of a compacted topic says nothing of what happened
             batch = last.get(name)
             if batch is None or batch.first_position + len(batch.raws) != offset:
-                batch = last[name] = RawBatch(name, [], offset, read_at=read_at, came_at=[])
+                is_sent = self._options.is_sent(name)
+                batch = last[name] = RawBatch(name, [], offset, read_at=read_at, came_at=[], is_sent=is_sent)
                 batches.append(batch)
                 self._heard_at[name] = now
             batch.raws.append(value)
@@ -304,6 +291,8 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
             return []
         batches = []
         for name, (offset, came_at) in self._places.items():
+            if self._options.is_sent(name):
+                continue
             quiet_ms = int((asked_at - self._heard_at[name]) * 1000)
             if quiet_ms < self._options.idle_after_ms or not self._ends.is_at_end(name, offset):
                 continue
@@ -315,7 +304,8 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         """Take up partitions that were added, and let go of what is gone."""
         self._discovered_at = now
         try:
-            there = set(partitions_of(self._brokers.topics(ANSWER_S_MAX), self._options.topics))
+            topics = self._brokers.topics(ANSWER_S_MAX)
+            there = set(filter(self._options.owns, partitions_of(topics, self._options.wanted)))
             new = sorted(there - self._places.keys())
             if new:
                 self._add(new, {}, is_start=False)

@@ -14,6 +14,8 @@ from connectors.kafka_client import START_S_MAX, Brokers, KafkaFault
 
 # Whoever has a state per profile reads them to the end: the last word on each is enough.
 COMPACTED: Final = frozenset({"profiles"})
+EXCHANGE: Final = "exchange"
+"""The internal topic by which shards send each other what is the other's."""
 NAMES: Final[Mapping[str, str]] = {"dead_letters": "dlq"}
 
 
@@ -31,6 +33,11 @@ def output_topics(prefix: str) -> dict[str, Topic]:
     return {
         stream: Topic(f"{prefix}{NAMES.get(stream, stream)}.v1", is_compacted=stream in COMPACTED) for stream in streams
     }
+
+
+def exchange_topic(prefix: str) -> Topic:
+    """Return the internal topic; one process alone does without it."""
+    return Topic(f"{prefix}{EXCHANGE}.v1", is_compacted=False)
 
 
 def checked(brokers: Brokers, topics: Mapping[str, Topic]) -> dict[str, int]:

@@ -101,6 +101,10 @@ class ProfileOperator:
             profile = None
         if profile is None:
             profile = Profile(at)
+        elif not profile.visits:
+            profile.visits = 1
+            profile.last_at = max(profile.last_at, at)
+            profile.first_at = profile.visited_at = at
         elif at > profile.last_at:
             profile.last_at = at
         elif at < profile.first_at:
@@ -144,7 +148,7 @@ class ProfileOperator:
         """Add the state of a visitor who became known; commutative with events and other hand-overs.
 
         A visitor of whom nothing is known yet (None) leaves a guest all the same: for the stragglers from before
-        the link.
+        the link. A lead of whom there is nothing else has no visit yet; its first event, or a visitor's, is the first.
         """
         if visitor is None:
             visitor = Profile(handover.at)
@@ -152,14 +156,17 @@ class ProfileOperator:
         ids = visitor.anonymous_ids
         guest = Guest(handover.at, handover.profile_id, handover.visitor_id, ids, visitor.track)
         due_at = min(handover.at, visitor.due_at)
-        if profile is None:
+        if profile is None or not profile.visits:
+            guests = [] if profile is None else profile.guests
+            due_at = due_at if profile is None else min(due_at, profile.due_at)
+            timer_at = FOREVER if profile is None else profile.timer_at
             profile = Profile(visitor.last_at)
-            profile.due_at = due_at
+            profile.due_at, profile.timer_at = due_at, timer_at
             profile.first_at = visitor.first_at
             profile.visited_at = visitor.visited_at
-            profile.visits = visitor.visits or 1
+            profile.visits = visitor.visits
             profile.footprint = visitor.footprint
-            profile.guests.append(guest)
+            profile.guests = [*guests, guest]
             return profile
         # A visit that goes on through the login is counted by the lead's own events, the linking one first;
         # they also tell when the lead was last here.

@@ -97,20 +97,34 @@ def _unpack_guest(row: Row, base: int, names: Sequence[str]) -> Guest:
 class HandOver:
     """The state of profile `profile_id` goes to the lead `to`, as of the link at `at`.
 
-    `visitor_id` is what the visitor's own events name it by, `event_id` the event that makes the link and `mark`
-    that event's: the state arrives just before it, `order` tells in which order where there are several.
+    `visitor_id` is what the visitor's own events name it by, `event_id` the event that makes the link, which lies at
+    `position` of `partition`: the state arrives just before it, `order` tells in which order where there are several.
+    `mark` is the visitor's watermark then, `lead_mark` the lead's.
     """
 
-    def __init__(
-        self, profile_id: str, visitor_id: str, to: str, at: int, event_id: str = "", mark: int = -1, order: int = 0
+    def __init__(  # noqa: PLR0913, PLR0917 -- as the one who makes it has it
+        self,
+        profile_id: str,
+        visitor_id: str,
+        to: str,
+        at: int,
+        event_id: str = "",
+        order: int = 0,
+        partition: str = "",
+        position: int = 0,
+        mark: int = -1,
+        lead_mark: int = -1,
     ) -> None:
         self.profile_id = profile_id
         self.visitor_id = visitor_id
         self.to = to
         self.at = at
         self.event_id = event_id
-        self.mark = mark
         self.order = order
+        self.partition = partition
+        self.position = position
+        self.mark = mark
+        self.lead_mark = lead_mark
 
 
 @mypyc_attr(acyclic=True)

@@ -110,6 +110,9 @@ Progress goes to stderr, the summary at the end to stdout.""",
     help="Replay files at so many seconds of event time a second; 0 (default): as fast as it goes.",
 )
 @click.option(
+    "--shard", metavar="I/N", help="Be the I-th of N processes, from 0 on; ordinal/N: as the host's name ends."
+)
+@click.option(
     "--restart",
     type=click.IntRange(0),
     default=0,
@@ -117,7 +120,14 @@ Progress goes to stderr, the summary at the end to stdout.""",
     help="Start again after a crash, with growing pauses, up to N times in a row; 0 (default): never. Linux.",
 )
 def run(
-    inputs: tuple[str, ...], out: Path | None, config: Path | None, recovery: Path | None, speed: float, restart: int
+    *,
+    inputs: tuple[str, ...],
+    out: Path | None,
+    config: Path | None,
+    recovery: Path | None,
+    speed: float,
+    shard: str | None,
+    restart: int,
 ) -> None:
     """Run events through the flow, from Kafka to Kafka or between files.
 
@@ -133,7 +143,7 @@ def run(
 
     if speed and "-" in inputs:
         raise click.UsageError("--speed paces files, but stdin comes at its own speed; leave one of them out")
-    settings = load(config, os.environ)
+    settings = load(config, os.environ | ({} if shard is None else {"NEXTMOVE_SHARD": shard}))
     if not settings.kafka.servers and (out is None or not inputs):
         raise click.UsageError("name INPUT and --out, or set kafka.servers to read and publish topics")
     if recovery is None and settings.checkpoint.folder:
@@ -245,6 +255,7 @@ def create(config: Path | None, partitions: int, replication: int) -> None:
     if not settings.kafka.servers:
         raise click.UsageError("set kafka.servers in the settings, or NEXTMOVE_KAFKA_SERVERS")
     wanted = kafka_topics.output_topics(settings.kafka.prefix)
+    wanted |= {kafka_topics.EXCHANGE: kafka_topics.exchange_topic(settings.kafka.prefix)}
     read = [kafka_topics.Topic(name, is_compacted=False) for name in settings.kafka.topics if not name.startswith("^")]
     brokers = Brokers(settings.kafka.servers, settings.kafka.for_librdkafka())
     made = kafka_topics.create(brokers, [*read, *wanted.values()], partitions, replication)

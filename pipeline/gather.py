@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.messages import Absorb, GroupBatch, GroupOutput
+from operators.event import Event
+from pipeline.deal import Dealer
+from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker
 
 
 class Gather:
@@ -16,9 +18,9 @@ class Gather:
     shares of a batch are in one epoch, so there is nothing to keep in a checkpoint.
     """
 
-    def __init__(self, key_groups: int) -> None:
-        """Start with no batch under way."""
-        self._count = key_groups
+    def __init__(self, dealer: Dealer) -> None:
+        """Start with no batch under way; `dealer` knows where leads are."""
+        self._dealer = dealer
         self.created = 0
         """Visitors seen for the first time, in all."""
         self._waiting: dict[int, list[GroupOutput]] = {}
@@ -38,20 +40,47 @@ class Gather:
 
     def _deal(self, parts: list[GroupOutput]) -> list[GroupBatch]:
         first = parts[0].batch
-        parts.sort(key=_group)
-        arriving: dict[str, list[Absorb]] = {}
-        for part in parts:
-            for absorb in part.absorbed:
-                arriving.setdefault(absorb.handover.event_id, []).append(absorb)
-        for absorbs in arriving.values():
-            absorbs.sort(key=lambda absorb: absorb.handover.order)
+        parts.sort(key=_place)
         items: dict[int, list[Any]] = {part.batch.group: part.batch.passing for part in parts if part.batch.passing}
-        if arriving:
-            for group, events in items.items():
-                items[group] = [item for event in events for item in (*arriving.get(event.event_id, ()), event)]
-        groups = range(self._count) if first.marker is not None else sorted(items)
-        return [GroupBatch(group, first.batch, 0, items.get(group, []), [], first.marker) for group in groups]
+        absorbed = [absorb for part in parts for absorb in part.absorbed]
+        if absorbed:
+            self._insert(absorbed, items)
+        marks: dict[int, Marker] = {}
+        for part in parts:
+            marker = part.batch.marker
+            if marker is not None:
+                marks[part.batch.group] = Marker(marker.next_watermark, marker.next_watermark, marker.top_at)
+        is_sent = first.is_sent
+        return [
+            GroupBatch(place, first.batch, 0, items.get(place, []), [], marks.get(place), is_sent=is_sent)
+            for place in sorted({*items, *marks})
+        ]
+
+    def _insert(self, absorbed: list[Absorb], items: dict[int, list[Any]]) -> None:
+        """Put each state that arrives just before the event that made it known, where that is in the same batch.
+
+        It is not where the state comes from another shard's visitor, or the event has gone to another shard.
+        """
+        arriving: dict[str, list[Absorb]] = {}
+        for absorb in absorbed:
+            arriving.setdefault(absorb.handover.event_id, []).append(absorb)
+        for absorbs in arriving.values():
+            absorbs.sort(key=_order)
+        for place, passing in items.items():
+            items[place] = [
+                item
+                for one in passing
+                for item in ((*arriving.pop(one.event_id, ()), one) if isinstance(one, Event) else (one,))
+            ]
+        for absorbs in arriving.values():
+            for absorb in absorbs:
+                place = self._dealer.place_of(absorb.handover.to)
+                items.setdefault(place, []).append(absorb)
 
 
-def _group(output: GroupOutput) -> int:
+def _place(output: GroupOutput) -> int:
     return output.batch.group
+
+
+def _order(absorb: Absorb) -> int:
+    return absorb.handover.order

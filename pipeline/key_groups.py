@@ -26,7 +26,7 @@ Order inside `take`: items in the order given, each after the timers its mark le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from heapq import heappop, heappush
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -37,6 +37,7 @@ from connectors.changelog import ENTRY_OVERHEAD, Changelog
 from operators.event import FOREVER, Event
 from operators.profile import Output, ProfileOperator
 from operators.profile_state import HandOver, Profile, last_at, pack, unpack
+from pipeline.exchange import origin
 from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker
 
 DAY_MS: Final = 86_400_000
@@ -55,8 +56,9 @@ TOUCHES_MAX: Final = 2
 STATE_VERSION: Final = 2
 """The version of the layout of what a snapshot and the changelog hold."""
 
-# In version 1 a group knew the marks of partitions in place of their minimum, the watermark.
-_Row: Final[Any] = tuple[int, int, int, int, dict[str, int] | int, int, int]
+_Row: Final[Any] = tuple[int, int, int, int, int, int, int, dict[str, int]]
+# A group knew the marks of partitions in place of their minimum, the watermark, and of no other shards.
+_Row1: Final[Any] = tuple[int, int, int, int, dict[str, int], int, int]
 
 
 class GroupSnapshot(NamedTuple):
@@ -69,13 +71,17 @@ class GroupSnapshot(NamedTuple):
     watermark: int
     top_at: int
     swept_at: int
+    seen: dict[str, int]
+    """How far what other shards send has come, by the way that it takes."""
 
 
 def read_snapshot(raw: bytes) -> GroupSnapshot:
     """Return what a `KeyGroup.snapshot` says, of this version or an older one."""
-    _, group, generation, length, reached, top_at, swept_at = msgspec.msgpack.decode(raw, type=_Row)
-    watermark = reached if isinstance(reached, int) else min(reached.values(), default=-1)
-    return GroupSnapshot(group, generation, length, watermark, top_at, swept_at)
+    version = msgspec.msgpack.decode(raw)[0]
+    if version == 1:
+        _, group, generation, length, marks, top_at, swept_at = msgspec.msgpack.decode(raw, type=_Row1)
+        return GroupSnapshot(group, generation, length, min(marks.values(), default=-1), top_at, swept_at, {})
+    return GroupSnapshot(*msgspec.msgpack.decode(raw, type=_Row)[1:])
 
 
 def write_snapshot(snapshot: GroupSnapshot) -> bytes:
@@ -88,19 +94,15 @@ class KeyGroup:
 
     def __init__(
         self,
+        number: int,
         operator: ProfileOperator,
-        changelog_of: Callable[[int], Changelog | None],
+        changelog: Changelog | None,
         resume: bytes | None,
     ) -> None:
-        """Start empty, or from the snapshot `resume`.
-
-        `changelog_of` opens the changelog of a group by its number; where it returns None,
-        nothing survives the process. A new group learns its number from its first batch.
-        """
+        """Start empty, or from the snapshot `resume`; without a `changelog` nothing survives the process."""
+        self.number = number
         self._operator = operator
-        self._changelog_of = changelog_of
-        self._changelog: Changelog | None = None
-        self.number = -1
+        self._changelog = changelog
         self.hot: dict[str, Profile | None] = {}
         self._touched: dict[str, Profile | None] = {}
         self._touches = 0
@@ -112,26 +114,28 @@ class KeyGroup:
         self._watermark = -1
         self._top_at = -1
         self._swept_at = -1
+        self._seen: dict[str, int] = {}
         self._live_bytes = 0
         self._awake = 0
         self._held = self._held_told = 0
         if resume is not None:
             self._resume(resume)
+        elif changelog is not None:
+            changelog.start()
 
     def take(self, batch: GroupBatch) -> GroupOutput:
         """Work through one batch: its items, each after the timers that its mark lets fire, then its marker."""
-        if self.number < 0:
-            self._start(batch.group)
         records: list[Output] = []
         absorbed: list[Absorb] = []
         created = 0
         hot, touched, operator, heap = self.hot, self._touched, self._operator, self._heap
         watermark = self._watermark
         next_due_at = heap[0][0] if heap else FOREVER
-        for item in batch.items:
+        items = self._unseen(batch.items) if batch.is_sent else batch.items
+        for item in items:
             if not isinstance(item, Event):
-                handover = item if isinstance(item, HandOver) else item.handover
-                watermark = max(watermark, handover.mark)
+                mark = item.mark if isinstance(item, HandOver) else item.handover.lead_mark
+                watermark = max(watermark, mark)
                 self._fire(watermark, records)
                 created += self._move(item, records, absorbed)
                 next_due_at = heap[0][0] if heap else FOREVER
@@ -165,7 +169,9 @@ class KeyGroup:
             self._tidy()
         awake, self._awake = len(self._due) - self._awake, len(self._due)
         held, self._held_told = self._held - self._held_told, self._held
-        return GroupOutput(batch, records, absorbed, created, awake, held)
+        output = GroupOutput(batch, records, absorbed, created, awake, held)
+        output.repeated = len(batch.items) - len(items)
+        return output
 
     def snapshot(self) -> bytes:
         """Checkpoint what has changed, and cool it; what is returned names and measures the changelog."""
@@ -185,8 +191,21 @@ class KeyGroup:
             if state is not None:
                 self.warm[key] = state
         self.hot.clear()
-        told = GroupSnapshot(self.number, generation, length, self._watermark, self._top_at, self._swept_at)
+        told = GroupSnapshot(self.number, generation, length, self._watermark, self._top_at, self._swept_at, self._seen)
         return write_snapshot(told)
+
+    def _unseen(self, items: list[Any]) -> list[Any]:
+        """Leave out what another shard has sent before."""
+        new: list[Any] = []
+        for item in items:
+            if isinstance(item, Absorb) and not item.is_sent:
+                new.append(item)  # a visitor's state from here, on account of what another shard has sent
+                continue
+            way, place = origin(item)
+            if place > self._seen.get(way, -1):
+                self._seen[way] = place
+                new.append(item)
+        return new
 
     def _pack_touched(self) -> None:
         """Pack what a batch has touched, unless it pays to wait for the checkpoint."""
@@ -229,7 +248,7 @@ class KeyGroup:
                 self._put(item.profile_id, None)
                 self._due.pop(item.profile_id, None)
                 self._held -= 1
-            absorbed.append(Absorb(item, state))
+            absorbed.append(Absorb(item, state, self.number))
             return int(not is_known)  # made known by its first event
         key = item.handover.to
         lead = self._load(key)
@@ -326,16 +345,9 @@ class KeyGroup:
         for key, raw in self.rest.items():
             yield key, self._due.get(key, FOREVER), raw
 
-    def _start(self, group: int) -> None:
-        self.number = group
-        self._changelog = self._changelog_of(group)
-        if self._changelog is not None:
-            self._changelog.start()
-
     def _resume(self, snapshot: bytes) -> None:
         told = read_snapshot(snapshot)
-        self.number = told.group
-        self._changelog = changelog = self._changelog_of(told.group)
+        changelog = self._changelog
         assert changelog is not None, "a snapshot without a recovery folder"
         rest, due = self.rest, self._due
         for block in changelog.load(told.generation, told.length):
@@ -349,3 +361,4 @@ class KeyGroup:
         self._heap = sorted([(due_at, key) for key, due_at in self._due.items()])
         self._live_bytes = sum(map(len, rest.values())) + sum(map(len, rest)) + ENTRY_OVERHEAD * len(rest)
         self._watermark, self._top_at, self._swept_at = told.watermark, told.top_at, told.swept_at
+        self._seen = told.seen

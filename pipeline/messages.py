@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mypy_extensions import mypyc_attr
@@ -15,12 +16,15 @@ from operators.rejected import Rejected
 
 @mypyc_attr(acyclic=True)
 class Decoded:
-    """A raw batch with its records decoded."""
+    """A raw batch with its records decoded; `parcels` are what other shards have sent."""
 
-    def __init__(self, raw: RawBatch, events: list[Event], rejected: list[Rejected]) -> None:
+    def __init__(
+        self, raw: RawBatch, events: list[Event], rejected: list[Rejected], parcels: Sequence[Parcel] = ()
+    ) -> None:
         self.raw = raw
         self.events = events
         self.rejected = rejected
+        self.parcels = parcels
 
 
 @mypyc_attr(acyclic=True)
@@ -34,29 +38,54 @@ class Resolved:
 
 @mypyc_attr(acyclic=True)
 class Absorb:
-    """A visitor's whole state on its way to a lead."""
+    """A visitor's whole state, of the key group `group`, on its way to a lead; `is_sent` if by another shard."""
 
-    def __init__(self, handover: HandOver, state: Profile | None) -> None:
+    def __init__(self, handover: HandOver, state: Profile | None, group: int, *, is_sent: bool = False) -> None:
         self.handover = handover
         self.state = state
+        self.group = group
+        self.is_sent = is_sent
 
 
 @mypyc_attr(acyclic=True)
 class Marker:
-    """What is known of time: complete up to `watermark`, the latest event of all seen at `top_at`."""
+    """What is known of time: complete up to `watermark`, for the next step up to `next_watermark`.
 
-    def __init__(self, watermark: int, top_at: int) -> None:
+    The latest event of all was seen at `top_at`.
+    """
+
+    def __init__(self, watermark: int, next_watermark: int, top_at: int) -> None:
         self.watermark = watermark
+        self.next_watermark = next_watermark
         self.top_at = top_at
 
 
 @mypyc_attr(acyclic=True)
+class Parcel:
+    """What a shard sends to those who own the groups of `slot`, for their step `visitors` or `profiles`.
+
+    `timeline` says to which life of which deployment it belongs, `sender` which shard of it sent it.
+    """
+
+    def __init__(
+        self, timeline: str, sender: int, slot: int, step: str, items: list[Any], marker: Marker | None = None
+    ) -> None:
+        self.timeline = timeline
+        self.sender = sender
+        self.slot = slot
+        self.step = step
+        self.items = items
+        self.marker = marker
+
+
+@mypyc_attr(acyclic=True)
 class GroupBatch:
-    """What one batch of the source has for the key group `group`.
+    """What one batch of the source has for the key group `group`, or for all groups of a slot that live elsewhere.
 
     `items` are events, and hand-overs on either side of their way. `passing` are the events for the same group
     of the next step; they travel through this one, so that no marker overtakes them. `batch` numbers the source
-    batch, `groups` says for how many groups it has items: whoever gathers knows when it has them all.
+    batch, `groups` says for how many groups it has items: whoever gathers knows when it has them all. What other
+    shards have sent, `is_sent`, may have been sent twice.
     """
 
     def __init__(
@@ -67,6 +96,8 @@ class GroupBatch:
         items: list[Any],
         passing: list[Any],
         marker: Marker | None = None,
+        *,
+        is_sent: bool = False,
     ) -> None:
         self.group = group
         self.batch = batch
@@ -74,6 +105,7 @@ class GroupBatch:
         self.items = items
         self.passing = passing
         self.marker = marker
+        self.is_sent = is_sent
 
 
 @mypyc_attr(acyclic=True)
@@ -81,11 +113,21 @@ class GroupOutput:
     """What a key group made of `batch`.
 
     `created` counts the profiles seen for the first time; `awake` says by how much those with a timer, that is
-    with an open session or cart, have become more, and `held` the same of all profiles that the group holds.
+    with an open session or cart, have become more, and `held` the same of all profiles that the group holds. `parcel`
+    is for those who live elsewhere; `repeated` counts items that were sent twice.
     """
 
+    repeated: int = 0
+    parcel: Parcel | None = None
+
     def __init__(
-        self, batch: GroupBatch, records: list[Output], absorbed: list[Absorb], created: int, awake: int, held: int
+        self,
+        batch: GroupBatch,
+        records: list[Output],
+        absorbed: list[Absorb],
+        created: int = 0,
+        awake: int = 0,
+        held: int = 0,
     ) -> None:
         self.batch = batch
         self.records = records

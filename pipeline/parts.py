@@ -13,18 +13,21 @@ from connectors.cloudevents import Encoder, MessageEncoder
 from connectors.memory import MemoryIdentity
 from operators.profile import ProfileOperator
 from operators.rules import DuplicateRules, ProfileRules, TimeRules
+from pipeline.deal import Dealer
+from pipeline.exchange import Elsewhere
 from pipeline.key_groups import KeyGroup
 from pipeline.ports import IdentityStore
 from pipeline.resolve import Resolver
+from pipeline.shards import ALONE, Shard
 from pipeline.steps import LaneStep, ResolveStep, deal, decode, gather, publish
 from pipeline.telemetry import Tally
-from pipeline.watermark import Watermark
+from pipeline.watermark import Watermark, channel
 
 
 class Parts:
     """The steps, by the names that `flow.py` calls them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- all that steps need is brought here
         self,
         settings: Settings,
         partitions: Sequence[str],
@@ -33,10 +36,12 @@ class Parts:
         now: Callable[[], int],
         store: IdentityStore | None = None,
         encoder: Encoder | MessageEncoder | None = None,
+        shard: Shard = ALONE,
     ) -> None:
         """Make the steps; with a `recovery` folder their states are kept in changelogs there.
 
-        Without a `store` of identities they have an embedded one of their own; without an `encoder` they publish lines.
+        Without a `store` of identities they have an embedded one of their own; without an `encoder` they publish
+        lines. One `shard` of several hands on what is not for its own key groups.
         """
         rewrites = Rewrites()
         fsync = settings.checkpoint.fsync
@@ -45,21 +50,20 @@ class Parts:
             return None if recovery is None else Changelog(recovery, name, rewrites, fsync=fsync)
 
         def resolve(resume: bytes | None) -> ResolveStep:
-            time = TimeRules(lateness_ms=settings.source.lateness_ms, live_within_ms=settings.source.live_within_ms)
             duplicates = DuplicateRules(**msgspec.structs.asdict(settings.duplicates))
+            dealer = Dealer(settings.key_groups, shard)
             identity = changelog("identity")
             mine = MemoryIdentity() if store is None else store
-            watermark = Watermark(partitions, time)
-            return ResolveStep(Resolver(watermark, duplicates, settings.key_groups, identity, tally, mine, resume))
+            time = _watermark(settings, partitions, shard)
+            return ResolveStep(Resolver(time, duplicates, dealer, identity, tally, mine, resume))
 
         def key_groups(name: str, rules: ProfileRules) -> Callable[[bytes | None], LaneStep]:
             operator = ProfileOperator(rules)
 
-            def changelog_of(group: int) -> Changelog | None:
-                return changelog(f"{name}-{group:04d}")
-
-            def key_group(resume: bytes | None) -> KeyGroup:
-                return KeyGroup(operator, changelog_of, resume)
+            def key_group(number: int, resume: bytes | None) -> KeyGroup | Elsewhere:
+                if number >= settings.key_groups:
+                    return Elsewhere(shard.timeline, shard.index, number - settings.key_groups, name)
+                return KeyGroup(number, operator, changelog(f"{name}-{number:04d}"), resume)
 
             return lambda resume: LaneStep(key_group, resume, tally.steps[name])
 
@@ -67,6 +71,15 @@ class Parts:
         self.resolve = resolve
         self.deal = deal
         self.visitors = key_groups("visitors", settings.visitor_rules())
-        self.gather = gather(settings.key_groups, tally)
+        self.gather = gather(Dealer(settings.key_groups, shard), tally)
         self.profiles = key_groups("profiles", settings.lead_rules())
         self.publish = publish(encoder or Encoder(settings.output.source, now), tally)
+
+
+def _watermark(settings: Settings, partitions: Sequence[str], shard: Shard) -> Watermark:
+    """Return what keeps the time: of the partitions read here, and of the other shards."""
+    rules = TimeRules(lateness_ms=settings.source.lateness_ms, live_within_ms=settings.source.live_within_ms)
+    mine = [slot for slot in range(shard.slots) if shard.owns_number(slot)]
+    others = [sender for sender in range(shard.count) if sender != shard.index]
+    channels = [channel(sender, slot) for sender in others for slot in mine]
+    return Watermark(partitions, rules, channels, settings.source.patience_ms)

@@ -24,7 +24,8 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     `inputs` are files, or what names the topics; `out` is a folder, or what the topics' names begin with.
     `starts` says where reading each partition of a topic began,
     `trigger_ends` says where the partitions of triggers ended when the folder was made, `store_id` which
-    shared store of identities its states go with.
+    shared store of identities its states go with, `shard` whose they are, and `slots` how many partitions the internal
+    topic had.
     """
 
     version: int = 1
@@ -35,6 +36,8 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     starts: dict[str, int] = {}
     trigger_ends: dict[str, int] = {}
     store_id: str = ""
+    shard: str = "0-of-1"
+    slots: int = 1
 
 
 class Recovery:
@@ -122,6 +125,11 @@ def _check_facts(folder: Path, known: RecoveryFacts, facts: RecoveryFacts) -> No
         raise RunError(
             f"{folder} was made with key_groups: {known.key_groups}, not {facts.key_groups};"
             " the number is fixed for the life of the state: set it back, or start with an empty folder"
+        )
+    if known.shard != facts.shard:
+        raise RunError(
+            f"{folder} was made by shard {known.shard}, not {facts.shard}: another number of shards needs a savepoint;"
+            " set the shard back, or start with an empty folder"
         )
     if known.out != facts.out:
         raise RunError(f"{folder} belongs to the output {known.out}; name that, or start with an empty folder")

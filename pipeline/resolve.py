@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,10 +12,10 @@ from connectors.changelog import ENTRY_OVERHEAD, Changelog
 from operators.duplicates import Duplicates
 from operators.event import FOREVER, Event
 from operators.identity import plan, settled
-from operators.ids import murmur2
 from operators.profile_state import HandOver
 from operators.rules import DuplicateRules
-from pipeline.messages import Decoded, GroupBatch, Marker, Resolved
+from pipeline.deal import Dealer
+from pipeline.messages import Decoded, Marker, Parcel, Resolved
 from pipeline.ports import IdentityStore
 from pipeline.tally import Tally
 from pipeline.watermark import Watermark
@@ -32,9 +32,9 @@ _Snapshot: Final[Any] = tuple[int, int, int, dict[str, int], dict[str, int]]
 class Member:
     """Where the events of an anonymous id go."""
 
-    def __init__(self, profile_id: str, group: int, *, is_lead: bool) -> None:
+    def __init__(self, profile_id: str, place: int, *, is_lead: bool) -> None:
         self.profile_id = profile_id
-        self.group = group
+        self.place = place
         self.is_lead = is_lead
 
 
@@ -45,25 +45,23 @@ class Resolver:
         self,
         time: Watermark,
         duplicates: DuplicateRules,
-        key_groups: int,
+        dealer: Dealer,
         changelog: Changelog | None,
         tally: Tally,
         store: IdentityStore,
         resume: bytes | None,
     ) -> None:
         """Start with what `store` knows, or from the checkpoint `resume`."""
-        self._time = time
+        self._time, self._dealer = time, dealer
         self._changelog, self.tally = changelog, tally
         self.is_kept = changelog is not None
         """Whether anything outlives the process."""
         self._store = store
         self._duplicates = Duplicates(duplicates)
         self._drops_duplicates = duplicates.enabled
-        self._key_groups = key_groups
         # Nearly every event comes from a device that is known; this saves it all other look-ups. It holds for a
         # store in which nobody else links, else for one batch.
         self._members: dict[str, Member] = {}
-        self._batch = 0
         self._live_bytes = 0
         self._logged: dict[int, dict[str, int]] = {}
         if changelog is not None:
@@ -74,11 +72,26 @@ class Resolver:
 
     def take(self, decoded: Decoded) -> Resolved:
         """Work through one batch."""
-        raw, events = decoded.raw, decoded.events
-        partition = raw.partition
+        raw = decoded.raw
         records: list[Any] = list(decoded.rejected)
-        visitors: list[list[Any]] = [[] for _ in range(self._key_groups)]
-        leads: list[list[Any]] = [[] for _ in range(self._key_groups)]
+        self._dealer.begin()
+        if raw.read_at is not None:
+            self._time.live(raw.read_at)
+        if raw.is_sent:
+            self._receive(decoded.parcels)
+        else:
+            self._read(raw, decoded.events, records)
+        here = elsewhere = None
+        if raw.is_marked:
+            time = self._time
+            here = Marker(time.reached, time.leads_reached, time.top_at)
+            elsewhere = Marker(time.own_reached, time.through, time.top_at)
+        return Resolved(self._dealer.deal(here, elsewhere, is_sent=raw.is_sent), records)
+
+    def _read(self, raw: RawBatch, events: list[Event], records: list[Any]) -> None:
+        """Deal out a batch of the source."""
+        partition = raw.partition
+        visitors, leads = self._dealer.visitors, self._dealer.leads
         known = self._look_up(events)
         duplicates, time = self._duplicates, self._time
         top, mark = time.tops.get(partition, -1), time.marks.get(partition, -1)
@@ -87,7 +100,7 @@ class Resolver:
         stream_top = top if raw.complete_before is None else FOREVER
         if raw.complete_before is not None:
             mark = max(mark, raw.complete_before)
-        others = time.others(partition)
+        others, leads_limit = time.others(partition), time.leads_limit
         reached = time.at(mark, others)
         for event in events:
             at = event.at
@@ -104,29 +117,37 @@ class Resolver:
             if at <= mark:
                 late += 1
             if event.user_id or event.email or event.phone:
-                shares = leads if self._identify(event, known, visitors, records) else visitors
-                shares[self._group_of(event.profile_id)].append(event)
+                is_lead = self._identify(event, known, leads_limit, records)
+                place = self._dealer.place_of(event.profile_id)
             else:
                 member = self._members.get(event.anonymous_id) or self._recognise(event.anonymous_id, known)
                 event.profile_id = member.profile_id
-                (leads if member.is_lead else visitors)[member.group].append(event)
+                is_lead, place = member.is_lead, member.place
+            if is_lead:
+                event.mark = min(event.mark, leads_limit)
+                leads[place].append(event)
+            else:
+                visitors[place].append(event)
         time.advance(raw, mark, top)
         self._count(raw, len(events) - copies, copies, late, sum_at)
-        marker = Marker(time.reached, time.top_at) if raw.is_marked else None
-        return Resolved(self._deal(visitors, leads, marker), records)
 
-    def _deal(self, visitors: list[list[Any]], leads: list[list[Any]], marker: Marker | None) -> list[GroupBatch]:
-        """Give each group that a batch has something for its share of it."""
-        batch = self._batch + 1
-        shared: list[GroupBatch] = []
-        for group, items in enumerate(visitors):
-            if items or leads[group] or marker is not None:
-                shared.append(GroupBatch(group, batch, 0, items, leads[group], marker))
-        if shared:
-            self._batch = batch
-        for share in shared:
-            share.groups = len(shared)
-        return shared
+    def _receive(self, parcels: Sequence[Parcel]) -> None:
+        """Deal out what other shards have sent: it is resolved already."""
+        dealer, time = self._dealer, self._time
+        for parcel in parcels:
+            is_first = parcel.step == "visitors"
+            by_place, mark = (dealer.visitors, time.reached) if is_first else (dealer.leads, time.leads_reached)
+            for item in parcel.items:
+                if isinstance(item, Event):
+                    item.mark = mark
+                    whose = item.profile_id
+                else:
+                    handover = item if isinstance(item, HandOver) else item.handover
+                    handover.mark, handover.lead_mark = time.reached, time.leads_reached
+                    whose = handover.profile_id if is_first else handover.to
+                by_place[dealer.place_of(whose)].append(item)
+            if parcel.marker is not None and parcel.timeline == dealer.timeline:
+                time.hear(parcel.sender, parcel.slot, parcel.marker, is_first=is_first)
 
     def _count(self, raw: RawBatch, new: int, copies: int, late: int, sum_at: int) -> None:
         """Tell the tally of a batch; `sum_at` adds up the times of its `new` events."""
@@ -147,26 +168,17 @@ class Resolver:
             self._members.clear()
         return self._store.look_up(events)
 
-    def _group_of(self, profile_id: str) -> int:
-        """Return the number of a profile's key group: Kafka's hash of the id, modulo the number of groups."""
-        return murmur2(profile_id.encode(errors="surrogatepass")) % self._key_groups
-
     def _recognise(self, anonymous_id: str, known: dict[str, str]) -> Member:
         """Find the profile of events with no more than this anonymous id."""
         lead = known.get("a:" + anonymous_id)
         profile_id = anonymous_id if lead is None else lead
         if len(self._members) >= MEMBERS_MAX:
             self._members.clear()
-        member = self._members[anonymous_id] = Member(profile_id, self._group_of(profile_id), is_lead=lead is not None)
+        place = self._dealer.place_of(profile_id)
+        member = self._members[anonymous_id] = Member(profile_id, place, is_lead=lead is not None)
         return member
 
-    def _identify(
-        self,
-        event: Event,
-        known: dict[str, str],
-        visitors: list[list[Any]],
-        records: list[Any],
-    ) -> bool:
+    def _identify(self, event: Event, known: dict[str, str], leads_limit: int, records: list[Any]) -> bool:
         """Find the profile of an event with more than an anonymous id, and link; whether it is a lead."""
         lead = settled(event, known)
         if lead is not None:
@@ -187,8 +199,19 @@ class Resolver:
             found = plan(event, known)
         event.profile_id = found.profile_id
         for order, (profile_id, visitor_id) in enumerate(found.handed_over):
-            handover = HandOver(profile_id, visitor_id, found.profile_id, event.at, event.event_id, event.mark, order)
-            visitors[self._group_of(profile_id)].append(handover)
+            handover = HandOver(
+                profile_id,
+                visitor_id,
+                found.profile_id,
+                event.at,
+                event.event_id,
+                order,
+                event.partition,
+                event.position,
+                event.mark,
+                min(event.mark, leads_limit),
+            )
+            self._dealer.visitors[self._dealer.place_of(profile_id)].append(handover)
         records += found.records
         return found.is_lead
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import re
 import signal
-import sys
 import threading
 import time
 import zlib
@@ -28,21 +27,20 @@ from bytewax.run import cli_main
 from config.load import describe
 from config.settings import Settings
 from connectors.changelog import ChangelogError
-from connectors.cloudevents import STREAMS, Encoder, MessageEncoder
+from connectors.cloudevents import STREAMS
 from connectors.file_sink import FileSink, SinkError
-from connectors.file_source import FileSource, SourceError, SourceOptions
-from connectors.formats import event_times
+from connectors.file_source import FileSource, SourceError
 from connectors.kafka_client import KafkaFault
-from connectors.kafka_outbox import Outbox, SinkOptions
+from connectors.kafka_outbox import Outbox
 from connectors.kafka_sink import KafkaSink
-from connectors.kafka_source import KafkaOptions, KafkaPart, KafkaSource
-from connectors.kafka_topics import output_topics
-from connectors.redis_identity import RedisIdentity, RedisRules, StoreError
+from connectors.kafka_source import KafkaPart, KafkaSource
+from connectors.redis_identity import RedisIdentity, StoreError
 from operators.ids import digest
-from pipeline import flow
+from pipeline import connect, flow
 from pipeline.health import ServeError, serve
 from pipeline.parts import Parts
-from pipeline.recovery import Recovery, RecoveryFacts, RunError, locked, make_folder
+from pipeline.recovery import Recovery, RecoveryFacts, RunError, locked
+from pipeline.shards import Shard
 from pipeline.telemetry import Tally, Telemetry
 
 # Of fewer records no share is told: one bad line among the first ten says nothing.
@@ -116,6 +114,9 @@ def run(
         recovery = Path(settings.checkpoint.folder)
     if recovery is None and not inputs:
         raise RunError("reading from Kafka needs checkpoint.folder or --recovery: a restart would forget everybody")
+    shard = connect.which_shard(settings, inputs, out)
+    if recovery is not None and shard.count > 1:
+        recovery /= shard.name
     tally = Tally()
     stop = _Stop(tally, settings.dead_letters.ratio_max)
     telemetry = Telemetry(tally, config_hash=digest(describe(settings)))
@@ -126,15 +127,19 @@ def run(
             if settings.telemetry.port:
                 stack.enter_context(serve(telemetry, settings.telemetry.host, settings.telemetry.port))
             beat = _Beat(telemetry)
-            source = _file_source(settings, inputs, speed, stop) if inputs else _kafka_source(settings, stop, beat)
+            files = connect.file_source(settings, inputs, speed, stop) if inputs else None
+            source = files or connect.kafka_source(settings, shard, stop, beat)
             state = stack.enter_context(locked(recovery)) if recovery is not None else None
-            store = _store(settings, stop, telemetry)
-            sink, encoder = _outputs(settings, out, state, stop, telemetry)
-            config = _begun(settings, inputs, out, state, source, sink, store)
+            shard = connect.with_slots(settings, shard, state, stop)
+            store = connect.store(settings, stop, telemetry)
+            sink, encoder = connect.outputs(settings, out, state, shard, stop, telemetry)
+            config = _begun(settings, inputs, out, state, (source, sink), store, shard)
             beat.sink = telemetry.sink = sink.outbox if isinstance(sink, KafkaSink) else None
             telemetry.store = store
             telemetry.is_ready = bool(inputs)
-            parts = Parts(settings, source.partitions, recovery, tally, _now, store, encoder)
+            if store is not None:
+                shard = connect.on_timeline(shard, store.store_id)
+            parts = Parts(settings, source.partitions, recovery, tally, connect.now, store, encoder, shard)
             with _watching(watch, tally), _quiet_collector():
                 _execute(flow.build(source, parts, sink), settings, config, out)
     except (SourceError, KafkaFault, StoreError, ServeError) as error:
@@ -162,79 +167,14 @@ class _Beat:
             self.sink.poll()
 
 
-def _store(settings: Settings, stop: _Stop, telemetry: Telemetry) -> RedisIdentity | None:
-    """Connect to the shared store of identities, where one is set."""
-    identity = settings.identity
-    if not identity.redis_url:
-        return None
-    rules = RedisRules(
-        url=identity.redis_url, prefix=identity.redis_prefix, ttl_ms=identity.ttl_ms, timeout_ms=identity.timeout_ms
-    )
-    return RedisIdentity(rules, stop, _warn, telemetry.store_asked)
-
-
-def _file_source(settings: Settings, inputs: Sequence[str], speed: float, stop: _Stop) -> FileSource:
-    options = SourceOptions(
-        batch_records=settings.source.batch_records,
-        is_exact=settings.source.file_watermark == "exact",
-        idle_after_ms=settings.source.idle_after_ms,
-        record_bytes_max=settings.source.record_bytes_max,
-        speed=speed,
-    )
-    format_ = settings.source.format
-    return FileSource(inputs, options, lambda raws: event_times(raws, format=format_), stop)
-
-
-def _kafka_source(settings: Settings, stop: _Stop, beat: _Beat) -> KafkaSource:
-    kafka = settings.kafka
-    options = KafkaOptions(
-        servers=kafka.servers,
-        topics=kafka.topics,
-        group=kafka.group,
-        start=kafka.start_at,
-        batch_records=settings.source.batch_records,
-        idle_after_ms=settings.source.idle_after_ms,
-        lateness_ms=settings.source.lateness_ms,
-        discover_s=kafka.discover_ms / 1000,
-        client=kafka.for_librdkafka(),
-    )
-    source = KafkaSource(options, stop, _warn, beat)
-    ours = {topic.name for topic in output_topics(kafka.prefix).values()}
-    echoes = sorted(ours & {name.rpartition("/")[0] for name in source.partitions})
-    if echoes:
-        raise RunError(f"kafka.topics would read {echoes[0]}, which is published to; narrow the pattern")
-    return source
-
-
-def _outputs(
-    settings: Settings, out: Path | None, state: Recovery | None, stop: _Stop, telemetry: Telemetry
-) -> tuple[FileSink, Encoder] | tuple[KafkaSink, MessageEncoder]:
-    """Return where records go, and what makes them what goes there."""
-    name = settings.output.source
-    if out is not None:
-        make_folder(out)
-        return FileSink(out, STREAMS, fsync=settings.checkpoint.fsync), Encoder(name, _now)
-    kafka = settings.kafka
-    options = SinkOptions(
-        servers=kafka.servers,
-        prefix=kafka.prefix,
-        compression=kafka.compression,
-        linger_ms=kafka.linger_ms,
-        queue_max=kafka.queue_max,
-        client=kafka.for_librdkafka(),
-    )
-    sink = KafkaSink(options, None if state is None else state.trigger_ends, stop, _warn, telemetry.trigger_delivered)
-    return sink, MessageEncoder(name, _now, sink.partitions)
-
-
 def _begun(
     settings: Settings,
     inputs: Sequence[str],
     out: Path | None,
     state: Recovery | None,
-    source: FileSource | KafkaSource,
-    sink: FileSink | KafkaSink,
+    ends: tuple[FileSource | KafkaSource, FileSink | KafkaSink],
     store: RedisIdentity | None,
+    shard: Shard,
 ) -> RecoveryConfig | None:
     """Return the engine's handle on the recovery folder; a run without a past writes its files from the start."""
     if out is not None and (state is None or state.known is None):
@@ -242,6 +182,7 @@ def _begun(
             (out / f"{stream}.jsonl").unlink(missing_ok=True)
     if state is None:
         return None
+    source, sink = ends
     facts = RecoveryFacts(
         key_groups=settings.key_groups,
         inputs=sorted(inputs or settings.kafka.topics),
@@ -250,19 +191,13 @@ def _begun(
         starts=source.begin(state.starts) if isinstance(source, KafkaSource) else {},
         trigger_ends=sink.ends if isinstance(sink, KafkaSink) else {},
         store_id="" if store is None else store.store_id,
+        shard=shard.name,
+        slots=shard.slots,
     )
     if state.known is not None and store is not None and state.known.store_id not in ("", store.store_id):
         store.resets += 1
-        _warn("Redis was emptied since the last run; who is who is learnt anew as events come")
+        connect.warn("Redis was emptied since the last run; who is who is learnt anew as events come")
     return state.begin(facts)
-
-
-def _warn(line: str) -> None:
-    print(f"nextmove: {line}", file=sys.stderr, flush=True)  # noqa: T201 -- a word to whoever operates it
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @contextmanager

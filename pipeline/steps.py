@@ -10,11 +10,16 @@ import msgspec
 from bytewax.operators import StatefulBatchLogic
 
 from connectors.batches import RawBatch
-from connectors.cloudevents import Encoder, MessageEncoder, Record
+from connectors.cloudevents import Encoder, Message, MessageEncoder, Record
 from connectors.formats import Format, decode_batch
+from connectors.formats.common import PAYLOAD_BYTES_MAX
+from connectors.kafka_topics import EXCHANGE
+from operators.rejected import Rejected
+from pipeline.deal import Dealer
+from pipeline.exchange import Elsewhere, packed, unpacked
 from pipeline.gather import Gather
-from pipeline.key_groups import KeyGroup
-from pipeline.messages import Decoded, GroupBatch, GroupOutput, Resolved
+from pipeline.key_groups import KeyGroup, read_snapshot
+from pipeline.messages import Decoded, GroupBatch, GroupOutput, Parcel, Resolved
 from pipeline.resolve import Resolver
 from pipeline.tally import StepTally, Tally
 
@@ -33,6 +38,11 @@ def decode(format_: Format, bytes_max: int, tally: Tally) -> Callable[[RawBatch]
 
     def step(raw: RawBatch) -> tuple[str, Decoded]:
         began = time.perf_counter()
+        if raw.is_sent:
+            decoded = unpack(raw)
+            tally.arrived(raw.partition, len(decoded.rejected), is_live=False)
+            timing.took(began)
+            return ONE, decoded
         result = decode_batch(
             raw.raws,
             partition=raw.partition,
@@ -49,6 +59,20 @@ def decode(format_: Format, bytes_max: int, tally: Tally) -> Callable[[RawBatch]
         return ONE, Decoded(raw, result.events, result.rejected)
 
     return step
+
+
+def unpack(raw: RawBatch) -> Decoded:
+    """Take apart what other shards have sent."""
+    parcels: list[Parcel] = []
+    rejected: list[Rejected] = []
+    for position, message in enumerate(raw.raws, raw.first_position):
+        try:
+            parcels.append(unpacked(message))
+        except ValueError as error:
+            rejected.append(
+                Rejected("unknown_format", str(error), raw.partition, position, message[:PAYLOAD_BYTES_MAX])
+            )
+    return Decoded(raw, [], rejected, parcels)
 
 
 class ResolveStep(StatefulBatchLogic[Decoded, Resolved, bytes]):
@@ -98,14 +122,17 @@ class LaneStep(StatefulBatchLogic[Shares, Outputs, bytes]):
     """Lets the engine drive the `KeyGroup`s of one lane, each made when first heard of."""
 
     def __init__(
-        self, key_group: Callable[[bytes | None], KeyGroup], resume: bytes | None, timing: StepTally | None = None
+        self,
+        key_group: Callable[[int, bytes | None], KeyGroup | Elsewhere],
+        resume: bytes | None,
+        timing: StepTally | None = None,
     ) -> None:
-        """Start with none, or with those of the snapshot `resume`; `key_group` makes one."""
+        """Start with none, or with those of the snapshot `resume`; `key_group` makes one by its number."""
         self._key_group, self._timing = key_group, timing or StepTally()
-        self.groups: dict[int, KeyGroup] = {}
+        self.groups: dict[int, KeyGroup | Elsewhere] = {}
         for snapshot in [] if resume is None else _decode_lane(resume):
-            group = key_group(snapshot)
-            self.groups[group.number] = group
+            number = read_snapshot(snapshot).group
+            self.groups[number] = key_group(number, snapshot)
 
     def on_batch(self, values: list[Shares]) -> tuple[Iterable[Outputs], bool]:
         """Work through the batches (bytewax calls this)."""
@@ -116,18 +143,19 @@ class LaneStep(StatefulBatchLogic[Shares, Outputs, bytes]):
 
     def snapshot(self) -> bytes:
         """Checkpoint what has changed (bytewax calls this at the end of an epoch)."""
-        return msgspec.msgpack.encode([group.snapshot() for group in self.groups.values()])
+        snapshots = [group.snapshot() for group in self.groups.values()]
+        return msgspec.msgpack.encode([snapshot for snapshot in snapshots if snapshot])
 
-    def _group(self, number: int) -> KeyGroup:
+    def _group(self, number: int) -> KeyGroup | Elsewhere:
         group = self.groups.get(number)
         if group is None:
-            group = self.groups[number] = self._key_group(None)
+            group = self.groups[number] = self._key_group(number, None)
         return group
 
 
-def gather(key_groups: int, tally: Tally) -> Callable[[list[tuple[str, Outputs]]], list[tuple[str, Shares]]]:
+def gather(dealer: Dealer, tally: Tally) -> Callable[[list[tuple[str, Outputs]]], list[tuple[str, Shares]]]:
     """Return the step that brings the first half's outputs together for the second."""
-    gathering = Gather(key_groups)
+    gathering = Gather(dealer)
 
     def step(lanes: list[tuple[str, Outputs]]) -> list[tuple[str, Shares]]:
         batches = gathering.take([output for _, outputs in lanes for output in outputs])
@@ -146,6 +174,7 @@ def publish(
     def step(outputs: Sequence[tuple[str, Resolved] | tuple[str, Outputs]]) -> list[tuple[str, Any]]:
         began = time.perf_counter()
         records: list[Record] = []
+        parcels: list[Parcel] = []
         for _, told in outputs:
             if isinstance(told, Resolved):
                 records += told.records
@@ -154,7 +183,13 @@ def publish(
                 records += output.records
                 tally.awake += output.awake
                 tally.profiles += output.held
-        lines = list(encoder.encode(records).items()) if records else []
+                tally.repeated += output.repeated
+                if output.parcel is not None:
+                    parcels.append(output.parcel)
+        lines: list[tuple[str, Any]] = list(encoder.encode(records).items()) if records else []
+        for parcel in parcels:
+            tally.sent[parcel.step] += len(parcel.items)
+            lines.append((f"{EXCHANGE}/{parcel.slot}", [Message(b"", raw, [], "") for raw in packed(parcel)]))
         for record in records:
             tally.record(record)
         timing.took(began)

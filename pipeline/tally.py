@@ -96,6 +96,10 @@ class Tally:
     forgotten_early: int = 0
     """Ids for recognising duplicates that went before their time, for there were too many."""
     clamped: int = 0
+    sent: Counter[str] = field(default_factory=Counter)
+    """Items sent to other shards, by the step that they are for."""
+    repeated: int = 0
+    """Items that other shards have sent again after a crash, and that were left out."""
     visitors: int = 0
     awake: int = 0
     """Profiles with a timer; each has one, for the first thing that is due."""

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from connectors.batches import RawBatch
 from operators.event import FOREVER
 from operators.rules import TimeRules
+from pipeline.messages import Marker
+
+# More slots than any topic has partitions.
+_SLOTS_MAX: Final = 1 << 20
+
+
+def channel(sender: int, slot: int) -> int:
+    """Return the number of the way by which shard `sender` tells those who read `slot` of time."""
+    return sender * _SLOTS_MAX + slot
 
 
 class Watermark:
@@ -15,10 +25,23 @@ class Watermark:
     A partition's mark comes with its events: its latest one less the allowed lateness. It goes on with the wall clock
     where the partition is silent and has been read to its end. A partition not heard of yet holds time at its start;
     one that has ended for good holds nobody up. What has once been reached stays reached, whatever is added later.
+
+    **Other shards** read other partitions. A lead's events come from everywhere, in two stages: straight from the
+    shard that has read them, or as a visitor's state by way of the shard that has it. So a shard tells the others how
+    far its own partitions have come (for their visitors' step), and how far all have that the visitors' step here has
+    heard of (for their profiles' step); leads wait for the least of all that, however long.
+
+    A visitor's events are all in one partition, save what producers key otherwise. So visitors wait for the other
+    shards too, but not for one that has said nothing for `patience_ms`: it is down, and the others go on.
     """
 
-    def __init__(self, partitions: Iterable[str], rules: TimeRules) -> None:
-        """Know the `partitions` that are waited for from the beginning, and nothing of them."""
+    def __init__(
+        self, partitions: Iterable[str], rules: TimeRules, channels: Iterable[int] = (), patience_ms: int = 0
+    ) -> None:
+        """Know the `partitions` that are waited for from the beginning, and nothing of them.
+
+        `channels` are those by which other shards tell how far they are (`channel`).
+        """
         self.lateness_ms = rules.lateness_ms
         self._live_within_ms = rules.live_within_ms
         self.marks: dict[str, int] = {}
@@ -27,6 +50,19 @@ class Watermark:
         """The latest event of each partition."""
         self._awaited: dict[str, int] = dict.fromkeys(partitions, -1)
         self._reached = -1
+        self._patience_ms = patience_ms
+        self._now_ms = 0
+        self._heard_at: dict[int, int] = {}
+        self._before: dict[int, int] = dict.fromkeys(channels, -1)
+        self._beyond: dict[int, int] = dict(self._before)
+        self._top_heard = -1
+
+    def hear(self, sender: int, slot: int, marker: Marker, *, is_first: bool) -> None:
+        """Take in what another shard says of time, for the first of the two steps or for the second."""
+        heard, key = (self._before if is_first else self._beyond), channel(sender, slot)
+        heard[key] = max(heard.get(key, -1), marker.watermark)
+        self._heard_at[key] = self._now_ms
+        self._top_heard = max(self._top_heard, marker.top_at)
 
     def resume(self, marks: dict[str, int], tops: dict[str, int]) -> None:
         """Go on from what a checkpoint has kept."""
@@ -39,11 +75,30 @@ class Watermark:
     @property
     def top_at(self) -> int:
         """The latest event of all."""
-        return max(self.tops.values(), default=-1)
+        return max(self._top_heard, max(self.tops.values(), default=-1))
+
+    @property
+    def leads_limit(self) -> int:
+        """How far other shards have come, as far as leads wait for them; FOREVER where there is no other."""
+        return min(min(self._before.values(), default=FOREVER), min(self._beyond.values(), default=FOREVER))
+
+    def live(self, now_ms: int) -> None:
+        """Note what time it is by the wall clock."""
+        if not self._now_ms:
+            self._heard_at = dict.fromkeys(self._before, now_ms)  # patience begins here
+        self._now_ms = now_ms
+
+    def _heard(self) -> int:
+        """Return how far the shards have come that visitors wait for."""
+        least, since = FOREVER, self._now_ms - self._patience_ms
+        for key, mark in self._before.items():
+            if mark < least and (not self._now_ms or self._heard_at[key] >= since):
+                least = mark
+        return least
 
     def others(self, partition: str) -> int:
-        """Return how far all partitions but one have come; FOREVER where there is no other."""
-        least = FOREVER
+        """Return how far all partitions but one have come, those of other shards too."""
+        least = self._heard()
         for name, mark in self._awaited.items():
             if mark < least and name != partition:
                 least = mark
@@ -60,17 +115,32 @@ class Watermark:
         self.tops[partition] = top
         self.marks[partition] = mark = self._after(raw, mark, top)
         self._awaited[partition] = FOREVER if raw.complete == FOREVER else mark
-        reached = self.reached
+        reached = self.own_reached
         if reached < FOREVER:
             self._reached = reached
 
     @property
-    def reached(self) -> int:
-        """The instant up to which event time is complete; FOREVER where all input has ended.
+    def own_reached(self) -> int:
+        """The instant up to which event time is complete in the partitions read here; FOREVER where all have ended.
 
         That is the end of time for timers, but not a mark to keep: the input may grow.
         """
         return max(self._reached, min(self._awaited.values(), default=FOREVER))
+
+    @property
+    def through(self) -> int:
+        """The same of all partitions that the visitors' step here has heard of."""
+        return min(self.own_reached, min(self._before.values(), default=FOREVER))
+
+    @property
+    def reached(self) -> int:
+        """The instant up to which event time is complete for visitors."""
+        return min(self.own_reached, self._heard())
+
+    @property
+    def leads_reached(self) -> int:
+        """The instant up to which event time is complete for leads."""
+        return min(self.own_reached, self.leads_limit)
 
     def _after(self, raw: RawBatch, mark: int, top: int) -> int:
         """Return the mark of the batch's partition once the batch is done."""

@@ -161,8 +161,8 @@ DURATION = "written as 500ms, 30m or 1h30m"
         (
             "just text",
             (
-                "the document is just text but must be a mapping of key_groups, source, kafka, session, cart,"
-                " footprint, decision, profile, duplicates, identity, checkpoint, dead_letters, output, telemetry"
+                "the document is just text but must be a mapping of key_groups, shard, source, kafka, session,"
+                " cart, footprint, decision, profile, duplicates, identity, checkpoint, dead_letters, output, telemetry"
             ),
         ),
         (

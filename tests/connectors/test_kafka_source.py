@@ -15,7 +15,8 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: 
 
 from connectors.batches import RawBatch
 from connectors.kafka_client import KafkaFault
-from connectors.kafka_source import MEMORY, KafkaOptions, KafkaPart, KafkaSource, Places
+from connectors.kafka_options import KafkaOptions
+from connectors.kafka_source import MEMORY, KafkaPart, KafkaSource, Places
 from operators.event import FOREVER
 from tests.services.kafka import KafkaServer
 

@@ -27,9 +27,11 @@ from config.settings import (
 from connectors.batches import RawBatch
 from connectors.cloudevents import Encoder
 from connectors.formats import event_times
+from connectors.kafka_topics import EXCHANGE
 from operators.event import FOREVER
 from pipeline.parts import Parts
 from pipeline.ports import IdentityStore
+from pipeline.shards import ALONE, Shard
 from pipeline.tally import Tally
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -73,10 +75,13 @@ class Chain:
         folder: Path | None = None,
         snapshots: Snapshots | None = None,
         store: IdentityStore | None = None,
+        shard: Shard = ALONE,
     ) -> None:
         """Start anew, or from `snapshots` and the changelogs in `folder`; `store` is the embedded one if none."""
         self.tally = Tally()
-        parts = Parts(settings, partitions, folder, self.tally, lambda: 0, store)
+        self.sent: list[tuple[int, bytes]] = []
+        """What has been sent to other shards, by slot."""
+        parts = Parts(settings, partitions, folder, self.tally, lambda: 0, store, shard=shard)
         self._parts = parts
         self._builders = {
             "resolve": parts.resolve,
@@ -95,8 +100,13 @@ class Chain:
         resolved = self._step("resolve", [self._parts.decode(raw) for raw in raws])
         visited = self._step("visitors", [share for item in resolved for share in self._parts.deal(item)])
         decided = self._step("profiles", self._parts.gather(visited))
-        published = self._parts.publish([*resolved, *visited, *decided])
-        return [(stream, msgspec.json.decode(line)) for stream, lines in published for line in lines.splitlines()]
+        told: list[Told] = []
+        for part, published in self._parts.publish([*resolved, *visited, *decided]):
+            if part.startswith(f"{EXCHANGE}/"):
+                self.sent += [(int(part.partition("/")[2]), message.value) for message in published]
+            else:
+                told += [(part, msgspec.json.decode(line)) for line in published.splitlines()]
+        return told
 
     def snapshot(self) -> Snapshots:
         """Return the snapshots of the keys that were awake since the last time."""
@@ -146,55 +156,90 @@ class Player:
         partitions: Mapping[str, Sequence[bytes]],
         folder: Path | None = None,
         connect: Callable[[], IdentityStore] | None = None,
+        shard: Shard = ALONE,
+        slots: Sequence[list[bytes]] = (),
     ) -> None:
-        """`partitions` are the log's lines by the name of the file they are in; `connect` makes a process's store."""
+        """`partitions` are the log's lines by the name of the file they are in; `connect` makes a process's store.
+
+        One `shard` of several reads its partitions only; by `slots` they send each other what is the other's.
+        """
         self._connect = connect
-        self._settings, self._folder = settings, folder
-        self._names = list(partitions)
+        self._settings, self._folder, self._shard, self._slots = settings, folder, shard, slots
+        self._received = {slot: 0 for slot in range(len(slots)) if shard.owns_number(slot)}
+        self._names = [name for name in partitions if shard.count == 1 or shard.owns_partition(name)]
         self._lines = {name: list(lines) for name, lines in partitions.items()}
         self._complete = {name: _complete(lines) for name, lines in self._lines.items()}
-        self.chain = Chain(settings, self._names, folder, store=connect and connect())
+        self.chain = self._started({})
         self.told: list[Told] = []
         self.at = dict.fromkeys(self._names, 0)
         self._is_ended: set[str] = set()
         self._saved: Snapshots = {name: {} for name in self.chain.steps}
-        self._committed = dict(self.at), 0
+        self._committed = dict(self.at), dict(self._received), 0
 
     def play(self, script: Iterable[Action]) -> list[Told]:
         """Do what the script says, read what is left, and return all that was told, sorted."""
         for action in script:
-            if isinstance(action, Read):
-                self.read([(self._names[p % len(self._names)], n, m) for p, n, m in action.batches])
-            elif isinstance(action, Epoch):
-                self.checkpoint()
-            else:
-                self.crash()
-        for name in self._names:
-            self.read([(name, len(self._lines[name]), True)])
+            self.do(action)
+        self.read_all()
         self.checkpoint()
         return sorted(self.told, key=_order)
+
+    def do(self, action: Action) -> None:
+        """Do one thing of a script."""
+        if isinstance(action, Epoch):
+            self.checkpoint()
+        elif isinstance(action, Crash):
+            self.crash()
+        elif self._names:
+            self.read([(self._names[p % len(self._names)], n, m) for p, n, m in action.batches])
+
+    def read_all(self) -> None:
+        """Read what is left of each partition."""
+        for name in self._names:
+            self.read([(name, len(self._lines[name]), True)])
+
+    def receive(self) -> bool:
+        """Take in what other shards have sent since the last time; whether there was anything."""
+        raws = []
+        for slot, first in self._received.items():
+            messages = self._slots[slot][first:]
+            if messages:
+                raws.append(RawBatch(f"{EXCHANGE}/{slot}", messages, first, is_marked=True, is_sent=True))
+                self._received[slot] += len(messages)
+        if raws:
+            self._take(raws)
+        return bool(raws)
 
     def read(self, batches: list[tuple[str, int, bool]]) -> None:
         """Read so many lines of each partition, all in one activation."""
         raws = [self._batch(*batch) for batch in batches if batch[0] not in self._is_ended]
         if raws:
-            self.told += self.chain.take(raws)
+            self._take(raws)
 
     def checkpoint(self) -> None:
         """End an epoch."""
         for name, keys in self.chain.snapshot().items():
             self._saved[name].update(keys)
-        self._committed = dict(self.at), len(self.told)
+        self._committed = dict(self.at), dict(self._received), len(self.told)
 
     def crash(self) -> None:
         """Lose what came after the last checkpoint, and go on from it."""
-        self.at, length = dict(self._committed[0]), self._committed[1]
+        at, received, length = self._committed
+        self.at, self._received = dict(at), dict(received)
         del self.told[length:]
         self._is_ended.clear()
         del self.chain  # the dead close their files before the living open them
-        self.chain = Chain(
-            self._settings, self._names, self._folder, self._saved, store=self._connect and self._connect()
-        )
+        self.chain = self._started(self._saved)
+
+    def _started(self, snapshots: Snapshots) -> Chain:
+        store = self._connect and self._connect()
+        return Chain(self._settings, self._names, self._folder, snapshots, store, self._shard)
+
+    def _take(self, raws: list[RawBatch]) -> None:
+        self.told += self.chain.take(raws)
+        for slot, message in self.chain.sent:
+            self._slots[slot].append(message)
+        self.chain.sent.clear()
 
     def _batch(self, name: str, count: int, is_marked: bool) -> RawBatch:  # noqa: FBT001
         first, lines = self.at[name], self._lines[name]

@@ -279,7 +279,7 @@ def event(at: int, key: str = "anna", kind: Kind = "page_viewed", **more: object
 
 def share(items: Iterable[Any] = (), mark: int | None = None, top_at: int = -1) -> GroupBatch:
     """Make a batch for group 0, with a marker if there is a mark."""
-    marker = None if mark is None else Marker(mark, max(mark if mark < FOREVER else -1, top_at))
+    marker = None if mark is None else Marker(mark, mark, max(mark if mark < FOREVER else -1, top_at))
     return GroupBatch(group=0, batch=1, groups=1, items=list(items), passing=[], marker=marker)
 
 
@@ -291,10 +291,8 @@ def group(
 ) -> KeyGroup:
     """Make a key group, with a changelog where there is a folder."""
 
-    def changelog_of(number: int) -> Changelog | None:
-        return None if folder is None else Changelog(folder, f"group-{number}", Rewrites(), fsync=False)
-
-    return KeyGroup(operator, changelog_of, resume)
+    changelog = None if folder is None else Changelog(folder, "group-0", Rewrites(), fsync=False)
+    return KeyGroup(0, operator, changelog, resume)
 
 
 def told_by(*outputs: GroupOutput) -> list[tuple[str, str]]:

@@ -304,7 +304,7 @@ def test_the_time_of_each_step_is_taken_by_the_batch() -> None:
     timing = StepTally()
     chain.take([RawBatch("shop/0", [event(1, BEGIN_AT)]), RawBatch("shop/0", [event(2, BEGIN_AT)], 1)])
     chain.take([RawBatch("shop/0", [event(3, BEGIN_AT)], 2)])
-    LaneStep(lambda _: pytest.fail("no group is asked for"), None, timing).on_batch([[], []])
+    LaneStep(lambda _number, _resume: pytest.fail("no group is asked for"), None, timing).on_batch([[], []])
 
     calls = {name: step.calls for name, step in chain.tally.steps.items()}
 

@@ -1,0 +1,161 @@
+"""From settings to what a run reads from, publishes to and asks: each made, and found fit, before anything flows."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from config.settings import Settings
+from connectors.batches import Stop
+from connectors.cloudevents import STREAMS, Encoder, MessageEncoder
+from connectors.file_sink import FileSink
+from connectors.file_source import FileSource, SourceOptions
+from connectors.formats import event_times
+from connectors.kafka_client import Brokers
+from connectors.kafka_options import KafkaOptions
+from connectors.kafka_outbox import SinkOptions
+from connectors.kafka_sink import KafkaSink
+from connectors.kafka_source import KafkaPart, KafkaSource
+from connectors.kafka_topics import exchange_topic, output_topics
+from connectors.redis_identity import RedisIdentity, RedisRules
+from operators.ids import digest, murmur2
+from pipeline.recovery import Recovery, RunError, make_folder
+from pipeline.shards import ALONE, Shard, ShardError, shard_of
+from pipeline.telemetry import Telemetry
+
+
+def which_shard(settings: Settings, inputs: Sequence[str], out: Path | None) -> Shard:
+    """Return which shard this is; how many slots there are is for `slots` to say.
+
+    Raises:
+        RunError: it cannot be told, or several cannot work together so.
+    """
+    try:
+        index, count = shard_of(settings.shard)
+    except ShardError as error:
+        raise RunError(str(error)) from None
+    if count > 1 and (inputs or out is not None):
+        raise RunError(f"shard: {settings.shard}: shards read from Kafka and publish to it; leave INPUT and --out out")
+    if count > 1 and not settings.identity.redis_url:
+        raise RunError(f"shard: {settings.shard}: shards must know the same people; set identity.redis_url")
+    return Shard(index, count, count)
+
+
+def with_slots(settings: Settings, shard: Shard, state: Recovery | None, stop: Stop) -> Shard:
+    """Return `shard` with as many slots as the internal topic had when the recovery folder was made, else has now.
+
+    Raises:
+        KafkaFault: no broker answers.
+        RunError: there is no such topic, or it has too few partitions.
+    """
+    if shard.count == 1:
+        return ALONE
+    if state is not None and state.known is not None and state.known.slots:
+        return replace(shard, slots=state.known.slots)
+    topic, kafka = exchange_topic(settings.kafka.prefix).name, settings.kafka
+    slots = Brokers(kafka.servers, kafka.for_librdkafka(), stop).topics_with([topic]).get(topic, 0)
+    if slots < shard.count:
+        raise RunError(
+            f"{kafka.servers}: {topic} has {slots} partitions, but {shard.count} shards need one each at least;"
+            " create it with `nextmove topics create --partitions`, as many as the topics have that are read"
+        )
+    return replace(shard, slots=slots)
+
+
+def on_timeline(shard: Shard, store_id: str) -> Shard:
+    """Return `shard` as one of those that know the same people."""
+    return replace(shard, timeline=digest(store_id, shard.count, shard.slots))
+
+
+def store(settings: Settings, stop: Stop, telemetry: Telemetry) -> RedisIdentity | None:
+    """Connect to the shared store of identities, where one is set."""
+    identity = settings.identity
+    if not identity.redis_url:
+        return None
+    rules = RedisRules(
+        url=identity.redis_url, prefix=identity.redis_prefix, ttl_ms=identity.ttl_ms, timeout_ms=identity.timeout_ms
+    )
+    return RedisIdentity(rules, stop, warn, telemetry.store_asked)
+
+
+def file_source(settings: Settings, inputs: Sequence[str], speed: float, stop: Stop) -> FileSource:
+    """Look through the files to read."""
+    options = SourceOptions(
+        batch_records=settings.source.batch_records,
+        is_exact=settings.source.file_watermark == "exact",
+        idle_after_ms=settings.source.idle_after_ms,
+        record_bytes_max=settings.source.record_bytes_max,
+        speed=speed,
+    )
+    format_ = settings.source.format
+    return FileSource(inputs, options, lambda raws: event_times(raws, format=format_), stop)
+
+
+def kafka_source(settings: Settings, shard: Shard, stop: Stop, beat: Callable[[KafkaPart], None]) -> KafkaSource:
+    """Find the partitions that `shard` reads.
+
+    Raises:
+        KafkaFault: no broker answers, or a topic is not there.
+        RunError: what is published would be read.
+    """
+    kafka = settings.kafka
+    options = KafkaOptions(
+        servers=kafka.servers,
+        topics=kafka.topics,
+        group=kafka.group,
+        start=kafka.start_at,
+        batch_records=settings.source.batch_records,
+        idle_after_ms=settings.source.idle_after_ms,
+        lateness_ms=settings.source.lateness_ms,
+        discover_s=kafka.discover_ms / 1000,
+        client=kafka.for_librdkafka(),
+        internal=exchange_topic(kafka.prefix).name if shard.count > 1 else "",
+        owns=shard.owns_partition,
+    )
+    source = KafkaSource(options, stop, warn, beat)
+    ours = {topic.name for topic in (*output_topics(kafka.prefix).values(), exchange_topic(kafka.prefix))}
+    echoes = sorted(ours & {name.rpartition("/")[0] for name in source.partitions})
+    if echoes:
+        raise RunError(f"kafka.topics would read {echoes[0]}, which is published to; narrow the pattern")
+    return source
+
+
+def outputs(
+    settings: Settings, out: Path | None, state: Recovery | None, shard: Shard, stop: Stop, telemetry: Telemetry
+) -> tuple[FileSink, Encoder] | tuple[KafkaSink, MessageEncoder]:
+    """Return where records go, and what makes them what goes there."""
+    name = settings.output.source
+    if out is not None:
+        make_folder(out)
+        return FileSink(out, STREAMS, fsync=settings.checkpoint.fsync), Encoder(name, now)
+    kafka = settings.kafka
+    options = SinkOptions(
+        servers=kafka.servers,
+        prefix=kafka.prefix,
+        compression=kafka.compression,
+        linger_ms=kafka.linger_ms,
+        queue_max=kafka.queue_max,
+        client=kafka.for_librdkafka(),
+        slots=shard.slots if shard.count > 1 else 0,
+    )
+    known = None if state is None else state.trigger_ends
+
+    def owns(key: bytes) -> bool:
+        return shard.owns_group(murmur2(key) % settings.key_groups)
+
+    sink = KafkaSink(options, known, stop, warn, telemetry.trigger_delivered, owns)
+    return sink, MessageEncoder(name, now, sink.partitions)
+
+
+def warn(line: str) -> None:
+    """Say something to whoever operates this."""
+    print(f"nextmove: {line}", file=sys.stderr, flush=True)  # noqa: T201 -- a word to whoever operates it
+
+
+def now() -> int:
+    """Return the instant (ms) by the wall clock."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,167 @@
+"""
+Several shards, each with its own partitions and key groups, are together what one process is.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import msgspec
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from config.durations import HOUR, MINUTE, SECOND
+from config.settings import Settings
+from connectors.memory import MemoryIdentity
+from operators.ids import murmur2
+from pipeline.shards import Shard
+from tests.pipeline.helpers import (
+    PAUSES,
+    SMALL,
+    Act,
+    Action,
+    Epoch,
+    Line,
+    Player,
+    Read,
+    Told,
+    acts,
+    as_arrived,
+    lines_of,
+    reference,
+    scripts,
+    without_coordinates,
+)
+
+GROUPS: Final = 12
+KEYED: Final = msgspec.structs.replace(SMALL, key_groups=GROUPS)
+ROUNDS: Final = 4
+"""After which everything has arrived: the end of one's own, by way of the visitors' step, and what that closes."""
+ON_THE_EVENT: Final = ("journey", "offer")
+"""Families of triggers that an event causes itself."""
+
+
+class Shared(MemoryIdentity):
+    """
+    A store that several chains share, and that is in nobody's checkpoint.
+    """
+
+    is_private = False
+
+    def changes(self) -> list[tuple[str, str]]:
+        """
+        Return nothing.
+        """
+        return []
+
+
+def keyed(lines: Sequence[Line], count: int) -> dict[str, list[bytes]]:
+    """
+    Put lines where a producer puts them that has the visitor for a key.
+    """
+    partitions: dict[str, list[bytes]] = {f"events/{number}": [] for number in range(count)}
+    for line in lines:
+        try:
+            told = msgspec.json.decode(line.raw)
+        except msgspec.MsgspecError:
+            told = {}
+        key = told.get("anonymous_id") or told.get("email") or told.get("phone") or ""
+        partitions[f"events/{murmur2(key.encode()) % count}"].append(line.raw)
+    return partitions
+
+
+def spread(lines: Sequence[Line], count: int) -> dict[str, list[bytes]]:
+    """
+    Put all lines of a household into one partition, wherever its visitors belong.
+    """
+    partitions: dict[str, list[bytes]] = {f"events/{number}": [] for number in range(count)}
+    for line in lines:
+        partitions[f"events/{line.household % count}"].append(line.raw)
+    return partitions
+
+
+def played(settings: Settings, partitions: dict[str, list[bytes]], count: int, script: Sequence[Action]) -> list[Told]:
+    """
+    Let `count` shards work through the partitions; each action of the script is the next one's.
+    """
+    slots: list[list[bytes]] = [[] for _ in partitions]
+    store = Shared()
+    with TemporaryDirectory() as folder:
+        players = []
+        for index in range(count):
+            own = Path(folder, str(index))
+            own.mkdir()
+            shard = Shard(index, count, len(slots), "now")
+            players.append(Player(settings, partitions, own, lambda: store, shard, slots))
+        for turn, action in enumerate(script):
+            player = players[turn % count]
+            player.do(action)
+            if isinstance(action, Epoch):
+                player.receive()
+        for player in players:
+            player.read_all()
+        for _ in range(ROUNDS):
+            for player in players:
+                player.receive()
+        assert sum(player.chain.tally.imbalance for player in players) == 0
+        return [told for player in players for told in player.told]
+
+
+def act(what: str, after_ms: int = 0, device: int = 0, delay_ms: int = 0) -> Act:
+    """
+    Write what one household does, for examples.
+    """
+    return PAUSES.index(after_ms), 0, device, what, 0, delay_ms
+
+
+def alone(done: Sequence[Act]) -> list[Act]:
+    """
+    Leave everybody one device and nothing without it: what is made of two keys depends on which is read first.
+    """
+    return [
+        (pause, household, 0, "page" if what in ("mail", "call") else what, which, delay)
+        for pause, household, _, what, which, delay in done
+    ]
+
+
+def settled(told: Sequence[Told]) -> list[Told]:
+    """
+    Leave out what an event decides as it comes, and what that has made of later decisions.
+    """
+    kept = []
+    for stream, event in told:
+        data: dict[str, Any] = event["data"]
+        if stream in ("sessions", "carts", "identity", "profiles") or data.get("family") not in ON_THE_EVENT:
+            kept.append((stream, event))
+    return kept
+
+
+@given(done=acts(households=4), script=scripts(with_crashes=False), count=st.integers(2, 3))
+@example(done=[act("add"), act("identify", 10 * MINUTE), act("page", 3 * HOUR)], script=[], count=2)
+@example(done=[act("identify"), *[act("view", SECOND)] * 3], script=[Read(((0, 2, True),)), Epoch()], count=3)
+def test_shards_together_do_what_one_process_does(done: list[Act], script: list[Action], count: int) -> None:
+    """
+    A log keyed by visitor over six partitions and two or three shards, read in any turns, yields what it yields as
+    one file in one process.
+    """
+    lines = as_arrived(lines_of(alone(done)))
+
+    told = played(KEYED, keyed(lines, 6), count, script)
+
+    assert without_coordinates(told) == without_coordinates(reference(KEYED, lines))
+
+
+@given(done=acts(households=4), script=scripts(with_crashes=False), count=st.integers(2, 3))
+def test_events_in_wrong_partitions_are_sent_where_they_belong(
+    done: list[Act], script: list[Action], count: int
+) -> None:
+    """
+    A log spread by household yields the same sessions, carts and decisions of timers, though most visitors live in
+    another shard than the one that reads them.
+    """
+    lines = as_arrived(lines_of(done))
+
+    told = played(KEYED, spread(lines, 6), count, script)
+
+    assert without_coordinates(settled(told)) == without_coordinates(settled(reference(KEYED, lines)))

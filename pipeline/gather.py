@@ -72,10 +72,9 @@ class Gather:
                 for one in passing
                 for item in ((*arriving.pop(one.event_id, ()), one) if isinstance(one, Event) else (one,))
             ]
-        for absorbs in arriving.values():
-            for absorb in absorbs:
-                place = self._dealer.place_of(absorb.handover.to)
-                items.setdefault(place, []).append(absorb)
+        for absorb in absorbed:  # as they came: who is sent them knows them by their order
+            if absorb.handover.event_id in arriving:
+                items.setdefault(self._dealer.place_of(absorb.handover.to), []).append(absorb)
 
 
 def _place(output: GroupOutput) -> int:

@@ -49,7 +49,7 @@ class Watermark:
         self.tops: dict[str, int] = {}
         """The latest event of each partition."""
         self._awaited: dict[str, int] = dict.fromkeys(partitions, -1)
-        self._reached = -1
+        self._reached = self._floor = -1
         self._patience_ms = patience_ms
         self._now_ms = 0
         self._heard_at: dict[int, int] = {}
@@ -71,6 +71,7 @@ class Watermark:
             if partition in self._awaited:
                 self._awaited[partition] = mark
         self._reached = min(self._awaited.values(), default=-1)
+        self._floor = min(self._reached, self._heard())
 
     @property
     def top_at(self) -> int:
@@ -106,8 +107,7 @@ class Watermark:
 
     def at(self, mark: int, others: int) -> int:
         """Return the instant that is reached where one partition is at `mark` and the `others` at theirs."""
-        least = min(mark, others)
-        return max(least, self._reached)
+        return max(min(mark, others), self._floor)
 
     def advance(self, raw: RawBatch, mark: int, top: int) -> None:
         """Take in where a batch has left its partition."""
@@ -118,6 +118,9 @@ class Watermark:
         reached = self.own_reached
         if reached < FOREVER:
             self._reached = reached
+        floor = self.reached
+        if floor < FOREVER:
+            self._floor = max(self._floor, floor)
 
     @property
     def own_reached(self) -> int:

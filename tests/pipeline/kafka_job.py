@@ -21,7 +21,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from config.load import describe
 from config.settings import Settings
 from connectors.kafka_client import Brokers
-from connectors.kafka_topics import create, output_topics
+from connectors.kafka_topics import create, exchange_topic, output_topics
 from tests.pipeline.helpers import ROOT
 from tests.services.kafka import KafkaServer
 from tests.services.redis import RedisServer
@@ -60,7 +60,8 @@ class Job:
         self.settings = msgspec.structs.replace(settings, **options)
         self.config = folder / "prod.yaml"
         self.config.write_text(describe(self.settings))
-        create(Brokers(self.servers, {}), list(output_topics(self.prefix).values()), partitions, 1)
+        topics = [*output_topics(self.prefix).values(), exchange_topic(self.prefix)]
+        create(Brokers(self.servers, {}), topics, partitions, 1)
         self.create(self.topic, partitions)
 
     def create(self, topic: str, partitions: int = 1) -> None:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import msgspec
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from config.durations import HOUR, MINUTE, SECOND
 from config.settings import Settings
 from connectors.memory import MemoryIdentity
 from operators.ids import murmur2
-from pipeline.shards import Shard
+from pipeline.shards import Shard, ShardError, shard_of
 from tests.pipeline.helpers import (
     PAUSES,
     SMALL,
@@ -33,6 +34,7 @@ from tests.pipeline.helpers import (
     scripts,
     without_coordinates,
 )
+from tests.pipeline.test_acceptance import ordered, split_by_person, traffic_lines
 
 GROUPS: Final = 12
 KEYED: Final = msgspec.structs.replace(SMALL, key_groups=GROUPS)
@@ -165,3 +167,48 @@ def test_events_in_wrong_partitions_are_sent_where_they_belong(
     told = played(KEYED, spread(lines, 6), count, script)
 
     assert without_coordinates(settled(told)) == without_coordinates(settled(reference(KEYED, lines)))
+
+
+def test_a_day_over_two_shards_is_that_of_one() -> None:
+    """
+    A made-up day, spread by person, in turns of two hundred lines: every session and cart is that of one process. Two
+    hand-overs by way of one key group, of which the later came first, once cost a visitor's state.
+    """
+    parts = {f"events/{number}": lines for number, lines in enumerate(split_by_person(traffic_lines(), 4).values())}
+    source = msgspec.structs.replace(Settings().source, file_watermark="lateness")
+    settings = Settings(key_groups=GROUPS, source=source)
+
+    turn = Read(((0, 100, False), (1, 100, True)))
+    told = played(settings, parts, 2, [action for _ in range(120) for action in (turn, turn, Epoch(), Epoch())])
+
+    expected = Player(settings, parts).play([])
+    for stream in ("sessions", "carts"):
+        assert ordered(e["data"] for s, e in told if s == stream) == ordered(
+            e["data"] for s, e in expected if s == stream
+        )
+
+
+def test_a_shard_is_named_or_takes_its_host_s_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    ordinal/3 is 2/3 in the third pod of a StatefulSet, and refused where the host's name says nothing of the kind.
+    """
+    monkeypatch.setattr("socket.gethostname", lambda: "nextmove-2.shop.example.com")
+    assert (shard_of("1/2"), shard_of("ordinal/3")) == ((1, 2), (2, 3))
+
+    monkeypatch.setattr("socket.gethostname", lambda: "nextmove-2")
+    with pytest.raises(ShardError, match="does not end in a number below 2"):
+        shard_of("ordinal/2")
+
+
+@given(count=st.integers(1, 8), slots=st.integers(1, 64), groups=st.integers(1, 256))
+def test_each_key_group_has_one_owner(count: int, slots: int, groups: int) -> None:
+    """
+    Whatever the numbers are, one shard owns a group, and the others send to the slot that this one reads.
+    """
+    shards = [Shard(index, count, max(slots, count)) for index in range(count)]
+
+    for group in range(groups):
+        places = [shard.places(groups)[group] for shard in shards]
+        assert places.count(group) == 1
+        owner = shards[places.index(group)]
+        assert all(owner.owns_number(place - groups) for place in places if place != group)

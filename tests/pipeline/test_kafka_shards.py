@@ -1,0 +1,93 @@
+"""
+Two processes share the work, between a real Kafka and a real Redis.
+"""
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from config.settings import CheckpointSettings, Settings, SourceSettings
+from connectors.formats import event_times
+from pipeline.run import run
+from tests.pipeline.kafka_job import Job, until
+from tests.pipeline.test_acceptance import (
+    decisions_on_timers,
+    published,
+    sessions_and_carts,
+    split_by_person,
+    traffic_lines,
+)
+from tests.pipeline.test_kafka_run import DAY_MS, event, streams, trigger_ids, without_the_last
+from tests.services.kafka import KafkaServer
+from tests.services.redis import RedisServer
+
+PARTITIONS: Final = 4
+
+
+def shard(job: Job, index: int, count: int = 2) -> subprocess.Popen[str]:
+    """
+    Start one of several processes.
+    """
+    return job.start(NEXTMOVE_SHARD=f"{index}/{count}")
+
+
+def ended(*processes: subprocess.Popen[str]) -> list[tuple[int, str]]:
+    """
+    Stop processes, all at once; return what they ended with, and what they said.
+    """
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    found = []
+    for process in processes:
+        _, err = process.communicate(timeout=10)
+        found.append((process.returncode, err))
+    return found
+
+
+@pytest.mark.parametrize("kills", [0, 6])
+def test_two_shards_publish_what_one_process_does(
+    tmp_path: Path, kafka: KafkaServer, redis_server: RedisServer, kills: int
+) -> None:
+    """
+    A made-up day, spread over partitions by person so that most visitors live in the other shard, gives the sessions,
+    carts and decisions of timers of the run from files, each trigger once; also where one shard after the other is
+    killed.
+    """
+    parts = split_by_person(traffic_lines(), PARTITIONS)
+    over_at = max(at for at in event_times(traffic_lines()) if at) + DAY_MS
+    for number, lines in enumerate(parts.values()):
+        lines.append(event("page_viewed", over_at, f"last-{number}"))
+    settings = Settings(
+        source=SourceSettings(batch_records=500), checkpoint=CheckpointSettings(interval_ms=300), key_groups=12
+    )
+    job = Job(tmp_path, kafka, settings, redis=redis_server, partitions=PARTITIONS)
+    job.produce((number, line) for number, lines in enumerate(parts.values()) for line in lines)
+    for name, lines in parts.items():
+        (tmp_path / name).write_bytes(b"\n".join(lines))
+    run(settings, [str(tmp_path / name) for name in parts], tmp_path / "out")
+    expected = without_the_last(published(tmp_path / "out"))
+
+    processes = [shard(job, index) for index in range(2)]
+    try:
+        chance = random.Random(kills)
+        for number in range(kills):
+            time.sleep(0.6 + chance.random())
+            processes[number % 2].kill()
+            processes[number % 2].communicate()
+            processes[number % 2] = shard(job, number % 2)
+        until(lambda: len(without_the_last(streams(job))["sessions"]) >= len(expected["sessions"]))
+        assert [code for code, _ in ended(*processes)] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    found = without_the_last(streams(job))
+    for kind in (sessions_and_carts, decisions_on_timers):
+        assert kind(found) == kind(expected), kind.__name__
+    ids = trigger_ids(job)
+    assert len(ids) == len(set(ids)) > 100

@@ -85,6 +85,7 @@ class Resolver:
         if raw.is_marked:
             time = self._time
             here = Marker(time.reached, time.leads_reached, time.top_at)
+            self.tally.leads_reached = time.leads_reached
             elsewhere = Marker(time.own_reached, time.through, time.top_at)
         return Resolved(self._dealer.deal(here, elsewhere, is_sent=raw.is_sent), records)
 

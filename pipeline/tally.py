@@ -98,6 +98,8 @@ class Tally:
     clamped: int = 0
     sent: Counter[str] = field(default_factory=Counter)
     """Items sent to other shards, by the step that they are for."""
+    leads_reached: int = -1
+    """The instant up to which timers of leads have fired."""
     repeated: int = 0
     """Items that other shards have sent again after a crash, and that were left out."""
     visitors: int = 0

@@ -20,7 +20,8 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 
-from pipeline.meters import METERS, Meter, Values, Watched, families
+from pipeline.meters import METERS, Meter
+from pipeline.readings import Values, Watched, families
 from pipeline.tally import Tally
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they say what process_start_time_seconds says

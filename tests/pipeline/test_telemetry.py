@@ -424,7 +424,7 @@ def test_the_registry_holds_what_the_table_names_and_no_more() -> None:
     play(chain, [line.rstrip() for line in generate(DAY)][:300], read_at=BEGIN_AT)
     one = Fake(partitions={"shop/0": 1})
     telemetry = Telemetry(chain.tally, config_hash="c", source=one, sink=one, store=one)
-    chain.tally.snapshot_at = 0.0
+    chain.tally.snapshot_at, chain.tally.leads_reached = 0.0, BEGIN_AT
     chain.tally.steps["visitors"].calls = chain.tally.steps["profiles"].calls = 1
     telemetry.store_asked("mget", 0.1)
     chain.tally.timer_fired("cart", 0.1) if chain.tally.timer_fired else None

@@ -17,8 +17,8 @@ from tests.chaos.rules import Rules
 from tests.chaos.stage import Job, Stage
 from tests.chaos.supervisor import Exit
 
-CAPACITY_S: Final = 15.0
-BURST: Final = 100_000
+CAPACITY_S: Final = 60.0
+BURST: Final = 600_000
 QUIET_S: Final = 3.0
 DRAIN_S_MAX: Final = 300.0
 

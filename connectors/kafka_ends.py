@@ -30,6 +30,8 @@ class Ends:
         self._ends: dict[str, int] = {}
         self._asked: dict[str, Future[Any]] = {}
         self._asking_at = 0, 0.0
+        # The first question since its last answer that a partition has not answered: its leader is away.
+        self._unanswered: dict[str, tuple[int, float]] = {}
         self._heard_at = [0.0]
         self._answered_at = time.monotonic()
         self._held_until = 0.0
@@ -66,9 +68,10 @@ class Ends:
         return self.is_away or now < self._held_until
 
     def memory(self) -> tuple[int, int]:
-        """Return when the brokers last answered, and until when time stands still, by the wall clock (ms)."""
+        """Return when the brokers last answered for all, and until when time stands still, by the wall clock (ms)."""
         held_s = max(0.0, self._held_until - time.monotonic())
-        return self.asked_at[0], time.time_ns() // 1_000_000 + round(held_s * 1000)
+        answered_at = min([self.asked_at[0], *(at for at, _ in self._unanswered.values())])
+        return answered_at, time.time_ns() // 1_000_000 + round(held_s * 1000)
 
     def go_on(self, memory: tuple[int, int]) -> None:
         """Go on after a process that remembered this: where it died in an outage, or soon after, nobody has held time.
@@ -83,12 +86,16 @@ class Ends:
 
     def _take(self, now: float) -> None:
         found: dict[str, int] = {}
+        unanswered: dict[str, tuple[int, float]] = {}
         for name, future in self._asked.items():
             try:
                 found[name] = int(future.result().offset)
-            except (KafkaException, TimeoutError):
-                continue  # a partition without a leader, a broker that is away
-        self._asked = {}
+            except (KafkaException, TimeoutError):  # a partition without a leader, a broker that is away
+                unanswered[name] = self._unanswered.get(name, self._asking_at)
+        silent_since = min(
+            (at for name, (_, at) in self._unanswered.items() if name in found), default=self._asking_at[1]
+        )
+        self._asked, self._unanswered = {}, unanswered
         self._ends = found
         if not found:
             self._asked_again(now)
@@ -99,8 +106,9 @@ class Ends:
             self.is_away = False
             self._held_until = now + self._lateness_s
             self._tell(f"{self._brokers.servers}: Kafka is back")
-        elif max(self._heard_at) - self._asking_at[1] > self._away_s:
-            # An outage too, which nobody noticed because the flow itself stood still, waiting for the sink.
+        elif max(self._heard_at) - silent_since > self._away_s:
+            # An outage too: of one partition's leader, or one that nobody noticed because the flow itself stood
+            # still, waiting for the sink.
             self._held_until = max(self._heard_at) + self._lateness_s
 
     def _hear(self, _answered: Future[Any]) -> None:

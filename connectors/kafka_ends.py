@@ -32,7 +32,7 @@ class Ends:
         self._asking_at = 0, 0.0
         # The first question since its last answer that a partition has not answered: its leader is away.
         self._unanswered: dict[str, tuple[int, float]] = {}
-        self._heard_at = [0.0]
+        self._looked_at: float | None = None
         self._answered_at = time.monotonic()
         self._held_until = 0.0
         self.asked_at = 0, 0.0
@@ -42,14 +42,16 @@ class Ends:
 
     def look(self, names: Iterable[str], now: float) -> None:
         """Take the answer if it is there, and ask again when it is time to."""
+        stood_still = self._looked_at is not None and now - self._looked_at > self._away_s
+        self._looked_at = now
         if self._asked and all(future.done() for future in self._asked.values()):
             self._take(now)
         if not self._asked and now - self._asking_at[1] >= ASK_S:
             self._asking_at = time.time_ns() // 1_000_000, now
             self._asked = self._brokers.ask_ends(names, ANSWER_S_MAX)
-            self._heard_at = [now]
-            for future in self._asked.values():
-                future.add_done_callback(self._hear)
+        if stood_still:
+            # For the sink, the store or the machine: nobody has asked meanwhile, so there may have been an outage.
+            self._held_until = now + self._lateness_s
         # The question may have been answered long ago while the flow was held up elsewhere.
         if self._asked and now - max(self._answered_at, self._asking_at[1]) > self._away_s and not self.is_away:
             self.is_away = True
@@ -106,14 +108,8 @@ class Ends:
             self.is_away = False
             self._held_until = now + self._lateness_s
             self._tell(f"{self._brokers.servers}: Kafka is back")
-        elif max(self._heard_at) - silent_since > self._away_s:
-            # An outage too: of one partition's leader, or one that nobody noticed because the flow itself stood
-            # still, waiting for the sink.
-            self._held_until = max(self._heard_at) + self._lateness_s
-
-    def _hear(self, _answered: Future[Any]) -> None:
-        """Note when an answer came; the client's thread calls this."""
-        self._heard_at.append(time.monotonic())
+        elif now - silent_since > self._away_s:
+            self._held_until = now + self._lateness_s  # an outage too: of one partition's leader
 
     def _asked_again(self, now: float) -> None:
         """Note that an answer was none: they all failed."""

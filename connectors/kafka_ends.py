@@ -84,7 +84,8 @@ class Ends:
         now_ms = time.time_ns() // 1_000_000
         was_away = now_ms - answered_at > self._away_s * 1000
         held_s = self._lateness_s if was_away else (held_until - now_ms) / 1000
-        self._held_until = time.monotonic() + held_s
+        self._looked_at = time.monotonic()
+        self._held_until = self._looked_at + held_s
 
     def _take(self, now: float) -> None:
         found: dict[str, int] = {}

@@ -135,13 +135,30 @@ def test_a_flow_that_stood_still_may_have_missed_an_outage(watch: Watch, still_s
     assert watch.told == []
 
 
-def test_a_start_is_no_standing_still(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_begins_has_missed_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Before the first look nothing was missed: where a process goes on, its checkpoint tells since when.
+    However long it takes to start.
     """
     watch = Watch(monkeypatch)
     watch.look(60.0)
     assert not watch.is_held()
+
+
+@pytest.mark.parametrize(("still_s", "held_s"), [(AWAY_S, 0.0), (AWAY_S + 0.001, LATENESS_S)])
+def test_who_goes_on_may_have_missed_an_outage_while_it_started(
+    monkeypatch: pytest.MonkeyPatch, watch: Watch, still_s: float, held_s: float
+) -> None:
+    """
+    Found by simulation: the brokers went away again while the sink looked for what had been published.
+    """
+    watch.brokers.answer(7)
+    watch.look()
+    memory, another = watch.ends.memory(), Watch(monkeypatch)
+    another.ends.go_on(memory)
+    another.look(still_s)
+    assert another.is_held() == bool(held_s)
+    another.clock.now += held_s
+    assert not another.is_held()
 
 
 def ask_of_two(watch: Watch, after_s: float, takes_s: float, *, is_answered: bool) -> None:

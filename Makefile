@@ -44,8 +44,9 @@ bench: .venv/.installed-bench  ## measure events/s, CPU and memory beside the ba
 	@$(BIN)/python -m benchmarks.run
 
 .PHONY: simulate
-simulate: .venv/.installed-dev  ## seeded runs with faults; SEED=n replays one, RUNS=n sets how many
-	@$(if $(SEED),SEED=$(SEED)) $(if $(RUNS),RUNS=$(RUNS)) $(BIN)/python -m pytest -q tests/simulation
+simulate: .venv/.installed-dev  ## seeded runs with faults; SEED=n replays one, RUNS=n sets how many; RECORD=1
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(RECORD),--record)
+	@$(if $(SEED),SEED=$(SEED)) $(if $(RUNS),RUNS=$(RUNS)) $(BIN)/python -m pytest -q tests/simulation/test_journeys.py
 
 .PHONY: chaos
 chaos: .venv/.installed-dev  ## kill and pause Kafka, Redis and nextmove under load; FAULTS=n SEED=n RATE=n RECORD=1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -44,14 +45,20 @@ def table(result: Result) -> str:
 
 
 def record(result: Result, arguments: list[str]) -> Path:
-    """Write it down, with what the figures are worth nothing without."""
-    known = facts(shlex.join(["python", "-m", "tests.chaos", *arguments]))
+    """Write it down."""
+    return keep("chaos", ["python", "-m", "tests.chaos", *arguments], rows(result), result.verdict.faults)
+
+
+def keep(what: str, command: list[str], told: Sequence[tuple[str, str]], faults: Sequence[str]) -> Path:
+    """Write a page of what was found, with what the figures are worth nothing without."""
+    known = facts(shlex.join(command))
     client, library = confluent_kafka.version()[0], confluent_kafka.libversion()[0]
     known["clients"] = f"confluent-kafka {client}, librdkafka {library}, redis {redis.__version__}"
     day = datetime.now(UTC).date().isoformat()
-    path = RESULTS / f"{day}-chaos-{known['commit'].replace('+', '-changed')}.md"
-    lines = [f"# Chaos on {day} at {known['commit']}", "", *(f"- {name}: {value}" for name, value in known.items())]
-    lines += ["", "| what | found |", "| --- | --- |", *(f"| {name} | {told} |" for name, told in rows(result))]
-    lines += ["", *(f"- WRONG: {fault}" for fault in result.verdict.faults)] if result.verdict.faults else []
+    path = RESULTS / f"{day}-{what}-{known['commit'].replace('+', '-changed')}.md"
+    title = f"# {what.capitalize()} on {day} at {known['commit']}"
+    lines = [title, "", *(f"- {name}: {value}" for name, value in known.items())]
+    lines += ["", "| what | found |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in told)]
+    lines += ["", *(f"- WRONG: {fault}" for fault in faults)] if faults else []
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path

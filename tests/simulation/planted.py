@@ -1,0 +1,128 @@
+"""
+Bugs to be found: each breaks one promise of the product, at a place where Python may be patched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+import connectors.kafka_outbox
+import connectors.kafka_sink
+import pipeline.parts
+import pipeline.steps
+from connectors.changelog import Changelog, Entry
+from pipeline.messages import Absorb, GroupBatch
+from pipeline.tally import Tally
+
+Gathered = list[tuple[str, list[GroupBatch]]]
+Bug = Callable[[], AbstractContextManager[object]]
+
+
+def _gathering(change: Callable[[GroupBatch], None]) -> AbstractContextManager[object]:
+    """Change what the second half is dealt."""
+    real = pipeline.steps.gather
+
+    def gather(key_groups: int, tally: Tally) -> Callable[[Any], Gathered]:
+        step = real(key_groups, tally)
+
+        def changed(lanes: Any) -> Gathered:  # noqa: ANN401 -- handed on
+            dealt = step(lanes)
+            for _, shares in dealt:
+                for share in shares:
+                    change(share)
+            return dealt
+
+        return changed
+
+    return patch.object(pipeline.parts, "gather", gather)
+
+
+def drop_markers() -> AbstractContextManager[object]:
+    """One key group of leads hears of time from its own events only."""
+
+    def change(share: GroupBatch) -> None:
+        if share.group == 1:
+            share.markers = ()
+
+    return _gathering(change)
+
+
+def absorb_twice() -> AbstractContextManager[object]:
+    """A lead takes in a visitor's state twice."""
+
+    def change(share: GroupBatch) -> None:
+        share.items = [one for item in share.items for one in ((item, item) if isinstance(item, Absorb) else (item,))]
+
+    return _gathering(change)
+
+
+def keep_tails() -> AbstractContextManager[object]:
+    """A changelog that resumes leaves what was written after the checkpoint where it is."""
+
+    class Careless(Changelog):
+        def load(self, generation: int, length: int) -> Iterable[list[Entry]]:
+            path = Path(self._path(generation))
+            tail = path.read_bytes()[length:] if path.exists() else b""
+            blocks = list(super().load(generation, length))
+            with path.open("ab") as file:
+                file.write(tail)
+            return blocks
+
+    return patch.object(pipeline.parts, "Changelog", Careless)
+
+
+def forget_tombstones() -> AbstractContextManager[object]:
+    """A changelog does not say who is gone."""
+
+    class Careless(Changelog):
+        def append(self, entries: list[Entry]) -> None:
+            super().append([entry for entry in entries if entry[2]])
+
+    return patch.object(pipeline.parts, "Changelog", Careless)
+
+
+def ignore_refusals() -> AbstractContextManager[object]:
+    """The sink does not hear that a record was refused."""
+    real = connectors.kafka_outbox.Outbox.published
+
+    def published(self: connectors.kafka_outbox.Outbox, _error: object, message: Any) -> None:  # noqa: ANN401 -- handed on
+        real(self, None, message)
+
+    return patch.object(connectors.kafka_outbox.Outbox, "published", published)
+
+
+def skip_tails_of_triggers() -> AbstractContextManager[object]:
+    """The sink does not look for what a dead run has published."""
+    return patch.object(connectors.kafka_sink.Tails, "_ids", lambda *_: {})
+
+
+def commit_unacknowledged() -> AbstractContextManager[object]:
+    """The sink lets a checkpoint pass before the brokers have its records."""
+    return patch.object(connectors.kafka_outbox.Outbox, "flush", lambda self: self.poll())
+
+
+def retire_at_once() -> AbstractContextManager[object]:
+    """A changelog that is rewritten removes the old file before a checkpoint names the new one."""
+
+    class Careless(Changelog):
+        def checkpoint(self) -> tuple[int, int]:
+            self._retired = [(0, path) for _, path in self._retired]
+            return super().checkpoint()
+
+    return patch.object(pipeline.parts, "Changelog", Careless)
+
+
+PLANTED: Final[dict[str, Bug]] = {
+    "a marker dropped": drop_markers,
+    "a tail not cut off on resume": keep_tails,
+    "a tombstone forgotten": forget_tombstones,
+    "a delivery error ignored": ignore_refusals,
+    "a hand-over applied twice": absorb_twice,
+    "an old changelog removed too soon": retire_at_once,
+    "published triggers not looked for": skip_tails_of_triggers,
+    "a checkpoint before its records": commit_unacknowledged,
+}

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.memory import MemoryIdentity
-from connectors.redis_identity import VERSIONS_MAX, RedisIdentity, RedisRules
+from connectors.redis_identity import VERSIONS_MAX, RedisRules
 from operators.event import Event
 from operators.identity import plan
 from pipeline.ports import IdentityStore
 from tests.connectors.identity import DAY_MS, KINDS, Told, event, rules_for
 from tests.services.redis import RedisServer
+from tests.simulation.store import SharedStore, SimulatedIdentity
 
 
 @pytest.fixture
@@ -24,17 +25,23 @@ def rules(redis_server: RedisServer) -> RedisRules:
     return rules_for(redis_server.url)
 
 
-@pytest.fixture
-def connect(rules: RedisRules, told: Told) -> Callable[[], RedisIdentity]:
-    """Connect as one more process would."""
+@pytest.fixture(params=["Redis", "simulated"])
+def connect(request: pytest.FixtureRequest, told: Told) -> Callable[[], IdentityStore]:
+    """Connect as one more process would, to Redis or to what stands for it in tests/simulation."""
+    if request.param == "simulated":
+        shared = SharedStore()
+        return lambda: SimulatedIdentity(shared)
+    rules: RedisRules = request.getfixturevalue("rules")
     return lambda: told.connect(rules)
 
 
-@pytest.fixture(params=["embedded", *KINDS])
+@pytest.fixture(params=["embedded", "simulated", *KINDS])
 def store(request: pytest.FixtureRequest, told: Told) -> IdentityStore:
     """Each of the stores, and the shared one at each kind of address."""
     if request.param == "embedded":
         return MemoryIdentity()
+    if request.param == "simulated":
+        return SimulatedIdentity(SharedStore())
     return told.connect(rules_for(request.getfixturevalue(KINDS[request.param]).url))
 
 
@@ -112,19 +119,20 @@ BATCHES = st.lists(
 
 
 @given(batches=BATCHES)
-def test_both_stores_decide_alike(redis_server: RedisServer, batches: list[tuple[str, list[Event]]]) -> None:
+def test_all_stores_decide_alike(redis_server: RedisServer, batches: list[tuple[str, list[Event]]]) -> None:
     """
-    Whatever one process asks and links, in whatever batches and partitions, is planned the same on either.
+    Whatever one process asks and links, in whatever batches and partitions, is planned the same on each.
     """
     told = Told()
-    stores: list[IdentityStore] = [MemoryIdentity(), told.connect(rules_for(redis_server.url))]
+    shared = told.connect(rules_for(redis_server.url))
+    stores: list[IdentityStore] = [MemoryIdentity(), shared, SimulatedIdentity(SharedStore())]
     for number, (partition, batch) in enumerate(batches):
         for place, one in enumerate(batch):
             one.partition, one.position = partition, 10 * number + place
         known = [dict(store.look_up(batch)) for store in stores]
         for one in batch:
-            first, second = (plan(one, of_store) for of_store in known)
-            assert (first.profile_id, first.links) == (second.profile_id, second.links)
+            first, *others = (plan(one, of_store) for of_store in known)
+            assert [(other.profile_id, other.links) for other in others] == [(first.profile_id, first.links)] * 2
             for store, of_store in zip(stores, known, strict=True):
                 assert store.link(first.links, one, of_store) == {}
                 of_store.update(first.links)
@@ -134,7 +142,7 @@ def test_both_stores_decide_alike(redis_server: RedisServer, batches: list[tuple
 # --- what the shared one promises -----------------------------------------------------------------------------
 
 
-def test_a_replay_does_not_see_what_it_is_about_to_link(connect: Callable[[], RedisIdentity]) -> None:
+def test_a_replay_does_not_see_what_it_is_about_to_link(connect: Callable[[], IdentityStore]) -> None:
     """
     After a crash the events from before the login find nobody, as they did the first time; those after it, and those
     of other partitions, find the lead.
@@ -147,7 +155,7 @@ def test_a_replay_does_not_see_what_it_is_about_to_link(connect: Callable[[], Re
     assert resumed.look_up([event(5, "p1")]) == {"a:d1": "lead-1"}
 
 
-def test_a_replay_links_again_though_what_comes_later_is_there(connect: Callable[[], RedisIdentity]) -> None:
+def test_a_replay_links_again_though_what_comes_later_is_there(connect: Callable[[], IdentityStore]) -> None:
     """
     A device logged in as Mara, then as Joe, then the process died. The replay of Mara's login is no conflict and
     changes nothing: after both, the device is Joe's.
@@ -164,7 +172,7 @@ def test_a_replay_links_again_though_what_comes_later_is_there(connect: Callable
     assert resumed.look_up([event(21)]) == {"a:d1": "joe"}
 
 
-def test_two_processes_do_not_link_past_each_other(connect: Callable[[], RedisIdentity]) -> None:
+def test_two_processes_do_not_link_past_each_other(connect: Callable[[], IdentityStore]) -> None:
     """
     Both have seen that nobody has the address; the second is told who has it by now, and none of its links is made.
     """
@@ -174,7 +182,7 @@ def test_two_processes_do_not_link_past_each_other(connect: Callable[[], RedisId
     assert "a:d2" not in second.look_up([Event("page_viewed", DAY_MS, "e", "web", "d2", "d2", partition="p2")])
 
 
-def test_the_oldest_versions_go(connect: Callable[[], RedisIdentity]) -> None:
+def test_the_oldest_versions_go(connect: Callable[[], IdentityStore]) -> None:
     """
     Of a device that changes hands often, the last few versions are kept; an older replay finds nobody.
     """
@@ -186,17 +194,15 @@ def test_the_oldest_versions_go(connect: Callable[[], RedisIdentity]) -> None:
     assert store.look_up([event(3)]) == {}
 
 
-def test_identifiers_expire_and_are_renewed(
-    connect: Callable[[], RedisIdentity], rules: RedisRules, redis_server: RedisServer
-) -> None:
+def test_identifiers_expire_and_are_renewed(told: Told, rules: RedisRules, redis_server: RedisServer) -> None:
     """
     A key lives for the time that is set, from its link or from when it was asked for again.
     """
     client = redis.Redis.from_url(redis_server.url)
-    connect().link({"a:d1": "lead-1"}, event(1), {})
+    told.connect(rules).link({"a:d1": "lead-1"}, event(1), {})
     key = f"{rules.prefix}a:d1"
     assert DAY_MS - 10_000 < client.pttl(key) <= DAY_MS
     client.pexpire(key, 5_000)
-    connect().look_up([event(2)])
+    told.connect(rules).look_up([event(2)])
     assert client.pttl(key) > DAY_MS - 10_000
     client.close()

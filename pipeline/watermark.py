@@ -10,6 +10,9 @@ from operators.event import FOREVER
 from operators.rules import TimeRules
 from pipeline.messages import Marker
 
+EMPTY: Final = FOREVER - 1
+"""The mark of a partition that has no events and has been read to its end: it holds nobody up, and outruns nobody."""
+
 # More slots than any topic has partitions.
 _SLOTS_MAX: Final = 1 << 20
 
@@ -60,7 +63,8 @@ class Watermark:
     def hear(self, sender: int, slot: int, marker: Marker, *, is_first: bool) -> None:
         """Take in what another shard says of time, for the first of the two steps or for the second."""
         heard, key = (self._before if is_first else self._beyond), channel(sender, slot)
-        heard[key] = max(heard.get(key, -1), marker.watermark)
+        before = heard.get(key, -1)
+        heard[key] = marker.watermark if before == EMPTY else max(before, marker.watermark)
         self._heard_at[key] = self._now_ms
         self._top_heard = max(self._top_heard, marker.top_at)
 
@@ -114,19 +118,21 @@ class Watermark:
         partition = raw.partition
         self.tops[partition] = top
         self.marks[partition] = mark = self._after(raw, mark, top)
-        self._awaited[partition] = FOREVER if raw.complete == FOREVER else mark
+        is_empty = raw.idle_ms > 0 and top < 0
+        self._awaited[partition] = FOREVER if raw.complete == FOREVER else EMPTY if is_empty else mark
         reached = self.own_reached
-        if reached < FOREVER:
+        if reached < EMPTY:
             self._reached = reached
         floor = self.reached
-        if floor < FOREVER:
+        if floor < EMPTY:
             self._floor = max(self._floor, floor)
 
     @property
     def own_reached(self) -> int:
-        """The instant up to which event time is complete in the partitions read here; FOREVER where all have ended.
+        """The instant up to which event time is complete in the partitions read here.
 
-        That is the end of time for timers, but not a mark to keep: the input may grow.
+        FOREVER where all have ended: that is the end of time for timers, but not a mark to keep, for the input may
+        grow. `EMPTY` where there is nothing in any of them.
         """
         return max(self._reached, min(self._awaited.values(), default=FOREVER))
 
@@ -138,12 +144,14 @@ class Watermark:
     @property
     def reached(self) -> int:
         """The instant up to which event time is complete for visitors."""
-        return min(self.own_reached, self._heard())
+        least = min(self.own_reached, self._heard())
+        return self._floor if least == EMPTY else least
 
     @property
     def leads_reached(self) -> int:
         """The instant up to which event time is complete for leads."""
-        return min(self.own_reached, self.leads_limit)
+        least = min(self.own_reached, self.leads_limit)
+        return -1 if least == EMPTY else least
 
     def _after(self, raw: RawBatch, mark: int, top: int) -> int:
         """Return the mark of the batch's partition once the batch is done."""

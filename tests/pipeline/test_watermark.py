@@ -8,7 +8,8 @@ from config.durations import HOUR, MINUTE, SECOND
 from connectors.batches import RawBatch
 from operators.event import FOREVER
 from operators.rules import TimeRules
-from pipeline.watermark import Watermark
+from pipeline.messages import Marker
+from pipeline.watermark import EMPTY, Watermark, channel
 
 BEGIN_AT: Final = 1_700_000_000_000
 RULES: Final = TimeRules(lateness_ms=30 * SECOND, live_within_ms=HOUR)
@@ -83,3 +84,39 @@ def test_the_instant_of_an_event_takes_the_others_into_account() -> None:
     assert time.at(BEGIN_AT + SECOND, others) == BEGIN_AT + SECOND
     assert time.at(BEGIN_AT + HOUR, others) == BEGIN_AT + MINUTE
     assert time.at(-1, others) == BEGIN_AT
+
+
+def test_a_shard_without_any_event_holds_nobody_up() -> None:
+    """
+    Nor does it outrun anybody: where nobody has any, time does not move.
+    """
+    time = Watermark(["part"], RULES, [channel(1, 0)], 10 * SECOND)
+    idle = RawBatch("part", [], read_at=BEGIN_AT, idle_ms=SECOND)
+    time.live(BEGIN_AT)
+    time.advance(idle, -1, -1)
+
+    assert (time.own_reached, time.reached) == (EMPTY, -1)
+    time.hear(1, 0, Marker(EMPTY, EMPTY, -1), is_first=True)
+    time.hear(1, 0, Marker(EMPTY, EMPTY, -1), is_first=False)
+    assert (time.reached, time.leads_reached) == (-1, -1)
+    time.hear(1, 0, Marker(BEGIN_AT, BEGIN_AT, BEGIN_AT), is_first=True)
+    time.hear(1, 0, Marker(BEGIN_AT - SECOND, BEGIN_AT, BEGIN_AT), is_first=False)
+    assert (time.reached, time.leads_reached, time.top_at) == (BEGIN_AT, BEGIN_AT - SECOND, BEGIN_AT)
+
+
+def test_visitors_do_not_wait_for_a_shard_that_is_silent() -> None:
+    """
+    Not after their patience has come to its end; leads do, and visitors again once it speaks.
+    """
+    time = Watermark(["part"], RULES, [channel(1, 0)], 10 * SECOND)
+    time.live(BEGIN_AT)
+    time.hear(1, 0, Marker(BEGIN_AT, BEGIN_AT, -1), is_first=True)
+    time.hear(1, 0, Marker(BEGIN_AT, BEGIN_AT, -1), is_first=False)
+    told(time, "part", BEGIN_AT + HOUR)
+
+    time.live(BEGIN_AT + 10 * SECOND)
+    assert time.reached == BEGIN_AT
+    time.live(BEGIN_AT + 10 * SECOND + 1)
+    assert (time.reached, time.leads_reached) == (BEGIN_AT + HOUR, BEGIN_AT)
+    time.hear(1, 0, Marker(BEGIN_AT + MINUTE, BEGIN_AT, -1), is_first=True)
+    assert (time.through, time.others("part")) == (BEGIN_AT + MINUTE, BEGIN_AT + MINUTE)

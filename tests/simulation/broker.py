@@ -141,6 +141,9 @@ class Heard:
     def error(self) -> KafkaError | None:
         return self._error
 
+    def key(self) -> bytes | None:
+        return self._record and self._record.key
+
     def value(self) -> bytes | None:
         return self._record and self._record.value
 

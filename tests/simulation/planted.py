@@ -15,6 +15,7 @@ import connectors.kafka_sink
 import pipeline.parts
 import pipeline.steps
 from connectors.changelog import Changelog, Entry
+from pipeline.deal import Dealer
 from pipeline.messages import Absorb, GroupBatch
 from pipeline.tally import Tally
 
@@ -26,8 +27,8 @@ def _gathering(change: Callable[[GroupBatch], None]) -> AbstractContextManager[o
     """Change what the second half is dealt."""
     real = pipeline.steps.gather
 
-    def gather(key_groups: int, tally: Tally) -> Callable[[Any], Gathered]:
-        step = real(key_groups, tally)
+    def gather(dealer: Dealer, tally: Tally) -> Callable[[Any], Gathered]:
+        step = real(dealer, tally)
 
         def changed(lanes: Any) -> Gathered:  # noqa: ANN401 -- handed on
             dealt = step(lanes)
@@ -46,7 +47,7 @@ def drop_markers() -> AbstractContextManager[object]:
 
     def change(share: GroupBatch) -> None:
         if share.group == 1:
-            share.markers = ()
+            share.marker = None
 
     return _gathering(change)
 

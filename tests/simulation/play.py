@@ -42,10 +42,14 @@ def play(seed: int) -> Outcome:
     """Play one seed."""
     random = Random(seed)
     with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        world = World(random, partial(varied, random), random.choice((1, 2, 4)), is_shared=random.random() < 0.5)
+        is_shared = random.random() < 0.5
+        shards = random.choice((1, 1, 2, 3)) if is_shared else 1
+        partitions = max(shards, random.choice((1, 2, 4)))
+        world = World(random, partial(varied, random, shards), partitions, is_shared=is_shared)
         log = town(random, RULES, world.clock.true_ms + ms(BEGIN_S))
         with world.inhabited():
-            world.add_process(Path(folder, "0"), random.choice(PACES_S))
+            for index in range(shards):
+                world.add_process(Path(folder, str(index)), random.choice(PACES_S), f"{index}/{shards}")
             try:
                 _live(random, world, log)
                 told = _told(world)

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
+import msgspec
+
 from config.settings import Settings
 from connectors.kafka_client import KafkaFault
 from connectors.redis_identity import RedisIdentity, StoreError
-from pipeline import flow, run
+from pipeline import connect, flow, run
 from pipeline.parts import Parts
 from pipeline.recovery import Recovery as Folder
 from pipeline.tally import Tally
@@ -29,6 +31,7 @@ FATAL: Final = ("what lies between is lost", "restore")
 """What it may not say here."""
 
 STORE_LATENCY_S: Final = 0.001
+LEADS: Final = "leads"
 
 
 class Crash(BaseException):
@@ -66,12 +69,15 @@ class Surroundings:
 class Process:
     """A process that is started, killed and started again on one folder."""
 
-    def __init__(self, around: Surroundings, settings: Callable[[], Settings], folder: Path, pace_s: float) -> None:
-        """Prepare; it is started with new `settings` each time.
+    def __init__(
+        self, around: Surroundings, settings: Callable[[], Settings], folder: Path, pace_s: float, shard: str
+    ) -> None:
+        """Prepare; it is started with new `settings` each time, always as the same `shard`, I/N.
 
         `pace_s` is how often the machine finds time for it when there is nothing to do.
         """
         self.broker, self._around, self._settings, self._pace_s = around.broker, around, settings, pace_s
+        self._shard = shard
         self._clock = around.clock
         self.recovery = Recovery()
         self._tally = Tally()
@@ -94,9 +100,16 @@ class Process:
 
     @property
     def marks(self) -> dict[str, int]:
-        """The instants up to which it knows partitions to be complete; none where it is dead."""
-        sources = self._tally.sources.values() if self._engine is not None else ()
-        return {name: mark for source in sources for name, mark in source.marks.items()}
+        """The instants up to which it knows partitions, and all that leads wait for, to be complete; none if dead."""
+        if self._engine is None:
+            return {}
+        sources = self._tally.sources.values()
+        return {name: mark for source in sources for name, mark in source.marks.items()} | {LEADS: self.leads_reached}
+
+    @property
+    def leads_reached(self) -> int:
+        """The instant up to which timers of leads have fired."""
+        return self._tally.leads_reached
 
     def stop(self) -> None:
         """Tell it to end well."""
@@ -188,20 +201,24 @@ class Process:
 
     def _started(self) -> Engine:
         """Put the parts together, as `pipeline.run.run` does."""
-        settings, around = self._settings(), self._around
+        settings, around = msgspec.structs.replace(self._settings(), shard=self._shard), self._around
         around.note("started")
         tally = self._tally = Tally()
         stop = self._stop = run._Stop(tally, settings.dead_letters.ratio_max)  # noqa: SLF001 -- the real one
         telemetry = cast("Telemetry", _Unwatched())
         state = Folder(self._disk.root)
         beat = run._Beat(telemetry)  # noqa: SLF001 -- the real one
-        source = run._kafka_source(settings, stop, beat)  # noqa: SLF001 -- the real one
+        shard = connect.which_shard(settings, [], None)
+        source = connect.kafka_source(settings, shard, stop, beat)
+        shard = connect.with_slots(settings, shard, state, stop)
         shared = None if around.store is None else SimulatedIdentity(around.store, self._ask_store)
         store = cast("RedisIdentity | None", shared)
-        sink, encoder = run._outputs(settings, None, state, stop, telemetry)  # noqa: SLF001 -- the real one
-        run._begun(settings, [], None, state, source, sink, store)  # noqa: SLF001 -- the real one
+        sink, encoder = connect.outputs(settings, None, state, shard, stop, telemetry)
+        run._begun(settings, [], None, state, (source, sink), store, shard)  # noqa: SLF001 -- the real one
         beat.sink = cast("Any", sink).outbox
-        parts = Parts(settings, source.partitions, self._disk.root, tally, self._now, shared, encoder)
+        if shared is not None:
+            shard = connect.on_timeline(shard, shared.store_id)
+        parts = Parts(settings, source.partitions, self._disk.root, tally, self._now, shared, encoder, shard)
         host = Host(self._clock.random, around.time.time, self.step, self._committed)
         interval_s = settings.checkpoint.interval_ms / 1000
         return Engine(flow.build(source, parts, sink), self.recovery, interval_s, host)

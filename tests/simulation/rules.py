@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from config.kafka import KafkaSettings
-from config.settings import DecisionSettings, GapSettings, SessionSettings, Settings
+from config.settings import DecisionSettings, GapSettings, IdentitySettings, SessionSettings, Settings
 from tests.chaos.rules import Rules, ms
 
 
@@ -40,16 +40,20 @@ RULES: Final = SimulatedRules(
 )
 
 
-def varied(random: Random) -> Settings:
-    """Draw settings that make no difference to what is told; an operator may change them at any start."""
+def varied(random: Random, shards: int) -> Settings:
+    """Draw settings that make no difference to what is told; an operator may change them at any start.
+
+    What shards say to each other of time would not be read as fast as it is said, one at a time.
+    """
     settings = RULES.settings
     replace = msgspec.structs.replace
     return replace(
         settings,
         source=replace(
             settings.source,
-            batch_records=random.choice((1, 3, 5_000)),
+            batch_records=random.choice((1, 3, 5_000) if shards == 1 else (50, 5_000)),
             live_within_ms=random.choice((12_000, 3_600_000)),
+            patience_ms=3_600_000,  # what lies in the wrong partition is then never too late
         ),
         checkpoint=replace(settings.checkpoint, interval_ms=random.choice((100, 1_000, 6_000))),
         kafka=replace(settings.kafka, queue_max=random.choice((3, 1_000))),
@@ -69,5 +73,6 @@ def _settings(rules: SimulatedRules) -> Settings:
             offer_cooldown_ms=gap_ms,
             offer_views=1,
         ),
+        identity=IdentitySettings(redis_url="redis://simulated"),
         kafka=KafkaSettings(servers="simulated:9092", topics=("in",), prefix="out."),
     )

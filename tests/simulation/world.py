@@ -18,12 +18,13 @@ import connectors.kafka_ends
 import connectors.kafka_outbox
 import connectors.kafka_sink
 import connectors.kafka_source
+import pipeline.connect
 import pipeline.recovery
 import pipeline.run
 import pipeline.steps
 import pipeline.tally
 from config.settings import Settings
-from connectors.kafka_topics import output_topics
+from connectors.kafka_topics import exchange_topic, output_topics
 from tests.chaos.lives import Sent
 from tests.simulation.broker import Broker, Record, Where
 from tests.simulation.clients import Admin, Consumer, Producer
@@ -38,6 +39,7 @@ CLOCKED: Final = (
     connectors.kafka_outbox,
     connectors.kafka_sink,
     connectors.kafka_source,
+    pipeline.connect,
     pipeline.run,
     pipeline.steps,
     pipeline.tally,
@@ -67,14 +69,16 @@ class World:
         for stream, topic in output_topics(self.settings.kafka.prefix).items():
             count = random.choice((1, 1, 2)) if stream.startswith("triggers.") else 1
             self.broker.create(topic.name, count, "compact" if topic.is_compacted else "delete")
+        self.internal = exchange_topic(self.settings.kafka.prefix).name
+        self.broker.create(self.internal, partitions)
         self.processes: list[Process] = []
         self.said: list[str] = []
         """What processes have told their operators."""
         self._held: dict[Where, list[Sent]] = {}
 
-    def add_process(self, folder: Path, pace_s: float) -> None:
+    def add_process(self, folder: Path, pace_s: float, shard: str = "0/1") -> None:
         """Start a process."""
-        self.processes.append(Process(self.around, self._settings, folder, pace_s))
+        self.processes.append(Process(self.around, self._settings, folder, pace_s, shard))
         self.clock.at(0, self.processes[-1].turn)
 
     @property
@@ -127,7 +131,7 @@ class World:
             (connectors.kafka_sink, {"Consumer": lambda options: Consumer(around.worker, options)}),
             (connectors.kafka_outbox, {"Producer": lambda options: Producer(around.worker, options)}),
             (connectors.changelog, SMALL_LIMITS),
-            (pipeline.run, {"_warn": self._hear}),
+            (pipeline.connect, {"warn": self._hear}),
             (pipeline.recovery, {"init_db_dir": lambda *_: None, "RecoveryConfig": lambda *_: None}),
         ]
         with ExitStack() as stack:

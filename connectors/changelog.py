@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, Literal
 from zlib import crc32
 
 import msgspec
@@ -43,6 +43,8 @@ ENTRY_OVERHEAD: Final = 16
 
 Entry = tuple[str, int, bytes]
 _encode: Final = msgspec.msgpack.Encoder().encode
+_Version: Final[Any] = msgspec.defstruct("_Version", [("version", int)], array_like=True, gc=False)
+_decode_version: Final = msgspec.msgpack.Decoder(_Version).decode
 _decode: Final = msgspec.msgpack.Decoder(list[tuple[str, int, bytes]]).decode
 
 
@@ -105,19 +107,8 @@ class Changelog:
             ChangelogError: the file is missing, shorter than the checkpoint, or damaged.
         """
         path = self._path(generation)
-        try:
-            file = path.open("r+b")
-        except OSError as error:
-            msg = f"{path}: {error.strerror}: the checkpoint names it; restore the recovery folder whole"
-            raise ChangelogError(msg) from None
-        with file:
-            data = file.read(length)
-            if len(data) < length:
-                msg = f"{path}: {len(data)} bytes where the checkpoint has {length}; restore the recovery folder"
-                raise ChangelogError(msg)
-            if not data.startswith(HEADER):
-                msg = f"{path}: not a changelog of this version; restore the recovery folder"
-                raise ChangelogError(msg)
+        with _opened(path, "r+b") as file:
+            data = _whole(file, path, length)
             file.truncate(length)
         for other in self._folder.glob(f"{self._name}.*.log"):
             if other != path:
@@ -187,7 +178,67 @@ class Changelog:
         self._length = len(HEADER)
 
     def _path(self, generation: int) -> Path:
-        return self._folder / f"{self._name}.{generation}.log"
+        return path_of(self._folder, self._name, generation)
+
+
+def path_of(folder: Path, name: str, generation: int) -> Path:
+    """Return where a generation of a changelog is."""
+    return folder / f"{name}.{generation}.log"
+
+
+def live(path: Path, length: int) -> dict[str, tuple[int, bytes]]:
+    """Return the live entries of a changelog up to `length`, due and state by key; the file stays as it is.
+
+    Raises:
+        ChangelogError: the file is missing, shorter than that, or damaged.
+    """
+    with _opened(path, "rb") as file:
+        data = _whole(file, path, length)
+    found: dict[str, tuple[int, bytes]] = {}
+    for block in _blocks(data, path):
+        for key, due_at, state in block:
+            found[key] = due_at, state
+    return {key: (due_at, state) for key, (due_at, state) in found.items() if state}
+
+
+def write(folder: Path, name: str, entries: Iterable[Entry]) -> int:
+    """Write a changelog of these live entries, its first generation, down to the disk; return its length."""
+    changelog = Changelog(folder, name, Rewrites(), fsync=True)
+    changelog.start()
+    changelog.append(list(entries))
+    _, length = changelog.checkpoint()
+    changelog.close()
+    return length
+
+
+def check_version(row: bytes, known: int) -> int:
+    """Return the version in front of a packed row.
+
+    Raises:
+        ChangelogError: a later version of nextmove wrote it than one that `known` is the last of.
+    """
+    version: int = _decode_version(row).version
+    if version > known:
+        raise ChangelogError(
+            f"a state of version {version}, of which this nextmove knows {known}; use the later one that made it"
+        )
+    return version
+
+
+def _opened(path: Path, mode: Literal["rb", "r+b"]) -> BinaryIO:
+    try:
+        return path.open(mode)
+    except OSError as error:
+        raise ChangelogError(f"{path}: {error.strerror}: the checkpoint names it; restore its folder whole") from None
+
+
+def _whole(file: BinaryIO, path: Path, length: int) -> bytes:
+    data = file.read(length)
+    if len(data) < length:
+        raise ChangelogError(f"{path}: {len(data)} bytes where the checkpoint has {length}; restore its folder")
+    if not data.startswith(HEADER):
+        raise ChangelogError(f"{path}: not a changelog of this version; restore its folder")
+    return data
 
 
 def _write_block(file: BinaryIO, entries: list[Entry]) -> int:
@@ -202,7 +253,7 @@ def _blocks(data: bytes, path: Path) -> Iterable[list[Entry]]:
     while position < len(data):
         block = _block(data, position)
         if block is None:
-            msg = f"{path}: damaged at byte {position}; restore the recovery folder from a copy"
+            msg = f"{path}: damaged at byte {position}; restore its folder from a copy"
             raise ChangelogError(msg)
         size, entries = block
         yield entries

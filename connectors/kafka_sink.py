@@ -131,6 +131,20 @@ class KafkaSink(FixedPartitionedSink[list[Message], int]):
         return before
 
 
+def floors_of(prefix: str, known: Mapping[str, int], parts: Mapping[str, int]) -> dict[str, int]:
+    """Return the offset of each partition of triggers before which all are in a checkpoint.
+
+    `known` is where they ended when its folder was made, `parts` what the parts' snapshots in it say.
+    """
+    topics = output_topics(prefix)
+    floors = dict(known)
+    for part, offset in parts.items():
+        if part.startswith(TRIGGERS):
+            stream, number = split(part)
+            floors[f"{topics[stream].name}/{number}"] = offset
+    return floors
+
+
 class TopicPart(StatefulSinkPartition[list[Message], int]):
     """One stream's topic: each record at least once."""
 

@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 
 import click
 
 from pipeline.faults import DONE, INTERRUPTED, WRONG_USAGE, clause, failed, is_debugging, say
+from pipeline.state_command import FILE, FOLDER, state, stop
+from pipeline.version import own_version
 
 if TYPE_CHECKING:
     from benchmarks.traffic import TrafficPlan
@@ -42,16 +43,7 @@ DEMO_MALFORMED_SHARE: Final = 0.002
 
 Writable = BinaryIO | gzip.GzipFile
 
-FILE = click.Path(path_type=Path, dir_okay=False)
-FOLDER = click.Path(path_type=Path, file_okay=False)
 SHARE = click.FloatRange(0, 0.25)
-
-
-def _version() -> str:
-    try:
-        return version("nextmove")
-    except PackageNotFoundError:
-        return "of a checkout that is not installed"
 
 
 def _finite(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
@@ -75,7 +67,7 @@ Examples:
 
 NEXTMOVE_DEBUG=1 in the environment shows tracebacks.""",
 )
-@click.version_option(_version(), message="%(prog)s %(version)s")
+@click.version_option(own_version(), message="%(prog)s %(version)s")
 @click.pass_context
 def command(context: click.Context) -> None:
     """Watch every touchpoint of a shop's customers and say within seconds what to do next."""
@@ -102,6 +94,7 @@ Progress goes to stderr, the summary at the end to stdout.""",
 @click.option("--out", type=FOLDER, help="Folder for the outputs, one .jsonl file a stream; without: Kafka topics.")
 @click.option("--config", type=FILE, help="Settings in YAML; without, the defaults hold.")
 @click.option("--recovery", type=FOLDER, help="Folder in which the state survives this process.")
+@click.option("--from-savepoint", type=FOLDER, help="Savepoint from which a new recovery folder goes on.")
 @click.option(
     "--speed",
     type=click.FloatRange(min=0),
@@ -125,6 +118,7 @@ def run(
     out: Path | None,
     config: Path | None,
     recovery: Path | None,
+    from_savepoint: Path | None,
     speed: float,
     shard: str | None,
     restart: int,
@@ -148,11 +142,13 @@ def run(
         raise click.UsageError("name INPUT and --out, or set kafka.servers to read and publish topics")
     if recovery is None and settings.checkpoint.folder:
         recovery = Path(settings.checkpoint.folder)
-    if out is not None:
+    if out is not None and from_savepoint is None:
         _tell_of_replacing(inputs, out, recovery)
     progress = Progress("looking through the input" if inputs and "-" not in inputs else "waiting for input")
     with _engine_muted(), progress.shown():
-        outcome = run_flow(settings, inputs, out, recovery=recovery, speed=speed, watch=progress.watch)
+        outcome = run_flow(
+            settings, inputs, out, recovery=recovery, savepoint=from_savepoint, speed=speed, watch=progress.watch
+        )
     place = _place(out) if out is not None else f"{settings.kafka.prefix}*.v1 at {settings.kafka.servers}"
     summarize(outcome, place, _ending(outcome, is_recoverable=recovery is not None))
 
@@ -279,6 +275,10 @@ def check(config: Path) -> None:
     from config.load import describe, load
 
     click.echo(describe(load(config, os.environ)), nl=False)
+
+
+command.add_command(stop)
+command.add_command(state)
 
 
 def main() -> NoReturn:

@@ -33,7 +33,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from connectors.changelog import ENTRY_OVERHEAD, Changelog
+from connectors.changelog import ENTRY_OVERHEAD, Changelog, check_version
 from operators.event import FOREVER, Event
 from operators.profile import Output, ProfileOperator
 from operators.profile_state import HandOver, Profile, last_at, pack, unpack
@@ -76,9 +76,12 @@ class GroupSnapshot(NamedTuple):
 
 
 def read_snapshot(raw: bytes) -> GroupSnapshot:
-    """Return what a `KeyGroup.snapshot` says, of this version or an older one."""
-    version = msgspec.msgpack.decode(raw)[0]
-    if version == 1:
+    """Return what a `KeyGroup.snapshot` says, of this version or an older one.
+
+    Raises:
+        ChangelogError: a later version wrote it.
+    """
+    if check_version(raw, STATE_VERSION) == 1:
         _, group, generation, length, marks, top_at, swept_at = msgspec.msgpack.decode(raw, type=_Row1)
         return GroupSnapshot(group, generation, length, min(marks.values(), default=-1), top_at, swept_at, {})
     return GroupSnapshot(*msgspec.msgpack.decode(raw, type=_Row)[1:])

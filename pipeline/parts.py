@@ -16,8 +16,10 @@ from operators.rules import DuplicateRules, ProfileRules, TimeRules
 from pipeline.deal import Dealer
 from pipeline.exchange import Elsewhere
 from pipeline.key_groups import KeyGroup
+from pipeline.manifest import IDENTITY, changelog_name
 from pipeline.ports import IdentityStore
 from pipeline.resolve import Resolver
+from pipeline.seeds import Seeds
 from pipeline.shards import ALONE, Shard
 from pipeline.steps import LaneStep, ResolveStep, deal, decode, gather, publish
 from pipeline.telemetry import Tally
@@ -38,12 +40,12 @@ class Parts:
         encoder: Encoder | MessageEncoder | None = None,
         shard: Shard = ALONE,
     ) -> None:
-        """Make the steps; with a `recovery` folder their states are kept in changelogs there.
+        """Make the steps; with a `recovery` folder their states are kept in changelogs there, and begin from its seeds.
 
         Without a `store` of identities they have an embedded one of their own; without an `encoder` they publish
         lines. One `shard` of several hands on what is not for its own key groups.
         """
-        rewrites = Rewrites()
+        rewrites, self.seeds = Rewrites(), Seeds(recovery)
         fsync = settings.checkpoint.fsync
 
         def changelog(name: str) -> Changelog | None:
@@ -52,20 +54,21 @@ class Parts:
         def resolve(resume: bytes | None) -> ResolveStep:
             duplicates = DuplicateRules(**msgspec.structs.asdict(settings.duplicates))
             dealer = Dealer(settings.key_groups, shard)
-            identity = changelog("identity")
+            identity = changelog(IDENTITY)
             mine = MemoryIdentity() if store is None else store
             time = _watermark(settings, partitions, shard)
-            return ResolveStep(Resolver(time, duplicates, dealer, identity, tally, mine, resume))
+            told = self.seeds.resolve if resume is None else resume
+            return ResolveStep(Resolver(time, duplicates, dealer, identity, tally, mine, told))
 
         def key_groups(name: str, rules: ProfileRules) -> Callable[[bytes | None], LaneStep]:
-            operator = ProfileOperator(rules)
+            operator, seeds = ProfileOperator(rules), self.seeds.groups(name)
 
             def key_group(number: int, resume: bytes | None) -> KeyGroup | Elsewhere:
                 if number >= settings.key_groups:
                     return Elsewhere(shard.timeline, shard.index, number - settings.key_groups, name)
-                return KeyGroup(number, operator, changelog(f"{name}-{number:04d}"), resume)
+                return KeyGroup(number, operator, changelog(changelog_name(name, number)), resume)
 
-            return lambda resume: LaneStep(key_group, resume, tally.steps[name])
+            return lambda resume: LaneStep(key_group, resume, tally.steps[name], seeds)
 
         self.decode = decode(settings.source.format, settings.source.record_bytes_max, tally)
         self.resolve = resolve

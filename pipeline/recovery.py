@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
+from pipeline.processes import this_holder
+
 STATE_FILE: Final = "nextmove.json"
+SEED_FILE: Final = "seed.json"
+"""What a folder that was made from a savepoint starts from until its own first checkpoint."""
+LOCK_FILE: Final = "lock"
+ENGINE_FILES: Final = "part-*.sqlite3"
+OWN_FILES: Final = ("identity.*.log", "visitors-*.*.log", "profiles-*.*.log", f"{ENGINE_FILES}*", SEED_FILE)
+"""All that a run makes beside its facts; whoever names a folder that is not empty keeps the rest of it."""
+FACTS_VERSION: Final = 1
 
 
 class RunError(Exception):
@@ -24,11 +33,11 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     `inputs` are files, or what names the topics; `out` is a folder, or what the topics' names begin with.
     `starts` says where reading each partition of a topic began,
     `trigger_ends` says where the partitions of triggers ended when the folder was made, `store_id` which
-    shared store of identities its states go with, `shard` whose they are, and `slots` how many partitions the internal
-    topic had.
+    shared store of identities its states go with, `shard` whose they are, `slots` how many partitions the internal
+    topic had, and `savepoint` which one it was made from.
     """
 
-    version: int = 1
+    version: int = FACTS_VERSION
     key_groups: int
     inputs: list[str]
     out: str
@@ -38,6 +47,22 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     store_id: str = ""
     shard: str = "0-of-1"
     slots: int = 1
+    savepoint: str = ""
+
+
+class Origin(NamedTuple):
+    """The savepoint that a new folder is made from.
+
+    `unpack` puts its states and seed into the folder: those of the key groups that it says yes to.
+    """
+
+    place: Path
+    facts: RecoveryFacts
+    unpack: Callable[[Path, Callable[[int], bool]], None]
+
+
+class InUseError(RunError):
+    """Another process holds the folder's lock."""
 
 
 class Recovery:
@@ -50,19 +75,31 @@ class Recovery:
             RunError: what is there cannot be read.
         """
         self.folder = folder
-        self.known = _known_facts(folder)
+        self.known = facts_of(folder)
         """What it was made with; None where it is new."""
+        self.is_new = self.known is None
+        self._origin: Origin | None = None
 
-    def begin(self, facts: RecoveryFacts) -> RecoveryConfig:
-        """Return the engine's handle on the folder, made with `facts` if it is new.
+    def come_from(self, origin: Origin) -> None:
+        """Make the folder from a savepoint, once it begins; it is new."""
+        assert self.is_new, "a folder that has a past comes from there"
+        self._origin, self.known = origin, origin.facts
+
+    def begin(self, facts: RecoveryFacts, owns: Callable[[int], bool]) -> RecoveryConfig:
+        """Return the engine's handle on the folder, made with `facts` if it is new; of a savepoint it `owns` groups.
 
         Raises:
             RunError: it was made with others that these cannot follow.
         """
-        if self.known is None:
+        if self.known is not None:
+            place = self.folder if self._origin is None else self._origin.place
+            _check_facts(place, self.known, facts)
+            facts = msgspec.structs.replace(facts, savepoint=self.known.savepoint)
+        if self.is_new:
+            _clear(self.folder)
+            if self._origin is not None:
+                self._origin.unpack(self.folder, owns)
             init_db_dir(self.folder, 1)  # type: ignore[no-untyped-call]  # bytewax has no types here
-        else:
-            _check_facts(self.folder, self.known, facts)
         new = self.folder / f"{STATE_FILE}.new"
         new.write_bytes(msgspec.json.encode(facts))
         new.replace(self.folder / STATE_FILE)
@@ -88,15 +125,21 @@ def locked(folder: Path) -> Iterator[Recovery]:
     """
     make_folder(folder)
     try:
-        lock = (folder / "lock").open("w")
+        lock = (folder / LOCK_FILE).open("a+b")
     except OSError as error:
         raise RunError(f"{folder}: {error.strerror}; name a folder that can be written") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise RunError(f"{folder} is in use by another run; wait for it to end or name another folder") from None
-        yield Recovery(folder)
+            raise InUseError(f"{folder} is in use by another run; wait for it to end or name another folder") from None
+        lock.truncate(0)
+        lock.write(msgspec.json.encode(this_holder()))
+        lock.flush()
+        try:
+            yield Recovery(folder)
+        finally:
+            lock.truncate(0)
 
 
 def make_folder(folder: Path) -> None:
@@ -111,35 +154,60 @@ def make_folder(folder: Path) -> None:
         raise RunError(f"{folder}: {error.strerror}; name a folder that can be written") from None
 
 
-def _known_facts(folder: Path) -> RecoveryFacts | None:
+def facts_of(folder: Path) -> RecoveryFacts | None:
+    """Return what a recovery folder was made with, None for a folder that is none.
+
+    Raises:
+        RunError: that cannot be read.
+    """
     try:
-        return msgspec.json.decode((folder / STATE_FILE).read_bytes(), type=RecoveryFacts)
+        facts = msgspec.json.decode((folder / STATE_FILE).read_bytes(), type=RecoveryFacts)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise RunError(f"{folder / STATE_FILE}: {error}; restore it, or start with an empty folder") from None
+    if facts.version > FACTS_VERSION:
+        raise RunError(
+            f"{folder} is of format {facts.version}, of which this nextmove knows {FACTS_VERSION};"
+            " use the later one that made it"
+        )
+    return facts
 
 
-def _check_facts(folder: Path, known: RecoveryFacts, facts: RecoveryFacts) -> None:
+def _clear(folder: Path) -> None:
+    """Remove what a start that was cut off has left: it had nothing to lose yet.
+
+    Raises:
+        RunError: what is there is more than that.
+    """
+    own = [path for pattern in OWN_FILES for path in folder.glob(pattern)]
+    has_states = any(path.suffix == ".log" for path in own)
+    if has_states and any(folder.glob(ENGINE_FILES)) and not (folder / SEED_FILE).exists():
+        raise RunError(f"{folder} has states but no {STATE_FILE}; restore it, or start with an empty folder")
+    for path in own:
+        path.unlink()
+
+
+def _check_facts(place: Path, known: RecoveryFacts, facts: RecoveryFacts) -> None:
     if known.key_groups != facts.key_groups:
         raise RunError(
-            f"{folder} was made with key_groups: {known.key_groups}, not {facts.key_groups};"
+            f"{place} was made with key_groups: {known.key_groups}, not {facts.key_groups};"
             " the number is fixed for the life of the state: set it back, or start with an empty folder"
         )
     if known.shard != facts.shard:
         raise RunError(
-            f"{folder} was made by shard {known.shard}, not {facts.shard}: another number of shards needs a savepoint;"
+            f"{place} was made by shard {known.shard}, not {facts.shard}: another number of shards needs a savepoint;"
             " set the shard back, or start with an empty folder"
         )
     if known.out != facts.out:
-        raise RunError(f"{folder} belongs to the output {known.out}; name that, or start with an empty folder")
+        raise RunError(f"{place} belongs to the output {known.out}; name that, or start with an empty folder")
     if known.identity != facts.identity:
         raise RunError(
-            f"{folder} was made with the {known.identity} store of identities, not the {facts.identity} one:"
+            f"{place} was made with the {known.identity} store of identities, not the {facts.identity} one:"
             " who is who is in the other; set identity.redis_url as it was, or start with an empty folder"
         )
     gone = [name for name in known.inputs if name not in facts.inputs]
     if gone:
         raise RunError(
-            f"{folder} was made with the input {gone[0]}; name it too, as it was, or start with an empty folder"
+            f"{place} was made with the input {gone[0]}; name it too, as it was, or start with an empty folder"
         )

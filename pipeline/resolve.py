@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from connectors.batches import RawBatch
-from connectors.changelog import ENTRY_OVERHEAD, Changelog
+from connectors.changelog import ENTRY_OVERHEAD, Changelog, Entry, check_version
 from operators.duplicates import Duplicates
 from operators.event import FOREVER, Event
 from operators.identity import plan, settled
@@ -25,8 +25,73 @@ MEMBERS_MAX: Final = 300_000
 
 SNAPSHOT_VERSION: Final = 1
 
-# Version, the changelog's generation and length, marks and latest event times by partition.
-_Snapshot: Final[Any] = tuple[int, int, int, dict[str, int], dict[str, int]]
+# What an entry of the changelog that holds ids has as key: this, their generation and a number.
+_IDS: Final = "#"
+
+
+class ResolverSnapshot(NamedTuple):
+    """What the resolver's snapshot says: where its changelog ends, marks and latest event times by partition."""
+
+    generation: int
+    length: int
+    marks: dict[str, int]
+    tops: dict[str, int]
+
+
+_Row: Final[Any] = tuple[int, int, int, dict[str, int], dict[str, int]]
+
+
+def read_snapshot(raw: bytes) -> ResolverSnapshot:
+    """Read what `write_snapshot` wrote, in this version or one before.
+
+    Raises:
+        ChangelogError: a later version wrote it.
+    """
+    check_version(raw, SNAPSHOT_VERSION)
+    return ResolverSnapshot(*msgspec.msgpack.decode(raw, type=_Row)[1:])
+
+
+def write_snapshot(told: ResolverSnapshot) -> bytes:
+    """Return a snapshot: a row whose first number is its version."""
+    return msgspec.msgpack.encode([SNAPSHOT_VERSION, *told])
+
+
+def merged(
+    resolvers: Iterable[tuple[ResolverSnapshot, dict[str, tuple[int, bytes]]]],
+) -> tuple[ResolverSnapshot, list[Entry]]:
+    """Make one of several resolvers, each a snapshot and its live entries: all that they know, of all partitions."""
+    marks: dict[str, int] = {}
+    tops: dict[str, int] = {}
+    links: dict[str, bytes] = {}
+    ids: dict[int, set[str]] = {}
+    for told, live in resolvers:
+        for partition, mark in told.marks.items():
+            marks[partition] = max(mark, marks.get(partition, -1))
+        for partition, top in told.tops.items():
+            tops[partition] = max(top, tops.get(partition, -1))
+        for key, (_, raw) in live.items():
+            if key.startswith(_IDS):
+                ids.setdefault(_generation(key), set()).update(_ids(raw))
+            else:
+                links[key] = raw
+    entries: list[Entry] = [(name, 0, lead) for name, lead in links.items()]
+    entries += [(f"{_IDS}{generation}/0", 0, msgspec.msgpack.encode(sorted(ids[generation]))) for generation in ids]
+    return ResolverSnapshot(0, 0, marks, tops), entries
+
+
+def counted(live: dict[str, tuple[int, bytes]]) -> tuple[int, int]:
+    """Count the identifiers and the ids of events in the live entries of a resolver's changelog."""
+    lists = [len(_ids(raw)) for key, (_, raw) in live.items() if key.startswith(_IDS)]
+    return len(live) - len(lists), sum(lists)
+
+
+def _generation(key: str) -> int:
+    return int(key[len(_IDS) : key.index("/")])
+
+
+def _ids(raw: bytes) -> list[str]:
+    found: list[str] = msgspec.msgpack.decode(raw, type=list[str])
+    return found
 
 
 class Member:
@@ -231,12 +296,12 @@ class Resolver:
                 self._changelog.append(entries)
             self._changelog.compact(self._live(), self._live_bytes)
             generation, length = self._changelog.checkpoint()
-        return msgspec.msgpack.encode([SNAPSHOT_VERSION, generation, length, self._time.marks, self._time.tops])
+        return write_snapshot(ResolverSnapshot(generation, length, self._time.marks, self._time.tops))
 
     def _log_ids(self, generation: int, ids: list[str]) -> tuple[str, int, bytes]:
         """Return the entry that adds `ids` to a generation of those in the changelog."""
         sizes = self._logged.setdefault(generation, {})
-        key, raw = f"#{generation}/{len(sizes)}", msgspec.msgpack.encode(ids)
+        key, raw = f"{_IDS}{generation}/{len(sizes)}", msgspec.msgpack.encode(ids)
         sizes[key] = len(key) + len(raw) + ENTRY_OVERHEAD
         self._live_bytes += sizes[key]
         return key, 0, raw
@@ -260,19 +325,19 @@ class Resolver:
             yield self._log_ids(generation, list(ids))
 
     def _resume(self, changelog: Changelog, snapshot: bytes) -> None:
-        _, generation, length, marks, tops = msgspec.msgpack.decode(snapshot, type=_Snapshot)
-        self._time.resume(marks, tops)
+        told = read_snapshot(snapshot)
+        self._time.resume(told.marks, told.tops)
         found: dict[str, bytes] = {}
-        for block in changelog.load(generation, length):
+        for block in changelog.load(told.generation, told.length):
             found.update((key, raw) for key, _, raw in block)
         for key, raw in found.items():
             if not raw:
                 continue
             size = len(key) + len(raw) + ENTRY_OVERHEAD
             self._live_bytes += size
-            if key.startswith("#"):
-                span = int(key[1 : key.index("/")])
+            if key.startswith(_IDS):
+                span = _generation(key)
                 self._logged.setdefault(span, {})[key] = size
-                self._duplicates.restore(span, msgspec.msgpack.decode(raw, type=list[str]))
+                self._duplicates.restore(span, _ids(raw))
             else:
                 self._store.restore(key, raw.decode())

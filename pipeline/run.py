@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple
@@ -40,6 +40,7 @@ from pipeline import connect, flow
 from pipeline.health import ServeError, serve
 from pipeline.parts import Parts
 from pipeline.recovery import Recovery, RecoveryFacts, RunError, locked
+from pipeline.savepoint import take_up
 from pipeline.shards import Shard
 from pipeline.telemetry import Tally, Telemetry
 
@@ -95,6 +96,7 @@ def run(
     out: Path | None,
     *,
     recovery: Path | None = None,
+    savepoint: Path | None = None,
     speed: float = 0.0,
     watch: Callable[[Tally], None] | None = None,
 ) -> Outcome:
@@ -102,8 +104,8 @@ def run(
 
     Without inputs it reads the topics of the settings, without `out` it publishes to topics. With a `recovery` folder
     (else that of the settings) the state survives: a later run with the same folder goes on where this
-    one was, whether it ended, was stopped or was killed. `watch` is called twice a second, from a thread
-    of its own, and once at the end.
+    one was, whether it ended, was stopped or was killed; a new one may go on from a `savepoint`. `watch` is called
+    twice a second, from a thread of its own, and once at the end.
 
     Raises:
         RunError: it cannot start, or could not go on.
@@ -114,6 +116,8 @@ def run(
         recovery = Path(settings.checkpoint.folder)
     if recovery is None and not inputs:
         raise RunError("reading from Kafka needs checkpoint.folder or --recovery: a restart would forget everybody")
+    if recovery is None and savepoint is not None:
+        raise RunError("--from-savepoint needs checkpoint.folder or --recovery: the state goes on there")
     shard = connect.which_shard(settings, inputs, out)
     if recovery is not None and shard.count > 1:
         recovery /= shard.name
@@ -130,6 +134,7 @@ def run(
             files = connect.file_source(settings, inputs, speed, stop) if inputs else None
             source = files or connect.kafka_source(settings, shard, stop, beat)
             state = stack.enter_context(locked(recovery)) if recovery is not None else None
+            taken = None if state is None or savepoint is None else take_up(state, savepoint, out, shard.name)
             shard = connect.with_slots(settings, shard, state, stop)
             store = connect.store(settings, stop, telemetry)
             sink, encoder = connect.outputs(settings, out, state, shard, stop, telemetry)
@@ -141,7 +146,7 @@ def run(
                 shard = connect.on_timeline(shard, store.store_id)
             parts = Parts(settings, source.partitions, recovery, tally, connect.now, store, encoder, shard)
             with _watching(watch, tally), _quiet_collector():
-                _execute(flow.build(source, parts, sink), settings, config, out)
+                _execute(flow.build(parts.seeds.source(source), parts, parts.seeds.sink(sink)), settings, config, out)
     except (SourceError, KafkaFault, StoreError, ServeError) as error:
         raise RunError(str(error)) from None
     seconds = time.monotonic() - started_at
@@ -197,7 +202,7 @@ def _begun(
     if state.known is not None and store is not None and state.known.store_id not in ("", store.store_id):
         store.resets += 1
         connect.warn("Redis was emptied since the last run; who is who is learnt anew as events come")
-    return state.begin(facts)
+    return state.begin(facts, shard.owns_group)
 
 
 @contextmanager

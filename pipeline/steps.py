@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -29,7 +29,8 @@ ONE: Final = "resolve"
 LANES: Final = 8
 """What the engine has as keys of the key groups' steps: it pays by the key and batch, so many groups share one."""
 
-_decode_lane: Final = msgspec.msgpack.Decoder(list[bytes]).decode
+lane_snapshots: Final = msgspec.msgpack.Decoder(list[bytes]).decode
+"""Takes a lane's snapshot apart into those of its key groups."""
 
 
 def decode(format_: Format, bytes_max: int, tally: Tally) -> Callable[[RawBatch], tuple[str, Decoded]]:
@@ -126,11 +127,15 @@ class LaneStep(StatefulBatchLogic[Shares, Outputs, bytes]):
         key_group: Callable[[int, bytes | None], KeyGroup | Elsewhere],
         resume: bytes | None,
         timing: StepTally | None = None,
+        seeds: Mapping[int, bytes] | None = None,
     ) -> None:
-        """Start with none, or with those of the snapshot `resume`; `key_group` makes one by its number."""
-        self._key_group, self._timing = key_group, timing or StepTally()
+        """Start with none, or with those of the snapshot `resume`; `key_group` makes one by its number.
+
+        A group that is not in the snapshot has not been heard of since the folder was made: it starts from its seed.
+        """
+        self._key_group, self._timing, self._seeds = key_group, timing or StepTally(), seeds or {}
         self.groups: dict[int, KeyGroup | Elsewhere] = {}
-        for snapshot in [] if resume is None else _decode_lane(resume):
+        for snapshot in [] if resume is None else lane_snapshots(resume):
             number = read_snapshot(snapshot).group
             self.groups[number] = key_group(number, snapshot)
 
@@ -149,7 +154,7 @@ class LaneStep(StatefulBatchLogic[Shares, Outputs, bytes]):
     def _group(self, number: int) -> KeyGroup | Elsewhere:
         group = self.groups.get(number)
         if group is None:
-            group = self.groups[number] = self._key_group(number, None)
+            group = self.groups[number] = self._key_group(number, self._seeds.get(number))
         return group
 
 

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from pipeline.processes import SUPERVISOR
+
 PAUSE_S_MIN: Final = 1.0
 PAUSE_S_MAX: Final = 60.0
 WELL_S: Final = 600.0
@@ -86,6 +88,7 @@ def _run(command: Sequence[str], mask: set[int | signal.Signals]) -> tuple[int, 
     """Run the child to its end; return its code, -n for signal n, and whether it was told to end."""
     parent = os.getpid()
     libc = ctypes.CDLL(None)  # before the fork, after which little may be done
+    environment = os.environ | {SUPERVISOR: str(parent)}
 
     def prepare() -> None:
         """Ask the kernel for a SIGTERM when the parent dies, lest the child keep the recovery folder's lock."""
@@ -96,7 +99,7 @@ def _run(command: Sequence[str], mask: set[int | signal.Signals]) -> tuple[int, 
 
     is_told = False
     # This process has one thread, so that nothing can be locked in the fork.
-    with subprocess.Popen(command, preexec_fn=prepare) as child:  # noqa: PLW1509, S603 -- see above; our own command
+    with subprocess.Popen(command, env=environment, preexec_fn=prepare) as child:  # noqa: PLW1509, S603 -- see above; our own command
         while child.poll() is None:
             number = signal.sigwait(ENDING | {signal.SIGCHLD})
             if number in ENDING:

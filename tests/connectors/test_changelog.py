@@ -184,7 +184,7 @@ def test_every_damaged_byte_is_found(tmp_path: Path) -> None:
             entries_in(tmp_path, 0, length)
         told.add(str(caught.value))
 
-    assert told == {f"{path}: damaged at byte {len(HEADER)}; restore the recovery folder from a copy"}
+    assert told == {f"{path}: damaged at byte {len(HEADER)}; restore its folder from a copy"}
 
 
 @pytest.mark.parametrize("missing", [1, 10, 30])
@@ -199,7 +199,7 @@ def test_a_short_file_is_refused(tmp_path: Path, missing: int) -> None:
         entries_in(tmp_path, 0, length)
 
     assert str(caught.value) == (
-        f"{path}: {length - missing} bytes where the checkpoint has {length}; restore the recovery folder"
+        f"{path}: {length - missing} bytes where the checkpoint has {length}; restore its folder"
     )
 
 
@@ -211,8 +211,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         entries_in(tmp_path, 4, 100)
 
     assert str(caught.value) == (
-        f"{tmp_path / 'group.4.log'}: No such file or directory: the checkpoint names it;"
-        " restore the recovery folder whole"
+        f"{tmp_path / 'group.4.log'}: No such file or directory: the checkpoint names it; restore its folder whole"
     )
 
 
@@ -226,5 +225,5 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ChangelogError) as caught:
         entries_in(tmp_path, 0, 50)
 
-    assert str(caught.value) == f"{path}: not a changelog of this version; restore the recovery folder"
+    assert str(caught.value) == f"{path}: not a changelog of this version; restore its folder"
     assert path.read_bytes() == b"x" * 100

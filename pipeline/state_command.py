@@ -1,0 +1,62 @@
+"""The commands that look after state: `nextmove stop`, `nextmove state inspect`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import click
+
+from pipeline.faults import say
+
+FILE: Final = click.Path(path_type=Path, dir_okay=False)
+FOLDER: Final = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  nextmove stop --recovery state
+  nextmove stop --config prod.yaml --savepoint saved
+  nextmove run --config prod.yaml --recovery new --from-savepoint saved
+
+\b
+A savepoint holds whole states: `nextmove run --from-savepoint` goes on from it, in another
+folder, on another machine, with a later version. Where nobody runs, it is made of the last
+checkpoint. Run this on the machine, and in the container, where the run is."""
+)
+@click.option("--config", type=FILE, help="Settings in YAML: checkpoint.folder.")
+@click.option("--recovery", type=FOLDER, help="Folder with the state of the run; outranks the settings.")
+@click.option("--savepoint", type=FOLDER, help="New folder for a savepoint, made when the run has ended.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the run to end.",
+)
+def stop(config: Path | None, recovery: Path | None, savepoint: Path | None, timeout: float) -> None:
+    """Stop the run on a recovery folder, and save its state.
+
+    The run ends as it does by SIGTERM: with a checkpoint. A supervisor (--restart) ends too.
+    """
+    from config.load import load
+    from pipeline.checkpoint import read_checkpoint
+    from pipeline.savepoint import Part, save
+    from pipeline.stop import stopped
+
+    folder = recovery or Path(load(config, os.environ).checkpoint.folder or ".")
+    if recovery is None and folder == Path():
+        raise click.UsageError("name --recovery, or set checkpoint.folder in the settings")
+    with stopped(folder, timeout) as was_running:
+        say(f"the run on {folder} has ended" if was_running else f"nobody runs on {folder}")
+        if savepoint is not None:
+            place = save(Part(folder, read_checkpoint(folder)), savepoint)
+            say(f"its state is saved in {place}; nextmove run --from-savepoint {savepoint} goes on from there")
+
+
+@click.group()
+def state() -> None:
+    """Look into state: checkpoints and savepoints."""

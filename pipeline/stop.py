@@ -1,0 +1,86 @@
+"""Stopping the run on a recovery folder, wherever on this machine it runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from pipeline.processes import Holder, Process, read_holder
+from pipeline.recovery import LOCK_FILE, InUseError, RunError, facts_of, locked
+
+POLL_S: Final = 0.05
+
+
+@contextmanager
+def stopped(folder: Path, timeout_s: float) -> Iterator[bool]:
+    """Stop the run that holds the folder, and hold it for the block; tell whether there was one.
+
+    Raises:
+        RunError: the folder is none, its run cannot be told to stop, or does not end in time.
+    """
+    if facts_of(folder) is None:
+        raise RunError(f"{folder} is no recovery folder: there is no nextmove.json in it; check the name")
+    deadline = time.monotonic() + timeout_s
+    before = read_holder(folder / LOCK_FILE)
+    told: Process | None = None
+    with ExitStack() as stack:
+        while not _is_held(stack, folder):
+            holder = read_holder(folder / LOCK_FILE)
+            if told is None and holder is not None:
+                told = _told_to_end(folder, holder)
+            if time.monotonic() > deadline:
+                who = "the process" if told is None else f"process {told.pid}"
+                raise RunError(
+                    f"{who} on {folder} has not ended within {timeout_s:g} s; see what it waits for,"
+                    " or wait longer with --timeout"
+                )
+            time.sleep(POLL_S)
+        if told is None and before is not None and before.supervisor is not None:
+            _end_pause(folder, before.supervisor, deadline)
+        yield told is not None
+
+
+def _is_held(stack: ExitStack, folder: Path) -> bool:
+    try:
+        stack.enter_context(locked(folder))
+    except InUseError:
+        return False
+    return True
+
+
+def _told_to_end(folder: Path, holder: Holder) -> Process:
+    """Tell who holds the folder to end, or who would start that again."""
+    process = holder.to_signal
+    try:
+        if process.is_alive and holder.process.is_alive:
+            os.kill(process.pid, signal.SIGTERM)
+            return process
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        raise RunError(f"process {process.pid} on {folder} is another user's; run this as that user") from None
+    if not _is_free(folder):  # else it has just ended by itself
+        raise RunError(
+            f"{folder} is in use by process {holder.process.pid}, which is not one of this machine or container;"
+            " run this where it runs, or stop it there first"
+        )
+    return process
+
+
+def _is_free(folder: Path) -> bool:
+    with ExitStack() as stack:
+        return _is_held(stack, folder)
+
+
+def _end_pause(folder: Path, supervisor: Process, deadline: float) -> None:
+    """Tell a supervisor to end that would start a run again which has crashed: the lock is free meanwhile."""
+    while supervisor.is_alive:
+        os.kill(supervisor.pid, signal.SIGTERM)
+        if time.monotonic() > deadline:
+            raise RunError(f"process {supervisor.pid}, which would start the run on {folder} again, does not end")
+        time.sleep(POLL_S)

@@ -335,5 +335,9 @@ def _open(path: str, offset: int) -> IO[bytes]:
         file = cast("IO[bytes]", gzip.open(path, "rb"))  # noqa: SIM115 -- the partition closes it
     else:
         file = Path(path).open("rb")  # noqa: SIM115 -- the partition closes it
-    file.seek(offset)
+    reached = file.seek(offset)
+    if path != "-" and not path.endswith(".gz"):
+        reached = min(offset, os.fstat(file.fileno()).st_size)
+    if reached < offset:
+        raise SourceError(f"{path} ends at byte {reached}, but {offset} bytes of it have been read; restore it whole")
     return file

@@ -33,7 +33,6 @@ from pipeline.key_groups import read_snapshot
 from pipeline.manifest import STEPS, Manifest, read_manifest, unpacked
 from pipeline.recovery import ENGINE_FILES, SEED_FILE, RecoveryFacts, RunError, facts_of
 from pipeline.steps import lane_snapshots
-from pipeline.version import own_version
 
 FLOW: Final = "nextmove."
 """What the engine has in front of a step's name."""
@@ -90,7 +89,7 @@ def manifest_of(facts: RecoveryFacts, saved: Saved, seed: Manifest | None = None
     lengths = {} if is_published else (dict(seed.lengths) if seed else {}) | dict(parts)
     resolver = [unpacked(raw) for raw in found.get("resolve", {}).values()] or [seed.resolver if seed else []]
     return Manifest(
-        nextmove=own_version(),
+        nextmove=facts.nextmove,
         epoch=saved.epoch,
         saved_at=max(saved.saved_at, seed.saved_at if seed else 0),
         key_groups=facts.key_groups,

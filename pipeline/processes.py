@@ -16,6 +16,10 @@ SUPERVISOR: Final = "NEXTMOVE_SUPERVISOR"
 """The variable by which `--restart` tells its child who it is."""
 
 
+GONE: Final = ("Z", "X")
+"""How the kernel calls a process that has ended and whose parent has not asked for its exit code yet."""
+
+
 class Process(msgspec.Struct, frozen=True):
     """A process of this machine; `began` is when, in the kernel's own unit, "" where it does not tell."""
 
@@ -71,4 +75,5 @@ def _began(pid: int) -> str:
     except OSError:
         return ""
     fields = told.rpartition(")")[2].split()  # its name, in brackets, may hold anything
-    return fields[19]  # proc(5): starttime, the 22nd of all fields
+    state, began = fields[0], fields[19]  # proc(5): the 3rd and the 22nd of all fields
+    return "" if state in GONE else began

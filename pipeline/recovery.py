@@ -12,6 +12,7 @@ import msgspec
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from pipeline.processes import this_holder
+from pipeline.version import own_version
 
 STATE_FILE: Final = "nextmove.json"
 SEED_FILE: Final = "seed.json"
@@ -34,7 +35,7 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     `starts` says where reading each partition of a topic began,
     `trigger_ends` says where the partitions of triggers ended when the folder was made, `store_id` which
     shared store of identities its states go with, `shard` whose they are, `slots` how many partitions the internal
-    topic had, and `savepoint` which one it was made from.
+    topic had, `savepoint` which one it was made from, and `nextmove` which version was the last to run on it.
     """
 
     version: int = FACTS_VERSION
@@ -48,6 +49,7 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     shard: str = "0-of-1"
     slots: int = 1
     savepoint: str = ""
+    nextmove: str = ""
 
 
 class Origin(NamedTuple):
@@ -101,7 +103,7 @@ class Recovery:
                 self._origin.unpack(self.folder, owns)
             init_db_dir(self.folder, 1)  # type: ignore[no-untyped-call]  # bytewax has no types here
         new = self.folder / f"{STATE_FILE}.new"
-        new.write_bytes(msgspec.json.encode(facts))
+        new.write_bytes(msgspec.json.encode(msgspec.structs.replace(facts, nextmove=own_version())))
         new.replace(self.folder / STATE_FILE)
         return RecoveryConfig(self.folder)  # type: ignore[no-untyped-call]  # bytewax has no types here
 

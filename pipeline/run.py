@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple
@@ -40,7 +40,7 @@ from pipeline import connect, flow
 from pipeline.health import ServeError, serve
 from pipeline.parts import Parts
 from pipeline.recovery import Recovery, RecoveryFacts, RunError, locked
-from pipeline.savepoint import take_up
+from pipeline.savepoint import take_up, told_of
 from pipeline.shards import Shard
 from pipeline.telemetry import Tally, Telemetry
 
@@ -139,6 +139,8 @@ def run(
             store = connect.store(settings, stop, telemetry)
             sink, encoder = connect.outputs(settings, out, state, shard, stop, telemetry)
             config = _begun(settings, inputs, out, state, (source, sink), store, shard)
+            if taken is not None:
+                connect.warn(f"going on from the savepoint {savepoint}, {told_of(taken)}")
             beat.sink = telemetry.sink = sink.outbox if isinstance(sink, KafkaSink) else None
             telemetry.store = store
             telemetry.is_ready = bool(inputs)

@@ -18,6 +18,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import uuid4
@@ -81,8 +82,6 @@ def read_parts(folder: Path) -> list[Part]:
     Raises:
         RunError: it is none, or a part is missing or does not go with the others.
     """
-    if (folder / CONTENTS).exists() and PART.fullmatch(folder.resolve().name):
-        folder = folder.resolve().parent
     found = {path.name: path for path in _parts_in(folder)}
     if not found:
         raise RunError(f"{folder} is no savepoint: there is no 0-of-1 or the like in it; check the name")
@@ -100,6 +99,11 @@ def read_parts(folder: Path) -> list[Part]:
         if _deployment(part.manifest) != first:
             raise RunError(f"{part.folder} is of another deployment than {parts[0].folder}; take parts of one")
     return parts
+
+
+def is_savepoint(folder: Path) -> bool:
+    """Tell whether a folder has parts of a savepoint in it."""
+    return bool(_parts_in(folder))
 
 
 def take_up(
@@ -137,6 +141,12 @@ def take_up(
 
     state.come_from(Origin(folder, facts, unpack))
     return parts[0].manifest
+
+
+def told_of(manifest: Manifest) -> str:
+    """Say in half a line what a savepoint is."""
+    made_at = datetime.fromtimestamp(manifest.made_at / 1000, UTC)
+    return f"made {made_at:%Y-%m-%d %H:%M:%S}Z by nextmove {manifest.nextmove}"
 
 
 def identity_of(parts: Iterable[Part]) -> str:

@@ -60,3 +60,32 @@ def stop(config: Path | None, recovery: Path | None, savepoint: Path | None, tim
 @click.group()
 def state() -> None:
     """Look into state: checkpoints and savepoints."""
+
+
+@state.command(
+    epilog="""\b
+Examples:
+  nextmove state inspect state
+  nextmove state inspect saved --json"""
+)
+@click.argument("folder", metavar="DIR", type=FOLDER)
+@click.option("--json", "is_json", is_flag=True, help="For programs: an array with an object for each part.")
+def inspect(folder: Path, *, is_json: bool) -> None:
+    """Say what a checkpoint or a savepoint holds.
+
+    DIR is a recovery folder, also one whose run goes on, or a savepoint. Nothing is written to it.
+    """
+    import msgspec
+
+    from pipeline.inspection import inspect as look
+    from pipeline.inspection import rows_of
+    from pipeline.terminal import print_table
+
+    found = look(folder)
+    if is_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+        return
+    for number, one in enumerate(found):
+        if number:
+            click.echo()
+        print_table(one.place, rows_of(one))

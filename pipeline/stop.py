@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -79,8 +79,10 @@ def _is_free(folder: Path) -> bool:
 
 def _end_pause(folder: Path, supervisor: Process, deadline: float) -> None:
     """Tell a supervisor to end that would start a run again which has crashed: the lock is free meanwhile."""
+    with suppress(ProcessLookupError):
+        if supervisor.is_alive:
+            os.kill(supervisor.pid, signal.SIGTERM)
     while supervisor.is_alive:
-        os.kill(supervisor.pid, signal.SIGTERM)
         if time.monotonic() > deadline:
             raise RunError(f"process {supervisor.pid}, which would start the run on {folder} again, does not end")
         time.sleep(POLL_S)

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,6 +129,11 @@ def summarize(outcome: Outcome, place: str, ending: str, delays: str = "") -> No
         "Forgotten": forgotten(tally),
         "Written to": place,
     }
+    print_table(ending, rows)
+
+
+def print_table(title: str, rows: Mapping[str, str]) -> None:
+    """Print on stdout a line and, below it, those of `rows` that have something to say."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column()
@@ -139,7 +144,7 @@ def summarize(outcome: Outcome, place: str, ending: str, delays: str = "") -> No
     if not console.is_terminal:
         console = Console(highlight=False, width=PLAIN_WIDTH)
     with console.capture() as capture:  # rich fills lines up with blanks
-        console.print(Text(ending, style="bold"), soft_wrap=True)
+        console.print(Text(title, style="bold"), soft_wrap=True)
         console.print("", grid, sep="\n")
     print(*(line.rstrip() for line in capture.get().splitlines()), sep="\n", flush=True)  # noqa: T201 - our output
 

@@ -81,10 +81,10 @@ class Job:
                     producer.poll(0.1)
         assert producer.flush(WAIT_S) == 0
 
-    def start(self, **environment: str) -> subprocess.Popen[str]:
-        """Start nextmove."""
+    def start(self, *more: str, **environment: str) -> subprocess.Popen[str]:
+        """Start nextmove; `more` are options."""
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "run", "--config", str(self.config)],
+            [sys.executable, "-m", "pipeline.cli", "run", "--config", str(self.config), *more],
             cwd=self.folder,
             env=os.environ | {"PYTHONPATH": str(ROOT), "NEXTMOVE_DEBUG": ""} | environment,
             stdout=subprocess.PIPE,
@@ -93,9 +93,9 @@ class Job:
         )
 
     @contextmanager
-    def running(self, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    def running(self, *more: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
         """Run nextmove for the block, then stop it: it must end well within ten seconds."""
-        process = self.start(**environment)
+        process = self.start(*more, **environment)
         try:
             yield process
             process.send_signal(signal.SIGTERM)
@@ -106,9 +106,9 @@ class Job:
             process.kill()
             process.communicate()
 
-    def fails(self, **environment: str) -> tuple[int, str]:
+    def fails(self, *more: str, **environment: str) -> tuple[int, str]:
         """Run nextmove until it ends; return its exit code and what it said."""
-        process = self.start(**environment)
+        process = self.start(*more, **environment)
         try:
             _, err = process.communicate(timeout=WAIT_S)
         finally:

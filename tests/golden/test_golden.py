@@ -1,0 +1,92 @@
+"""
+Golden savepoints: what an earlier version has saved is read by this one, and goes on as it did there.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors import changelog
+from operators.profile_state import Profile, unpack
+from pipeline.manifest import IDENTITY, STEPS, changelog_name
+from pipeline.savepoint import CONTENTS, Part, read_parts
+from tests.golden.make import EXPECTED, GOLDEN, INPUT, SAVEPOINT, SETTINGS, written
+from tests.pipeline.test_cli import nextmove
+
+VERSIONS = sorted(path.parent.name for path in GOLDEN.glob(f"*/{SAVEPOINT}"))
+
+
+def profiles(part: Part) -> list[Profile]:
+    """All states of a part of a savepoint."""
+    found = []
+    for step in STEPS:
+        for row in part.manifest.held(step):
+            path = changelog.path_of(part.folder, changelog_name(step, row.group), row.generation)
+            found += [unpack(key, raw) for key, (_, raw) in changelog.live(path, row.length).items()]
+    return found
+
+
+def kept(told: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Leave out of a record what the version that made the golden one did not know."""
+    return told | {"data": {key: value for key, value in told["data"].items() if key in known["data"]}}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_golden_savepoint_goes_on_as_it_did(version: str, tmp_path: Path) -> None:
+    """
+    From each golden savepoint this version goes on to the records, ids included, that the version that made it wrote.
+    """
+    shutil.copytree(GOLDEN / version, tmp_path / "golden")
+    expected = [json.loads(line) for line in (GOLDEN / version / EXPECTED).read_text().splitlines()]
+
+    arguments = ("run", INPUT, "--config", SETTINGS, "--out", "out", "--recovery", "new", "--from-savepoint", SAVEPOINT)
+    result = nextmove(*arguments, cwd=tmp_path / "golden")
+    found = written(tmp_path / "golden" / "out")
+
+    assert result.returncode == 0, result.stderr
+    assert [(one["stream"], one["id"]) for one in found] == [(one["stream"], one["id"]) for one in expected]
+    assert [kept(one, known) for one, known in zip(found, expected, strict=True)] == expected
+    assert {one["stream"] for one in expected} >= {"carts", "sessions", "triggers", "suppressed", "identity"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_golden_savepoint_has_some_of_everything(version: str) -> None:
+    """
+    Open sessions and carts, guests who wait for the watermark, events that wait, footprints, links, ids of events.
+    """
+    (part,) = read_parts(GOLDEN / version / SAVEPOINT)
+    told = part.manifest.resolved()
+    assert told is not None
+    known = changelog.live(changelog.path_of(part.folder, IDENTITY, told.generation), told.length)
+    held = profiles(part)
+
+    assert len(held) >= 24
+    for has in (
+        [one for one in held if one.track.sessions],
+        [one for one in held if one.track.carts.pack(0, {})],
+        [one for one in held if one.track.memory.pack(0)],
+        [one for one in held if one.track.pending],
+        [one for one in held if one.guests],
+        [one for one in held if one.footprint.pack(0)],
+        [one for one in held if len(one.anonymous_ids) > 1],
+        [name for name in known if name.startswith("a:")],
+        [name for name in known if name.startswith("#")],
+    ):
+        assert has
+
+
+@pytest.mark.parametrize(("version", "counts"), [("0.1.0", (16, 9, 45, 126))])
+def test_a_golden_savepoint_can_be_looked_at(version: str, counts: tuple[int, ...]) -> None:
+    """
+    `state inspect` counts the visitors, leads, identifiers and ids of events in it.
+    """
+    result = nextmove("state", "inspect", SAVEPOINT, "--json", cwd=GOLDEN / version)
+    (found,) = json.loads(result.stdout)
+
+    held = (found["steps"]["visitors"]["profiles"], found["steps"]["profiles"]["profiles"])
+    assert (*held, found["identifiers"], found["event_ids"]) == counts
+    assert (found["kind"], found["nextmove"], found["format"]) == ("savepoint", version, 1)
+    assert sorted(path.name for path in (GOLDEN / version / SAVEPOINT).rglob("*.json")) == [CONTENTS]

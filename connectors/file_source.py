@@ -336,8 +336,9 @@ def _open(path: str, offset: int) -> IO[bytes]:
     else:
         file = Path(path).open("rb")  # noqa: SIM115 -- the partition closes it
     reached = file.seek(offset)
-    if path != "-" and not path.endswith(".gz"):
+    if not path.endswith(".gz"):  # which stops seeking at its end by itself
         reached = min(offset, os.fstat(file.fileno()).st_size)
-    if reached < offset:
+    if reached < offset - 1:  # a last line without an end counts as one with
+        file.close()
         raise SourceError(f"{path} ends at byte {reached}, but {offset} bytes of it have been read; restore it whole")
     return file

@@ -134,6 +134,22 @@ def test_a_file_that_grew_goes_on_where_it_ended(tmp_path: Path) -> None:
     assert lines_of(told(path, position=position)) == [(3, b"3")]
 
 
+@pytest.mark.parametrize("name", ["input", "input.gz"])
+def test_a_file_that_is_shorter_than_what_was_read_is_refused(name: str, tmp_path: Path) -> None:
+    """
+    Behind the end of a file there is not its end, but something that is missing. A last line without an end counts as
+    one with: from behind it reading goes on.
+    """
+    path, content = tmp_path / name, b"1\n2\n3"
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+
+    assert lines_of(told(path, position=(6, 3))) == []
+    with pytest.raises(SourceError) as caught:
+        told(path, position=(7, 3))
+
+    assert str(caught.value) == f"{path} ends at byte 5, but 7 bytes of it have been read; restore it whole"
+
+
 INSTANTS: Final = st.lists(st.integers(0, 50).map(lambda at: b"%d" % at) | st.sampled_from([b"broken", b""]))
 
 

@@ -101,12 +101,12 @@ def test_help_names_commands_examples_and_exit_codes(tmp_path: Path) -> None:
         assert word in asked.stdout.decode()
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "generate", "check"])
+@pytest.mark.parametrize("command", ["run", "demo", "generate", "check", "stop", "state inspect"])
 def test_each_command_has_help_with_an_example(command: str, tmp_path: Path) -> None:
     """
     Every command shows how it is called, in lines that fit a terminal.
     """
-    result = nextmove(command, "--help", cwd=tmp_path)
+    result = nextmove(*command.split(), "--help", cwd=tmp_path)
 
     assert (result.returncode, result.stderr) == (0, b"")
     assert f"  nextmove {command}" in result.stdout.decode().partition("Example")[2]
@@ -133,6 +133,7 @@ def test_the_version_is_told(tmp_path: Path) -> None:
             2,
             "name INPUT and --out, or set kafka.servers to read and publish topics; see nextmove run --help",
         ),
+        ("stop --savepoint saved", 2, "name --recovery, or set checkpoint.folder in the settings"),
         ("run - --out out --speed 2", 2, "--speed paces files"),
         ("run day.jsonl --out out --speed nan", 2, "must be a finite number"),
         ("run out/carts.jsonl --out out", 2, "would be replaced as an output; name another --out"),

@@ -172,7 +172,7 @@ def _size_on_disk(folder: Path) -> int:
 
 def rows_of(found: Inspection) -> dict[str, str]:
     """Write what was found, for people: by the name of the line."""
-    run = f"process {found.pid} goes on from it" if found.pid is not None else "nobody runs on it"
+    run = f"process {found.pid} goes on from it" if found.pid is not None else "no process of this machine runs on it"
     size = f"{_bytes(found.bytes_live)} of live states and ids, {_bytes(found.bytes_on_disk)} on the disk"
     versions = f"format {found.format}, states of version {_listed(map(str, found.state_versions)) or 'none'}"
     shard = "" if found.shards == 1 else f", part {found.shard} of {found.shards}"

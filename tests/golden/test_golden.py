@@ -90,3 +90,16 @@ def test_a_golden_savepoint_can_be_looked_at(version: str, counts: tuple[int, ..
     assert (*held, found["identifiers"], found["event_ids"]) == counts
     assert (found["kind"], found["nextmove"], found["format"]) == ("savepoint", version, 1)
     assert sorted(path.name for path in (GOLDEN / version / SAVEPOINT).rglob("*.json")) == [CONTENTS]
+
+
+def test_what_the_guide_shows_is_what_is_printed() -> None:
+    """
+    The guide to savepoints shows what `state inspect` says of a golden one, but for where its outputs were.
+    """
+    guide = (GOLDEN.parents[1] / "docs" / "how-to" / "savepoints.md").read_text()
+    shown = guide.split("```")[1].strip().splitlines()[1:]
+    printed = nextmove("state", "inspect", SAVEPOINT, cwd=GOLDEN / "0.1.0").stdout.decode().splitlines()[1:]
+
+    assert [line for line in printed if not line.startswith("Written to")] == [
+        line for line in shown if not line.startswith("Written to")
+    ]

@@ -88,8 +88,12 @@ def manifest_of(facts: RecoveryFacts, saved: Saved, seed: Manifest | None = None
     is_published = bool(facts.trigger_ends)
     lengths = {} if is_published else (dict(seed.lengths) if seed else {}) | dict(parts)
     resolver = [unpacked(raw) for raw in found.get("resolve", {}).values()] or [seed.resolver if seed else []]
+    shard, _, shards = facts.shard.partition("-of-")
     return Manifest(
         nextmove=facts.nextmove,
+        shard=int(shard),
+        shards=int(shards),
+        slots=facts.slots,
         epoch=saved.epoch,
         saved_at=max(saved.saved_at, seed.saved_at if seed else 0),
         key_groups=facts.key_groups,

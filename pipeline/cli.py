@@ -112,7 +112,7 @@ Progress goes to stderr, the summary at the end to stdout.""",
     metavar="N",
     help="Start again after a crash, with growing pauses, up to N times in a row; 0 (default): never. Linux.",
 )
-def run(
+def run(  # noqa: PLR0913 -- one an option
     *,
     inputs: tuple[str, ...],
     out: Path | None,

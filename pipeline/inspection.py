@@ -18,7 +18,7 @@ from pipeline import resolve
 from pipeline.checkpoint import read_checkpoint
 from pipeline.manifest import IDENTITY, STEPS, Manifest, changelog_name
 from pipeline.processes import read_holder
-from pipeline.recovery import LOCK_FILE, OWN_FILES, STATE_FILE, RunError
+from pipeline.recovery import LOCK_FILE, OWN_FILES, STATE_FILE, RunError, folders_in
 from pipeline.savepoint import is_savepoint, read_parts
 
 # A run that is looked at may remove a file, rewritten, three checkpoints after the one that named it.
@@ -70,7 +70,7 @@ class Inspection(msgspec.Struct, kw_only=True):
 
 
 def inspect(folder: Path) -> list[Inspection]:
-    """Return what a recovery folder or each part of a savepoint holds.
+    """Return what a recovery folder, that of each shard, or each part of a savepoint holds.
 
     Raises:
         RunError: it is neither, or it is damaged.
@@ -78,8 +78,8 @@ def inspect(folder: Path) -> list[Inspection]:
     if not folder.is_dir():
         raise RunError(f"{folder} is no folder; name a recovery folder or a savepoint")
     try:
-        if (folder / STATE_FILE).exists():
-            return [_checkpoint(folder)]
+        if any((one / STATE_FILE).exists() for one in folders_in(folder)):
+            return [_checkpoint(one) for one in folders_in(folder)]
         if not is_savepoint(folder):
             raise RunError(f"{folder} is neither a recovery folder nor a savepoint; check the name")
         return [_inspected("savepoint", part.folder, part.manifest) for part in read_parts(folder)]

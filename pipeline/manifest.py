@@ -45,6 +45,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     epoch: int
     shard: int = 0
     shards: int = 1
+    slots: int = 1
     key_groups: int
     inputs: list[str]
     out: str
@@ -63,6 +64,11 @@ class Manifest(msgspec.Struct, kw_only=True):
         return self.brokers is not None
 
     @property
+    def name(self) -> str:
+        """What the shard is called whose it is, and its part of a savepoint."""
+        return f"{self.shard}-of-{self.shards}"
+
+    @property
     def facts(self) -> RecoveryFacts:
         """What a recovery folder that goes on from it is made with."""
         return RecoveryFacts(
@@ -73,6 +79,8 @@ class Manifest(msgspec.Struct, kw_only=True):
             starts={name: place[0] for name, place in self.places.items()} if self.is_of_topics else {},
             trigger_ends=self.floors,
             store_id=self.store_id,
+            shard=self.name,
+            slots=self.slots,
             savepoint=self.id,
         )
 

@@ -176,6 +176,13 @@ def facts_of(folder: Path) -> RecoveryFacts | None:
     return facts
 
 
+def folders_in(root: Path) -> list[Path]:
+    """Return `root` itself, or where it has the folders of shards, those."""
+    if (root / STATE_FILE).exists():
+        return [root]
+    return sorted(path.parent for path in root.glob(f"*-of-*/{STATE_FILE}")) or [root]
+
+
 def _clear(folder: Path) -> None:
     """Remove what a start that was cut off has left: it had nothing to lose yet.
 

@@ -112,15 +112,8 @@ def run(
         TooManyRejectedError: of the records read, more than `dead_letters.ratio_max` were rejected; what had
             been handled by then is published and, with a `recovery` folder, saved.
     """
-    if recovery is None and settings.checkpoint.folder:
-        recovery = Path(settings.checkpoint.folder)
-    if recovery is None and not inputs:
-        raise RunError("reading from Kafka needs checkpoint.folder or --recovery: a restart would forget everybody")
-    if recovery is None and savepoint is not None:
-        raise RunError("--from-savepoint needs checkpoint.folder or --recovery: the state goes on there")
     shard = connect.which_shard(settings, inputs, out)
-    if recovery is not None and shard.count > 1:
-        recovery /= shard.name
+    recovery = _folder(settings, recovery, shard, is_needed=not inputs, is_wanted=savepoint is not None)
     tally = Tally()
     stop = _Stop(tally, settings.dead_letters.ratio_max)
     telemetry = Telemetry(tally, config_hash=digest(describe(settings)))
@@ -157,6 +150,19 @@ def run(
         raise RunError(msg)
     stop.check()
     return Outcome(tally, stop.is_told, seconds)
+
+
+def _folder(
+    settings: Settings, recovery: Path | None, shard: Shard, *, is_needed: bool, is_wanted: bool
+) -> Path | None:
+    """Return where the state survives; each of several shards has a folder of its own there."""
+    if recovery is None and settings.checkpoint.folder:
+        recovery = Path(settings.checkpoint.folder)
+    if recovery is None and is_needed:
+        raise RunError("reading from Kafka needs checkpoint.folder or --recovery: a restart would forget everybody")
+    if recovery is None and is_wanted:
+        raise RunError("--from-savepoint needs checkpoint.folder or --recovery: the state goes on there")
+    return recovery if recovery is None or shard.count == 1 else recovery / shard.name
 
 
 class _Beat:

@@ -54,7 +54,7 @@ def save(checkpoint: Part, folder: Path) -> Path:
         RunError: the folder has something else in it, or cannot be written, or the checkpoint is damaged.
     """
     manifest = checkpoint.manifest
-    name = f"{manifest.shard}-of-{manifest.shards}"
+    name = manifest.name
     target, new = folder / name, folder / f".{name}.new"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,12 +106,10 @@ def is_savepoint(folder: Path) -> bool:
     return bool(_parts_in(folder))
 
 
-def take_up(
-    state: Recovery, folder: Path, out: Path | None, owns: Callable[[int], bool] | None = None
-) -> Manifest | None:
+def take_up(state: Recovery, folder: Path, out: Path | None, shard: str) -> Manifest | None:
     """Let a new recovery folder come from the savepoint `folder`; return None where it has come from there before.
 
-    It gets the key groups that the process `owns`, all of them where that is not said. `out` is where files go.
+    `out` is where files go, `shard` the name of the one that goes on there.
 
     Raises:
         RunError: the savepoint cannot be read, or the recovery folder has a past of its own.
@@ -120,16 +118,16 @@ def take_up(
         _check_past(state, folder)
         return None
     parts = read_parts(folder)
-    facts = _facts(parts)
+    facts = _facts(parts, shard)
     lengths = parts[0].manifest.lengths
     is_cut = out is not None and not facts.trigger_ends
     if out is not None and is_cut:
         lengths = _lengths(folder, out, facts.out, lengths)
         facts = msgspec.structs.replace(facts, out=str(out.resolve()))
 
-    def unpack(target: Path) -> None:
+    def unpack(target: Path, owns: Callable[[int], bool]) -> None:
         try:
-            seed = _gather(parts, target, owns or _all)
+            seed = _gather(parts, target, owns)
         except ChangelogError as error:
             raise RunError(str(error)) from None
         seed.id, seed.lengths = facts.savepoint, lengths
@@ -155,16 +153,19 @@ def identity_of(parts: Iterable[Part]) -> str:
     return ids[0] if len(ids) == 1 else digest(*ids)
 
 
-def _facts(parts: list[Part]) -> RecoveryFacts:
-    """Return what a folder that comes from these parts is made with."""
+def _facts(parts: list[Part], shard: str) -> RecoveryFacts:
+    """Return what a folder of a shard that comes from these parts is made with."""
     facts = parts[0].manifest.facts
+    slots = 0 if len(parts) == 1 else facts.slots  # one process had no need of any: it is asked how many there are
     starts: dict[str, int] = {}
     ends: dict[str, int] = {}
     for part in parts:
         for mine, theirs in ((starts, part.manifest.facts.starts), (ends, part.manifest.floors)):
             for name, offset in theirs.items():
                 mine[name] = min(offset, mine.get(name, offset))
-    return msgspec.structs.replace(facts, starts=starts, trigger_ends=ends, savepoint=identity_of(parts))
+    return msgspec.structs.replace(
+        facts, shard=shard, slots=slots, starts=starts, trigger_ends=ends, savepoint=identity_of(parts)
+    )
 
 
 def _check_past(state: Recovery, folder: Path) -> None:
@@ -281,7 +282,7 @@ def _check_room(folder: Path, name: str, shards: int) -> None:
 
 
 def _deployment(manifest: Manifest) -> tuple[object, ...]:
-    return manifest.format, manifest.key_groups, manifest.inputs, manifest.out, manifest.identity, manifest.store_id
+    return manifest.key_groups, manifest.inputs, manifest.out, manifest.identity, manifest.slots
 
 
 def _to_disk(path: Path) -> None:

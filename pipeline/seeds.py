@@ -12,7 +12,9 @@ from typing import Any
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from connectors.kafka_source import MEMORY
+from connectors.batches import RawBatch
+from connectors.file_source import FileSource
+from connectors.kafka_source import MEMORY, KafkaSource
 from connectors.kafka_source import PART as TOPICS
 from pipeline.manifest import Manifest, packed, read_manifest
 from pipeline.recovery import SEED_FILE
@@ -37,13 +39,14 @@ class Seeds:
             return {}
         return {group: packed(row) for group, row in self._manifest.rows(step).items()}
 
-    def source(self, source: FixedPartitionedSource[Any, Any]) -> FixedPartitionedSource[Any, Any]:
-        """Let a source begin where the savepoint left it."""
+    def source(self, source: FileSource | KafkaSource) -> FixedPartitionedSource[RawBatch, Any]:
+        """Let a source begin where the savepoint left it; what other shards read now is none of its business."""
         if self._manifest is None:
             return source
-        places: dict[str, Any] = dict(self._manifest.places)
+        places: dict[str, Any] = self._manifest.places
         if self._manifest.brokers is not None:
-            places = {TOPICS: places | {MEMORY: self._manifest.brokers}}
+            own = {name: place for name, place in places.items() if name in source.partitions}
+            places = {TOPICS: own | {MEMORY: self._manifest.brokers}}
         return _Source(source, places)
 
     def sink(self, sink: FixedPartitionedSink[Any, Any]) -> FixedPartitionedSink[Any, Any]:

@@ -40,21 +40,30 @@ checkpoint. Run this on the machine, and in the container, where the run is."""
 def stop(config: Path | None, recovery: Path | None, savepoint: Path | None, timeout: float) -> None:
     """Stop the run on a recovery folder, and save its state.
 
-    The run ends as it does by SIGTERM: with a checkpoint. A supervisor (--restart) ends too.
+    The run ends as it does by SIGTERM: with a checkpoint. A supervisor (--restart) ends too. Of
+    several shards all end whose folders are on this machine, each a part of the savepoint.
     """
+    from contextlib import ExitStack
+
     from config.load import load
     from pipeline.checkpoint import read_checkpoint
+    from pipeline.recovery import folders_in
     from pipeline.savepoint import Part, save
     from pipeline.stop import stopped
 
-    folder = recovery or Path(load(config, os.environ).checkpoint.folder or ".")
-    if recovery is None and folder == Path():
+    root = recovery or Path(load(config, os.environ).checkpoint.folder or ".")
+    if recovery is None and root == Path():
         raise click.UsageError("name --recovery, or set checkpoint.folder in the settings")
-    with stopped(folder, timeout) as was_running:
-        say(f"the run on {folder} has ended" if was_running else f"nobody runs on {folder}")
-        if savepoint is not None:
-            place = save(Part(folder, read_checkpoint(folder)), savepoint)
-            say(f"its state is saved in {place}; nextmove run --from-savepoint {savepoint} goes on from there")
+    with ExitStack() as stack:
+        folders = folders_in(root)
+        for folder in folders:
+            was_running = stack.enter_context(stopped(folder, timeout))
+            say(f"the run on {folder} has ended" if was_running else f"nobody runs on {folder}")
+        for folder in folders if savepoint is not None else []:
+            assert savepoint is not None, "asked above"
+            say(f"its state is saved in {save(Part(folder, read_checkpoint(folder)), savepoint)}")
+    if savepoint is not None:
+        say(f"to go on from there: nextmove run --from-savepoint {savepoint}, with a new --recovery")
 
 
 @click.group()

@@ -69,11 +69,10 @@ class Watermark:
         self._top_heard = max(self._top_heard, marker.top_at)
 
     def resume(self, marks: dict[str, int], tops: dict[str, int]) -> None:
-        """Go on from what a checkpoint has kept."""
-        self.marks, self.tops = marks, tops
-        for partition, mark in marks.items():
-            if partition in self._awaited:
-                self._awaited[partition] = mark
+        """Go on from what a checkpoint has kept; of a savepoint's partitions other shards may read some."""
+        self.marks = {partition: mark for partition, mark in marks.items() if partition in self._awaited}
+        self.tops = {partition: top for partition, top in tops.items() if partition in self._awaited}
+        self._awaited |= self.marks
         self._reached = min(self._awaited.values(), default=-1)
         self._floor = min(self._reached, self._heard())
 

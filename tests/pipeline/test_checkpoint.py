@@ -58,7 +58,7 @@ def test_nothing_else_is_read(tmp_path: Path) -> None:
 
 def lane(*groups: int, generation: int = 0) -> bytes:
     """What a lane gives the engine; the generation tells one epoch's from another's."""
-    snapshots = [key_groups.write_snapshot(GroupSnapshot(group, generation, 21, 5, 6, 7)) for group in groups]
+    snapshots = [key_groups.write_snapshot(GroupSnapshot(group, generation, 21, 5, 6, 7, {})) for group in groups]
     return msgspec.msgpack.encode(snapshots)
 
 

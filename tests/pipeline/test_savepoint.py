@@ -109,7 +109,8 @@ def test_a_stopped_run_goes_on_from_its_savepoint_in_another_folder(place: Path,
 
     assert said == [
         "nextmove: the run on state has ended",
-        "nextmove: its state is saved in saved/0-of-1; nextmove run --from-savepoint saved goes on from there",
+        "nextmove: its state is saved in saved/0-of-1",
+        "nextmove: to go on from there: nextmove run --from-savepoint saved, with a new --recovery",
     ]
     assert went_on[0].startswith("nextmove: going on from the savepoint saved, made 20")
     assert told(place / "out") == told(whole / "whole")

@@ -16,6 +16,7 @@ from pipeline.checkpoint import Saved, manifest_of
 from pipeline.manifest import Manifest, read_manifest
 from pipeline.recovery import SEED_FILE, RecoveryFacts, locked
 from pipeline.savepoint import Part, save, take_up
+from pipeline.shards import ALONE
 from tests.pipeline.helpers import (
     SMALL,
     Act,
@@ -86,8 +87,8 @@ class Mover(Player):
     def _made(self, savepoint: Path, name: str, owns: Callable[[int], bool]) -> Path:
         folder = self._root / name
         with locked(folder) as state:
-            take_up(state, savepoint, None, owns)
-            state.begin(self._facts)
+            take_up(state, savepoint, None, ALONE.name)
+            state.begin(self._facts, owns)
         return folder
 
 

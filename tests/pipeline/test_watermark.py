@@ -70,6 +70,17 @@ def test_a_partition_keeps_its_mark_through_a_resume() -> None:
     assert time.top_at == BEGIN_AT + HOUR
 
 
+def test_a_partition_that_is_not_read_here_any_more_holds_nobody_up() -> None:
+    """
+    What a savepoint says of a partition that another shard goes on with, or that is gone, is forgotten.
+    """
+    time = Watermark(["part"], RULES)
+    time.resume({"part": BEGIN_AT, "other": -1}, {"part": BEGIN_AT, "other": BEGIN_AT + HOUR})
+
+    assert time.reached == BEGIN_AT
+    assert (time.marks, time.tops) == ({"part": BEGIN_AT}, {"part": BEGIN_AT})
+
+
 def test_the_instant_of_an_event_takes_the_others_into_account() -> None:
     """
     Within a batch its own partition goes on, and all together do so as far as the others have come.

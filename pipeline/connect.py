@@ -15,7 +15,7 @@ from connectors.cloudevents import STREAMS, Encoder, MessageEncoder
 from connectors.file_sink import FileSink
 from connectors.file_source import FileSource, SourceOptions
 from connectors.formats import event_times
-from connectors.kafka_client import Brokers
+from connectors.kafka_client import Brokers, split
 from connectors.kafka_options import KafkaOptions
 from connectors.kafka_outbox import SinkOptions
 from connectors.kafka_sink import KafkaSink
@@ -95,14 +95,19 @@ def file_source(settings: Settings, inputs: Sequence[str], speed: float, stop: S
     return FileSource(inputs, options, lambda raws: event_times(raws, format=format_), stop)
 
 
-def kafka_source(settings: Settings, shard: Shard, stop: Stop, beat: Callable[[KafkaPart], None]) -> KafkaSource:
+def kafka_source(
+    settings: Settings, shard: Shard, state: Recovery | None, stop: Stop, beat: Callable[[KafkaPart], None]
+) -> KafkaSource:
     """Find the partitions that `shard` reads.
+
+    Where its `state` comes from several shards, one process too reads what was on its way between them.
 
     Raises:
         KafkaFault: no broker answers, or a topic is not there.
         RunError: what is published would be read.
     """
-    kafka = settings.kafka
+    kafka, exchange = settings.kafka, exchange_topic(settings.kafka.prefix).name
+    is_shared = shard.count > 1 or any(split(name)[0] == exchange for name in (state.starts if state else ()))
     options = KafkaOptions(
         servers=kafka.servers,
         topics=kafka.topics,
@@ -113,11 +118,11 @@ def kafka_source(settings: Settings, shard: Shard, stop: Stop, beat: Callable[[K
         lateness_ms=settings.source.lateness_ms,
         discover_s=kafka.discover_ms / 1000,
         client=kafka.for_librdkafka(),
-        internal=exchange_topic(kafka.prefix).name if shard.count > 1 else "",
+        internal=exchange if is_shared else "",
         owns=shard.owns_partition,
     )
     source = KafkaSource(options, stop, warn, beat)
-    ours = {topic.name for topic in (*output_topics(kafka.prefix).values(), exchange_topic(kafka.prefix))}
+    ours = {exchange, *(topic.name for topic in output_topics(kafka.prefix).values())}
     echoes = sorted(ours & {name.rpartition("/")[0] for name in source.partitions})
     if echoes:
         raise RunError(f"kafka.topics would read {echoes[0]}, which is published to; narrow the pattern")

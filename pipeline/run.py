@@ -124,10 +124,10 @@ def run(
             if settings.telemetry.port:
                 stack.enter_context(serve(telemetry, settings.telemetry.host, settings.telemetry.port))
             beat = _Beat(telemetry)
-            files = connect.file_source(settings, inputs, speed, stop) if inputs else None
-            source = files or connect.kafka_source(settings, shard, stop, beat)
             state = stack.enter_context(locked(recovery)) if recovery is not None else None
             taken = None if state is None or savepoint is None else take_up(state, savepoint, out, shard.name)
+            files = connect.file_source(settings, inputs, speed, stop) if inputs else None
+            source = files or connect.kafka_source(settings, shard, state, stop, beat)
             shard = connect.with_slots(settings, shard, state, stop)
             store = connect.store(settings, stop, telemetry)
             sink, encoder = connect.outputs(settings, out, state, shard, stop, telemetry)

@@ -16,6 +16,7 @@ from config.durations import HOUR, MINUTE, SECOND
 from config.settings import Settings
 from connectors.memory import MemoryIdentity
 from operators.ids import murmur2
+from operators.trigger import FAMILIES
 from pipeline.shards import Shard, ShardError, shard_of
 from tests.pipeline.helpers import (
     PAUSES,
@@ -134,7 +135,7 @@ def settled(told: Sequence[Told]) -> list[Told]:
     kept = []
     for stream, event in told:
         data: dict[str, Any] = event["data"]
-        if stream in ("sessions", "carts", "identity", "profiles") or data.get("family") not in ON_THE_EVENT:
+        if stream not in ("triggers", "suppressed") or FAMILIES[data["action"]] not in ON_THE_EVENT:
             kept.append((stream, event))
     return kept
 

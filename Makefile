@@ -49,9 +49,9 @@ simulate: .venv/.installed-dev  ## seeded runs with faults; SEED=n replays one, 
 	@$(if $(SEED),SEED=$(SEED)) $(if $(RUNS),RUNS=$(RUNS)) $(BIN)/python -m pytest -q tests/simulation/test_journeys.py
 
 .PHONY: chaos
-chaos: .venv/.installed-dev  ## kill and pause Kafka, Redis and nextmove under load; FAULTS=n SEED=n RATE=n RECORD=1
-	@$(BIN)/python -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEED),--seed $(SEED)) \
-	    $(if $(RATE),--rate $(RATE)) $(if $(RECORD),--record)
+chaos: .venv/.installed-dev  ## kill and pause Kafka, Redis and nextmove under load; SHARDS=n FAULTS=n SEED=n RATE=n RECORD=1
+	@$(BIN)/python -m tests.chaos $(if $(SHARDS),--shards $(SHARDS)) $(if $(FAULTS),--faults $(FAULTS)) \
+	    $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(RECORD),--record)
 
 .PHONY: services
 services: .venv/.installed-app  ## start Kafka and Redis at fixed addresses, to play with

@@ -3,7 +3,8 @@ A chaos run: load, faults, and an audit of what a consumer saw.
 
     make chaos FAULTS=30 SEED=1                 at half of what this machine carries; 40 minutes
     make chaos FAULTS=30 SEED=1 RATE=300        at no more than 300 records a second
-    python -m tests.chaos --short               each kind of fault once, with short rules
+    make chaos SHARDS=2 FAULTS=100              two processes that share the work, and faults of one of them
+    python -m tests.chaos --short               short rules and pauses
     python -m tests.chaos --record              also writes benchmarks/results/DATE-chaos-COMMIT.md
 """
 
@@ -27,12 +28,14 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__.splitlines()[1])
     parser.add_argument("--faults", type=int, default=30, help="how many")
     parser.add_argument("--seed", type=int, default=1, help="another number, another run")
+    parser.add_argument("--shards", type=int, default=1, help="processes that share the work")
     parser.add_argument("--rate", type=float, default=0.0, help="records a second at most; 0: no limit but half of all")
     parser.add_argument("--short", action="store_true", help="short rules and pauses")
     parser.add_argument("--folder", type=Path, help="keep logs, and all that is wrong, here")
     parser.add_argument("--record", action="store_true", help="write down what was found")
     options = parser.parse_args(arguments)
-    plan = Plan(SHORT if options.short else FULL, options.faults, options.seed, options.rate)
+    rules = SHORT if options.short else FULL
+    plan = Plan(rules, options.faults, options.seed, options.rate, shards=options.shards)
     with tempfile.TemporaryDirectory() as temporary:
         try:
             result = play(plan, options.folder or Path(temporary), tell)

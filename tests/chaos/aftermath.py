@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol
 
 from tests.chaos.audit import Verdict, instant
 from tests.chaos.evidence import Seen
@@ -15,14 +15,26 @@ from tests.chaos.supervisor import STOP_S_MAX, Exit
 START_S_MAX: Final = 40.0
 
 
-def processes(
-    verdict: Verdict,
-    exits: Sequence[Exit],
-    stops_s: Sequence[float],
-    summaries: Sequence[str],
-    happened: Sequence[Happened],
-) -> None:
+class Ended(Protocol):
+    """What there is to know of processes that have ended (`Deployment` knows it)."""
+
+    @property
+    def exits(self) -> list[Exit]:
+        """How each ended."""
+
+    @property
+    def stops_s(self) -> list[float]:
+        """How long each stop by SIGTERM took."""
+
+    def outputs(self) -> list[str]:
+        """Return what each has printed on stdout."""
+
+
+def processes(verdict: Verdict, deployments: Sequence[Ended], happened: Sequence[Happened]) -> None:
     """A process ends when it is told to and not before, but for one that cannot start for want of a server."""
+    exits = [one for deployment in deployments for one in deployment.exits]
+    stops_s = [seconds for deployment in deployments for seconds in deployment.stops_s]
+    summaries = [text for deployment in deployments for text in deployment.outputs()]
     refused = [e for e in exits if not e.is_ours and e.code == 1 and _is_without_server(e, happened)]
     others = [e for e in exits if not e.is_clean and e not in refused]
     verdict.count("processes of nextmove", f"{len(exits):,}")

@@ -15,11 +15,12 @@ RECOVERY_S_MAX: Final = 180.0
 
 
 class Fault(NamedTuple):
-    """A fault to come: what, how long after the recovery from the one before, and two dice for its course."""
+    """A fault to come: what, how long after the recovery from the one before, two dice for its course, one for whom."""
 
     kind: str
     after_s: float
     dice: tuple[float, float]
+    whom: float
 
 
 class Happened(NamedTuple):
@@ -32,12 +33,12 @@ class Happened(NamedTuple):
 
 
 def kill(job: Job, _rules: Rules, _fault: Fault) -> None:
-    """End nextmove by SIGKILL."""
+    """End nextmove by SIGKILL, all of its processes at once."""
     job.nextmove.kill()
 
 
 def terminate(job: Job, _rules: Rules, _fault: Fault) -> None:
-    """Stop nextmove by SIGTERM."""
+    """Stop nextmove by SIGTERM, all of its processes at once."""
     job.nextmove.terminate()
 
 
@@ -73,7 +74,7 @@ def kill_in_broker_pause(job: Job, rules: Rules, fault: Fault) -> None:
     """Kill nextmove while the broker hangs."""
     job.stage.kafka.pause()
     time.sleep(rules.pause * fault.dice[0])
-    job.nextmove.kill()
+    _kill_some(job, fault)
     time.sleep(rules.pause * (1 - fault.dice[0]))
     job.stage.kafka.resume()
 
@@ -82,7 +83,7 @@ def kill_without_broker(job: Job, rules: Rules, fault: Fault) -> None:
     """Kill nextmove while the broker is dead."""
     job.stage.kafka.kill()
     time.sleep(_between(rules.down, fault.dice[0]))
-    job.nextmove.kill()
+    _kill_some(job, fault)
     time.sleep(_between(rules.down, fault.dice[1]))
     job.stage.kafka.start()
 
@@ -91,12 +92,36 @@ def kill_without_redis(job: Job, rules: Rules, fault: Fault) -> None:
     """Kill nextmove while Redis is dead."""
     job.stage.redis.kill()
     time.sleep(_between(rules.down, fault.dice[0]))
-    job.nextmove.kill()
+    _kill_some(job, fault)
     time.sleep(_between(rules.down, fault.dice[1]))
     job.stage.redis.start()
 
 
-KINDS: Final[Mapping[str, Callable[[Job, Rules, Fault], None]]] = {
+def kill_one(job: Job, _rules: Rules, fault: Fault) -> None:
+    """End one shard by SIGKILL."""
+    job.nextmove.one(fault.whom).kill()
+
+
+def stop_one(job: Job, rules: Rules, fault: Fault) -> None:
+    """Stop one shard by either signal, and start it again when the others have gone on for a while."""
+    shard = job.nextmove.one(fault.whom)
+    shard.hold()
+    (shard.kill if fault.dice[1] < 0.5 else shard.terminate)()
+    time.sleep(_between(rules.away, fault.dice[0]))
+    shard.release()
+
+
+def pause_one(job: Job, rules: Rules, fault: Fault) -> None:
+    """Let one shard hang."""
+    shard = job.nextmove.one(fault.whom)
+    shard.pause()
+    time.sleep(_between(rules.away, fault.dice[0]))
+    shard.resume()
+
+
+Doing = Callable[[Job, Rules, Fault], None]
+
+KINDS: Final[Mapping[str, Doing]] = {
     "nextmove killed": kill,
     "nextmove stopped": terminate,
     "broker killed": kill_broker,
@@ -107,16 +132,28 @@ KINDS: Final[Mapping[str, Callable[[Job, Rules, Fault], None]]] = {
     "nextmove killed, broker dead": kill_without_broker,
     "nextmove killed, Redis dead": kill_without_redis,
 }
+"""Where there are several shards, a word on nextmove is on all of them at once, together with others on one or all."""
+AMONG_SHARDS: Final[Mapping[str, Doing]] = {
+    "one shard killed": kill_one,
+    "one shard stopped": stop_one,
+    "one shard paused": pause_one,
+}
 
 
-def schedule(seed: int, count: int, rules: Rules) -> list[Fault]:
+def kinds(shards: int) -> Mapping[str, Doing]:
+    """Return what can be done to so many processes."""
+    return {**KINDS, **AMONG_SHARDS} if shards > 1 else KINDS
+
+
+def schedule(seed: int, count: int, rules: Rules, shards: int = 1) -> list[Fault]:
     """Invent so many faults: each kind as often as the others, but for one, in any order."""
-    random = Random(f"faults {seed}")
-    kinds: list[str] = []
-    while len(kinds) < count:
-        kinds += random.sample(list(KINDS), len(KINDS))
+    random, among = Random(f"faults {seed}"), Random(f"shards {seed}")
+    known, chosen = list(kinds(shards)), list[str]()
+    while len(chosen) < count:
+        chosen += random.sample(known, len(known))
     return [
-        Fault(kind, _between(rules.rest, random.random()), (random.random(), random.random())) for kind in kinds[:count]
+        Fault(kind, _between(rules.rest, random.random()), (random.random(), random.random()), among.random())
+        for kind in chosen[:count]
     ]
 
 
@@ -124,9 +161,14 @@ def happen(fault: Fault, job: Job, rules: Rules) -> Happened:
     """Do one fault, and wait until nextmove has done all that had come by then."""
     time.sleep(fault.after_s)
     began_at = time.time()
-    KINDS[fault.kind](job, rules, fault)
+    kinds(len(job.nextmove.shards))[fault.kind](job, rules, fault)
     ended_at = time.time()
     return Happened(fault.kind, began_at, ended_at, job.wait_until_committed(RECOVERY_S_MAX))
+
+
+def _kill_some(job: Job, fault: Fault) -> None:
+    for shard in job.nextmove.some(fault.whom):
+        shard.kill()
 
 
 def _between(ends: tuple[float, float], share: float) -> float:

@@ -23,7 +23,7 @@ def rows(result: Result) -> list[tuple[str, str]]:
     """Return all that is worth telling."""
     kinds, counts = Counter(done.kind for done in result.happened), result.counts
     first = [
-        ("rules, seed", f"{result.plan.rules.name}, {result.plan.seed}"),
+        ("rules, seed, shards", f"{result.plan.rules.name}, {result.plan.seed}, {result.plan.shards}"),
         ("capacity", f"{result.capacity:,.0f} records a second" if result.capacity else "not measured"),
         ("load", f"{counts.sent:,} records in {result.seconds:,.0f} s, {result.rate:,.0f} a second"),
         ("of these", f"{counts.resent:,} sent again, {counts.late:,} late, {counts.broken} broken"),
@@ -46,7 +46,8 @@ def table(result: Result) -> str:
 
 def record(result: Result, arguments: list[str]) -> Path:
     """Write it down."""
-    return keep("chaos", ["python", "-m", "tests.chaos", *arguments], rows(result), result.verdict.faults)
+    what = f"chaos with {result.plan.shards} shards" if result.plan.shards > 1 else "chaos"
+    return keep(what, ["python", "-m", "tests.chaos", *arguments], rows(result), result.verdict.faults)
 
 
 def keep(what: str, command: list[str], told: Sequence[tuple[str, str]], faults: Sequence[str]) -> Path:
@@ -55,7 +56,7 @@ def keep(what: str, command: list[str], told: Sequence[tuple[str, str]], faults:
     client, library = confluent_kafka.version()[0], confluent_kafka.libversion()[0]
     known["clients"] = f"confluent-kafka {client}, librdkafka {library}, redis {redis.__version__}"
     day = datetime.now(UTC).date().isoformat()
-    path = RESULTS / f"{day}-{what}-{known['commit'].replace('+', '-changed')}.md"
+    path = RESULTS / f"{day}-{what.replace(' ', '-')}-{known['commit'].replace('+', '-changed')}.md"
     title = f"# {what.capitalize()} on {day} at {known['commit']}"
     lines = [title, "", *(f"- {name}: {value}" for name, value in known.items())]
     lines += ["", "| what | found |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in told)]

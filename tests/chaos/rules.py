@@ -31,6 +31,10 @@ class Rules(NamedTuple):
     """How long a killed server stays down before it is started, at least and at most."""
     rest: tuple[float, float]
     """Between a recovery and the next fault, at least and at most."""
+    away: tuple[float, float]
+    """How long one shard is away while the others go on, at least and at most."""
+    patience: float
+    """How long visitors wait for a silent shard: some of those outages are longer, some are not."""
 
     @property
     def settled(self) -> float:
@@ -43,7 +47,7 @@ class Rules(NamedTuple):
         gap_ms = ms(self.gap)
         return Settings(
             key_groups=16,
-            source=SourceSettings(lateness_ms=ms(self.lateness)),
+            source=SourceSettings(lateness_ms=ms(self.lateness), patience_ms=ms(self.patience)),
             session=SessionSettings(gap=GapSettings(web_ms=gap_ms, app_ms=gap_ms)),
             cart=CartSettings(
                 browse_delay_ms=ms(self.browse), cart_delay_ms=ms(self.cart), checkout_delay_ms=ms(self.checkout)
@@ -73,6 +77,8 @@ FULL: Final = Rules(
     pause=60,
     down=(0, 10),
     rest=(3, 15),
+    away=(5, 40),
+    patience=20,
 )
 # In an outage of some 10 s they come to 3 s.
 SHORT: Final = Rules(
@@ -86,5 +92,7 @@ SHORT: Final = Rules(
     pause=6,
     down=(0, 1),
     rest=(0.2, 1),
+    away=(2, 6),
+    patience=3,
 )
 RULES: Final = {rules.name: rules for rules in (FULL, SHORT)}

@@ -15,7 +15,6 @@ from tests.chaos.faults import Happened
 from tests.chaos.load import Counts
 from tests.chaos.rules import Rules
 from tests.chaos.stage import Job, Stage
-from tests.chaos.supervisor import Exit
 
 CAPACITY_S: Final = 60.0
 BURST: Final = 600_000
@@ -33,6 +32,7 @@ class Plan(NamedTuple):
     seed: int
     rate: float
     is_measured: bool = True
+    shards: int = 1
 
 
 class Result(NamedTuple):
@@ -41,7 +41,6 @@ class Result(NamedTuple):
     plan: Plan
     verdict: Verdict
     happened: list[Happened]
-    exits: list[Exit]
     counts: Counts
     capacity: float
     rate: float
@@ -54,10 +53,10 @@ def play(plan: Plan, folder: Path, tell: Tell) -> Result:
     """Play it all."""
     stage = Stage(folder.resolve(), plan.rules, plan.seed)
     with stage.open():
-        capacity = measured(stage, tell) if plan.is_measured else 0.0
+        capacity = measured(stage, plan.shards, tell) if plan.is_measured else 0.0
         rate = min(filter(None, (capacity / 2, plan.rate)))
         tell(f"chaos: {rate:,.0f} records a second, {plan.faults} faults, seed {plan.seed}")
-        job = stage.job("chaos")
+        job = stage.job("chaos", plan.shards)
         try:
             began_at = time.monotonic()
             job.nextmove.start()
@@ -76,22 +75,21 @@ def play(plan: Plan, folder: Path, tell: Tell) -> Result:
         verdict.faults.append("the log does not have every broken record")
     if not is_drained:
         verdict.faults.append(f"nextmove had not caught up {DRAIN_S_MAX:.0f} s after the load had ended")
-    nextmove = job.nextmove
-    processes(verdict, nextmove.exits, nextmove.stops_s, nextmove.outputs(), happened)
+    processes(verdict, job.deployments, happened)
     recoveries = timing(verdict, evidence.seen["triggers"], happened)
-    return Result(plan, verdict, happened, job.nextmove.exits, counts, capacity, rate, seconds, recoveries)
+    return Result(plan, verdict, happened, counts, capacity, rate, seconds, recoveries)
 
 
-def measured(stage: Stage, tell: Tell) -> float:
+def measured(stage: Stage, shards: int, tell: Tell) -> float:
     """Return how many records a second all of it carries, the load included."""
-    job = stage.job("capacity")
+    job = stage.job("capacity", shards)
     try:
         job.nextmove.start()
         job.start_load(2_000, burst=BURST)
         looks: list[tuple[float, int]] = []
         end_at = time.monotonic() + CAPACITY_S
         while time.monotonic() < end_at:
-            done = sum(job.committed().values())
+            done = job.done()
             if done and (not looks or done > looks[-1][1]):
                 looks.append((time.monotonic(), done))
             if done >= BURST:
@@ -109,7 +107,7 @@ def measured(stage: Stage, tell: Tell) -> float:
 def _suffered(job: Job, plan: Plan, tell: Tell) -> list[Happened]:
     assert job.wait_until_committed(faults.RECOVERY_S_MAX), "nextmove does not keep up without any fault"
     happened = []
-    for number, fault in enumerate(faults.schedule(plan.seed, plan.faults, plan.rules), 1):
+    for number, fault in enumerate(faults.schedule(plan.seed, plan.faults, plan.rules, plan.shards), 1):
         done = faults.happen(fault, job, plan.rules)
         happened.append(done)
         away_s, caught_s = done.ended_at - done.began_at, time.time() - done.ended_at
@@ -121,12 +119,13 @@ def drained(job: Job, counts: Counts, rules: Rules) -> bool:
     """Wait until all that is due has been told; whether it came to that."""
     time.sleep(max(0.0, counts.last_at / 1000 + rules.settled - time.time()))
     end_at = time.monotonic() + DRAIN_S_MAX
+    entered = job.entered()
     before, since = job.ends(), time.monotonic()
     while time.monotonic() < end_at:
         time.sleep(0.25)
         ends = job.ends()
         if ends != before:
             before, since = ends, time.monotonic()
-        if time.monotonic() - since >= QUIET_S and job.has_committed(job.entered()):
+        if time.monotonic() - since >= QUIET_S and job.has_committed(entered):
             return True
     return False

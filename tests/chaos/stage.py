@@ -26,9 +26,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are th
 from config.kafka import KafkaSettings
 from config.load import describe
 from config.settings import CheckpointSettings, IdentitySettings, Settings
+from connectors.kafka_topics import exchange_topic
+from tests.chaos.deployment import Deployment
 from tests.chaos.load import Counts
 from tests.chaos.rules import Rules, ms
-from tests.chaos.supervisor import Supervisor
 from tests.pipeline.helpers import ROOT
 from tests.services.kafka import KafkaServer
 from tests.services.redis import RedisServer
@@ -60,33 +61,31 @@ class Stage:
                 server.kill()
             shutil.rmtree(self.kafka.folder / "data", ignore_errors=True)  # the logs are worth keeping, this is not
 
-    def job(self, name: str) -> Job:
-        """Make topics and settings of that name, and what runs with them."""
+    def job(self, name: str, shards: int) -> Job:
+        """Make topics and settings of that name, and what runs with them: so many processes at first."""
         kafka = KafkaSettings(
             servers=self.kafka.bootstrap_servers, topics=(f"{name}.events.v1",), group=name, prefix=f"{name}."
         )
         changes: dict[str, Any] = {
             "kafka": kafka,
             "identity": IdentitySettings(redis_url=self.redis.url, redis_prefix=f"{{{name}}}:"),
-            "checkpoint": CheckpointSettings(
-                interval_ms=ms(self.rules.checkpoint), folder=str(self.folder / f"{name}-state")
-            ),
         }
         settings = msgspec.structs.replace(self.rules.settings, **changes)
-        return Job(self, name, settings)
+        return Job(self, name, settings, shards)
 
 
 class Job:
-    """One nextmove with topics of its own, and its load."""
+    """One deployment of nextmove with topics of its own, and its load."""
 
-    def __init__(self, stage: Stage, name: str, settings: Settings) -> None:
+    def __init__(self, stage: Stage, name: str, settings: Settings, shards: int) -> None:
         """Create the topics and write the settings."""
-        self.stage, self.name = stage, name
+        self.stage, self.name, self._settings = stage, name, settings
         self.servers, self.topic = settings.kafka.servers, settings.kafka.topics[0]
+        self.exchange = exchange_topic(settings.kafka.prefix).name
         self.log = stage.folder / f"{name}.jsonl"
-        config = stage.folder / f"{name}.yaml"
-        config.write_text(describe(settings), encoding="utf-8")
-        self.nextmove = Supervisor(config, stage.folder / f"{name}-logs")
+        self.deployments: list[Deployment] = []
+        """All that there were, the one that runs last."""
+        config = self.deploy(shards).config
         self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
         quiet = {"enable.auto.commit": False, "log_level": 0}
         self._reader = Consumer({"bootstrap.servers": self.servers, "group.id": name} | quiet)
@@ -95,6 +94,25 @@ class Job:
         run_ours([*command, "--config", str(config), "--partitions", str(PARTITIONS)])
         self._stamp_triggers()
         self._load: subprocess.Popen[bytes] | None = None
+
+    @property
+    def nextmove(self) -> Deployment:
+        """The deployment of now."""
+        return self.deployments[-1]
+
+    def deploy(self, shards: int) -> Deployment:
+        """Make ready as many processes, with settings and a recovery folder of their own; nothing is started yet.
+
+        Whoever calls this in a run has stopped those before.
+        """
+        folder = self.stage.folder / f"{self.name}-{len(self.deployments)}"
+        checkpoint = CheckpointSettings(interval_ms=ms(self.stage.rules.checkpoint), folder=str(folder / "state"))
+        settings = msgspec.structs.replace(self._settings, checkpoint=checkpoint)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = folder / "nextmove.yaml"
+        config.write_text(describe(settings), encoding="utf-8")
+        self.deployments.append(Deployment(config, folder, shards))
+        return self.nextmove
 
     def start_load(self, rate: float, *, burst: int = 0) -> None:
         """Let the households live, and tell all of it to the topic."""
@@ -115,28 +133,32 @@ class Job:
 
     def abandon(self) -> None:
         """Leave no process behind."""
-        self.nextmove.abandon()
+        for deployment in self.deployments:
+            deployment.abandon()
         if self._load is not None and self._load.poll() is None:
             self._load.kill()
             self._load.wait()
 
     def ends(self) -> dict[str, int]:
-        """Return where each partition of this job's topics ends."""
+        """Return where each partition of this job's topics ends, but for what shards tell each other."""
         found: dict[str, int] = {}
         for name, topic in self._admin.list_topics(timeout=ANSWER_S).topics.items():
-            if name.startswith(f"{self.name}."):
+            if name.startswith(f"{self.name}.") and name != self.exchange:
                 found |= self._ends(TopicPartition(name, number) for number in topic.partitions)
         return found
 
     def entered(self) -> dict[str, int]:
-        """Return where the partitions of the input end."""
-        return self._ends(TopicPartition(self.topic, number) for number in range(PARTITIONS))
+        """Return where all ends that is to be read: the input, and what shards tell each other."""
+        return self._ends(self._read())
 
     def committed(self) -> dict[str, int]:
-        """Return how far nextmove has committed them, which it does two checkpoints after reading."""
-        asked = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
-        found = self._reader.committed(asked, timeout=ANSWER_S)
+        """Return how far nextmove has committed that, which it does two checkpoints after reading."""
+        found = self._reader.committed(self._read(), timeout=ANSWER_S)
         return {f"{place.topic}/{place.partition}": max(0, place.offset) for place in found}
+
+    def done(self) -> int:
+        """Return how many records of the input it has committed."""
+        return sum(offset for name, offset in self.committed().items() if name.startswith(self.topic))
 
     def has_committed(self, ends: dict[str, int]) -> bool:
         """Whether nextmove has come so far."""
@@ -153,6 +175,10 @@ class Job:
                     return True
             time.sleep(POLL_S)
         return False
+
+    def _read(self) -> list[TopicPartition]:
+        topics = [self.topic, self.exchange] if len(self.nextmove.shards) > 1 else [self.topic]
+        return [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
 
     def _ends(self, places: Iterable[TopicPartition]) -> dict[str, int]:
         return {

@@ -38,11 +38,13 @@ class Exit(NamedTuple):
 class Supervisor:
     """Starts nextmove again whenever it ends."""
 
-    def __init__(self, config: Path, folder: Path) -> None:
-        """Logs go to `folder`, two files a process."""
-        self._config, self._folder = config, folder
+    def __init__(self, config: Path, folder: Path, shard: str = "0/1") -> None:
+        """Logs go to `folder`, two files a process; `shard` says which of how many it is."""
+        self._config, self._folder, self._shard = config, folder, shard
         self._process: subprocess.Popen[bytes] | None = None
         self._is_told, self._is_over = False, False
+        self._may_run = threading.Event()
+        self._may_run.set()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._loop, name="supervisor", daemon=True)
         self.exits: list[Exit] = []
@@ -61,20 +63,38 @@ class Supervisor:
     def terminate(self) -> None:
         """End it by SIGTERM; the next one is started when it has stopped."""
         began_at, count = time.monotonic(), len(self.exits)
-        self._end(signal.SIGTERM)
         while len(self.exits) == count and self._thread.is_alive():
+            self._end(signal.SIGTERM)  # one that was just being started is told, too
             time.sleep(0.02)
         self.stops_s.append(time.monotonic() - began_at)
+
+    def pause(self) -> None:
+        """Let it hang."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after a pause."""
+        self._signal(signal.SIGCONT)
+
+    def hold(self) -> None:
+        """Start none from now on, however the one that runs may end."""
+        self._may_run.clear()
+
+    def release(self) -> None:
+        """Start one again."""
+        self._may_run.set()
 
     def stop(self) -> None:
         """End it by SIGTERM, for good."""
         self._is_over = True
+        self.release()
         self.terminate()
         self._thread.join()
 
     def abandon(self) -> None:
         """Leave no process behind, whatever has happened."""
         self._is_over = True
+        self.release()
         self._end(signal.SIGKILL)
         if self._thread.is_alive():
             self._thread.join()
@@ -85,13 +105,19 @@ class Supervisor:
 
     def _end(self, number: signal.Signals) -> None:
         with self._lock:
-            if self._process is not None and self._process.poll() is None:
+            is_told_so = self._is_told and number == signal.SIGTERM
+            if self._process is not None and self._process.poll() is None and not is_told_so:
                 self._is_told = True
+                self._process.send_signal(number)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
                 self._process.send_signal(number)
 
     def _loop(self) -> None:
         command = [sys.executable, "-m", "pipeline.cli", "run", "--config", str(self._config)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "110"}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "110", "NEXTMOVE_SHARD": self._shard}
         while not self._is_over:
             name = f"{len(self.exits):04d}"
             out, err = self._folder / f"{name}.out", self._folder / f"{name}.err"
@@ -104,3 +130,4 @@ class Supervisor:
             self.exits.append(Exit(began_at, time.time(), code, self._is_told, words))
             if not self._is_told:
                 time.sleep(AGAIN_S)
+            self._may_run.wait()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 
@@ -10,7 +11,7 @@ from pipeline.run import run
 from tests.chaos.aftermath import balances, processes
 from tests.chaos.audit import Verdict, audit, instant
 from tests.chaos.evidence import Evidence, Input, Seen, published
-from tests.chaos.faults import KINDS, Happened, schedule
+from tests.chaos.faults import Happened, kinds, schedule
 from tests.chaos.lives import broken
 from tests.chaos.load import Town
 from tests.chaos.rules import FULL, SHORT
@@ -159,6 +160,19 @@ def test_a_repeat_is_no_fault_where_at_least_once_is_promised(sound: Evidence) -
     assert dict(verdict.rows)["sessions"].endswith("1 repeats")
 
 
+class Ended(NamedTuple):
+    """
+    What is known of processes that have ended.
+    """
+
+    exits: list[Exit]
+    stops_s: list[float]
+    told: list[str]
+
+    def outputs(self) -> list[str]:
+        return self.told
+
+
 @pytest.mark.parametrize(
     ("exits", "complaint"),
     [
@@ -176,7 +190,8 @@ def test_only_a_start_without_a_server_may_fail(exits: list[Exit], complaint: st
     110); and so is a stop that ends with an error.
     """
     verdict = Verdict()
-    processes(verdict, exits, [0.5], [SUMMARY], [Happened("broker killed", 100, 110, has_recovered=True)])
+    ended = Ended(exits, [0.5], [SUMMARY])
+    processes(verdict, [ended], [Happened("broker killed", 100, 110, has_recovered=True)])
     assert [complaint in fault for fault in verdict.faults if complaint] == [True] * bool(complaint)
     assert bool(verdict.faults) == bool(complaint)
 
@@ -187,7 +202,8 @@ def test_slow_stops_unbalanced_books_and_a_flow_that_stays_behind_are_found() ->
     """
     verdict = Verdict()
     unbalanced = SUMMARY.replace("7 duplicates", "6 duplicates")
-    processes(verdict, [], [11.0], [unbalanced], [Happened("Redis killed", 1, 2, has_recovered=False)])
+    ended = Ended([], [11.0], [unbalanced])
+    processes(verdict, [Ended([], [0.5], [SUMMARY]), ended], [Happened("Redis killed", 1, 2, has_recovered=False)])
     assert len(verdict.faults) == 3
     assert balances(SUMMARY)
     assert not balances(unbalanced)
@@ -196,10 +212,23 @@ def test_slow_stops_unbalanced_books_and_a_flow_that_stays_behind_are_found() ->
 
 def test_a_schedule_is_its_seed_and_has_each_kind() -> None:
     """
-    The same seed plays the same faults at the same moments, another one others; nine in a row are of all kinds.
+    The same seed plays the same faults at the same moments, another one others; as many in a row as there are kinds
+    are of all kinds, with those among shards where there are several.
     """
     assert schedule(1, 30, FULL) == schedule(1, 30, FULL) != schedule(2, 30, FULL)
-    assert {fault.kind for fault in schedule(3, len(KINDS), FULL)} == set(KINDS)
+    for shards in (1, 2):
+        known = kinds(shards)
+        assert {fault.kind for fault in schedule(3, len(known), FULL, shards)} == set(known)
+    assert set(kinds(2)) - set(kinds(1)) == {"one shard killed", "one shard stopped", "one shard paused"}
+
+
+def test_outages_of_a_shard_are_longer_than_patience_and_shorter() -> None:
+    """
+    Of the times that a shard may be away some end before the others stop waiting for it, and some do not.
+    """
+    for rules in (FULL, SHORT):
+        assert rules.away[0] < rules.patience < rules.away[1]
+        assert rules.settings.source.patience_ms == rules.patience * 1000
 
 
 def test_the_load_is_its_seed_and_comes_late_and_twice() -> None:

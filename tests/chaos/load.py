@@ -2,7 +2,7 @@
 The load of a chaos run, a process of its own: households live in real time and what they do goes to Kafka.
 
     python -m tests.chaos.load --servers HOST:PORT --topic T --rules full --rate 500 --seed 1 --log FILE
-    python -m tests.chaos.load ... --burst 30000            as many records as fast as it goes, and no log
+    python -m tests.chaos.load ... --burst GROUP            as fast as the group GROUP reads it, as if time flew; no log
 
 It goes on until SIGTERM, then sends what had happened by then, and prints its counts. Every record is in the log in
 the order of sending.
@@ -22,13 +22,17 @@ from types import FrameType
 from typing import BinaryIO, Final
 
 import msgspec
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.chaos.lives import Sent, broken, life
 from tests.chaos.rules import RULES, Rules, ms
 
 BROKEN_SHARE: Final = 0.002
+ANSWER_S: Final = 10.0
 TICK_S: Final = 0.005
+# A burst is at most so far ahead of its reader, who is never idle for that: it commits a second or two late.
+AHEAD_MAX: Final = 100_000
+BURST_STEP_MS: Final = 100
 
 
 class Counts(msgspec.Struct):
@@ -121,32 +125,57 @@ class Post:
         self.counts.sent += 1
 
 
+class Told:
+    """Whether SIGTERM has come."""
+
+    def __init__(self) -> None:
+        """Listen from now on."""
+        self.is_over = False
+        signal.signal(signal.SIGTERM, self._stop)
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.is_over = True
+
+
+class Reader:
+    """Whoever reads a topic, as the broker knows of it."""
+
+    def __init__(self, servers: str, topic: str, group: str) -> None:
+        """Ask for the topic's partitions."""
+        quiet = {"enable.auto.commit": False, "log_level": 0}
+        self._consumer = Consumer({"bootstrap.servers": servers, "group.id": group} | quiet)
+        partitions = self._consumer.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions
+        self._places = [TopicPartition(topic, number) for number in partitions]
+
+    def done(self) -> int:
+        """Return how many records it has committed."""
+        return sum(max(0, place.offset) for place in self._consumer.committed(self._places, timeout=ANSWER_S))
+
+
 def live(town: Town, post: Post) -> None:
     """Send in real time until SIGTERM."""
-    is_over = False
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal is_over
-        is_over = True
-
-    signal.signal(signal.SIGTERM, stop)
+    told = Told()
     until: float = float("inf")
     while (now := ms(time.time())) <= until:
         for sent in town.until(now):
             post.send(sent)
         post.poll()
-        if is_over and until == float("inf"):
+        if told.is_over and until == float("inf"):
             until = town.stop(now) + 2 * ms(TICK_S)
         time.sleep(TICK_S)
 
 
-def burst(town: Town, post: Post, count: int, begin_at: int) -> None:
-    """Send so many records as fast as it goes, as if time flew."""
-    now = begin_at
-    while post.counts.sent < count:
-        now += 100
-        for sent in town.until(now):
-            post.send(sent)
+def burst(town: Town, post: Post, reader: Reader, begin_at: int) -> None:
+    """Send as fast as it is read, as if time flew, until SIGTERM."""
+    told, now, done = Told(), begin_at, 0
+    while not told.is_over:
+        if post.counts.sent - done > AHEAD_MAX:
+            time.sleep(0.1)
+            done = reader.done()
+        else:
+            now += BURST_STEP_MS
+            for sent in town.until(now):
+                post.send(sent)
         post.poll()
 
 
@@ -158,14 +187,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--log", type=Path)
-    parser.add_argument("--burst", type=int)
+    parser.add_argument("--burst", metavar="GROUP")
     options = parser.parse_args(arguments)
     begin_at = ms(time.time()) - (3_600_000 if options.burst else 0)
     town = Town(options.seed, RULES[options.rules], options.rate, begin_at)
     with (options.log or Path("/dev/null")).open("wb") as log:
         post = Post(options.servers, options.topic, options.seed, log if options.log else None)
         if options.burst:
-            burst(town, post, options.burst, begin_at)
+            burst(town, post, Reader(options.servers, options.topic, options.burst), begin_at)
         else:
             live(town, post)
         post.close()

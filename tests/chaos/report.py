@@ -25,7 +25,7 @@ def rows(result: Result) -> list[tuple[str, str]]:
     first = [
         ("rules, seed, shards", f"{result.plan.rules.name}, {result.plan.seed}, {result.plan.shards}"),
         ("capacity", f"{result.capacity:,.0f} records a second" if result.capacity else "not measured"),
-        ("load", f"{counts.sent:,} records in {result.seconds:,.0f} s, {result.rate:,.0f} a second"),
+        ("load", f"{counts.sent:,} records in {result.seconds:,.0f} s, {result.rate:,.0f} a second: {result.reason}"),
         ("of these", f"{counts.resent:,} sent again, {counts.late:,} late, {counts.broken} broken"),
         ("faults", f"{len(result.happened)}"),
     ]

@@ -31,6 +31,10 @@ class Rules(NamedTuple):
     """How long a killed server stays down before it is started, at least and at most."""
     rest: tuple[float, float]
     """Between a recovery and the next fault, at least and at most."""
+    fault: float
+    """How long a fault takes with the rest before it and the recovery after, on the average."""
+    measure: float
+    """How long it is measured what the machine carries: the second half counts, when the first lives are over."""
     away: tuple[float, float]
     """How long one shard is away while the others go on, at least and at most."""
     patience: float
@@ -77,6 +81,8 @@ FULL: Final = Rules(
     pause=60,
     down=(0, 10),
     rest=(3, 15),
+    fault=45,
+    measure=90,
     away=(5, 40),
     patience=20,
 )
@@ -92,6 +98,8 @@ SHORT: Final = Rules(
     pause=6,
     down=(0, 1),
     rest=(0.2, 1),
+    fault=10,
+    measure=30,
     away=(2, 6),
     patience=3,
 )

@@ -114,19 +114,18 @@ class Job:
         self.deployments.append(Deployment(config, folder, shards))
         return self.nextmove
 
-    def start_load(self, rate: float, *, burst: int = 0) -> None:
-        """Let the households live, and tell all of it to the topic."""
+    def start_load(self, rate: float, *, is_burst: bool = False) -> None:
+        """Let the households live, in real time or as fast as it is read, and tell all of it to the topic."""
         options = {"--servers": self.servers, "--topic": self.topic, "--rules": self.stage.rules.name}
         options |= {"--rate": str(rate), "--seed": str(self.stage.seed)}
-        options |= {"--burst": str(burst)} if burst else {"--log": str(self.log)}
+        options |= {"--burst": self.name} if is_burst else {"--log": str(self.log)}
         command = [sys.executable, "-m", "tests.chaos.load", *(word for pair in options.items() for word in pair)]
         self._load = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE)
 
-    def end_load(self, *, is_burst: bool = False) -> Counts:
+    def end_load(self) -> Counts:
         """Let it end, and return what it has sent."""
         assert self._load is not None, "it was started"
-        if not is_burst:
-            self._load.send_signal(signal.SIGTERM)
+        self._load.send_signal(signal.SIGTERM)
         told, _ = self._load.communicate(timeout=300)
         assert self._load.returncode == 0, f"the load ended with {self._load.returncode}"
         return msgspec.json.decode(told, type=Counts)
@@ -159,6 +158,11 @@ class Job:
     def done(self) -> int:
         """Return how many records of the input it has committed."""
         return sum(offset for name, offset in self.committed().items() if name.startswith(self.topic))
+
+    def lag(self) -> int:
+        """Return how many records there are that it has not committed."""
+        done = self.committed()
+        return sum(end - done[name] for name, end in self.entered().items())
 
     def has_committed(self, ends: dict[str, int]) -> bool:
         """Whether nextmove has come so far."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final, Protocol
 
 from tests.chaos.audit import Verdict, instant
-from tests.chaos.evidence import Seen
+from tests.chaos.evidence import Trigger
 from tests.chaos.faults import RECOVERY_S_MAX, Happened
 from tests.chaos.supervisor import STOP_S_MAX, Exit
 
@@ -57,9 +57,9 @@ def balances(summary: str) -> bool:
     return True
 
 
-def timing(verdict: Verdict, triggers: Sequence[Seen], happened: Sequence[Happened]) -> dict[str, list[float]]:
+def timing(verdict: Verdict, triggers: Sequence[Trigger], happened: Sequence[Happened]) -> dict[str, list[float]]:
     """Return by kind of fault the seconds from its end to the next trigger on something later."""
-    told = sorted((seen.at, instant(seen.data["cause"]["time"]) / 1000) for seen in triggers)
+    told = sorted((trigger.seen_at, instant(trigger.cause.time) / 1000) for trigger in triggers)
     silences = [later - earlier for (earlier, _), (later, _) in pairwise(told)]
     verdict.count("longest silence of triggers", f"{max(silences, default=0):.1f} s")
     found: dict[str, list[float]] = {}

@@ -7,21 +7,26 @@ Nothing here asks nextmove how it did; what is found wrong is told with an examp
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 from connectors.formats import decode_batch
 from operators.event import Event
+from operators.rules import ProfileRules
 from tests import model
-from tests.chaos.evidence import Evidence, Seen
+from tests.chaos.evidence import Evidence, Session, Trigger, lines
 from tests.chaos.lives import household
 from tests.chaos.rules import Rules
 
 ABANDONMENTS: Final = frozenset({"cart_abandoned", "checkout_abandoned"})
 CHANGES: Final = frozenset({"product_added", "checkout_started", "cart_updated"})
 SHOWN: Final = 3
+CHUNK: Final = 5_000
 
 Row = tuple[Any, ...]
 
@@ -50,13 +55,14 @@ class Verdict:
 
 @dataclass
 class Truth:
-    """What the log means, by the model: sessions, news of carts, and the events it was made of."""
+    """What the log means, by the model: sessions, news of carts, and how many events it was made of."""
 
-    events: list[Event]
-    sessions: set[Row]
-    carts: set[Row]
-    repeated: int
-    rejected: set[tuple[str, int]]
+    events: int = 0
+    repeated: int = 0
+    sessions: set[Row] = field(default_factory=set)
+    carts: set[Row] = field(default_factory=set)
+    false: list[str] = field(default_factory=list)
+    """The triggers on abandoned carts that an order had bought before they were due."""
 
 
 def audit(evidence: Evidence, rules: Rules) -> Verdict:
@@ -64,54 +70,70 @@ def audit(evidence: Evidence, rules: Rules) -> Verdict:
     verdict = Verdict()
     truth = true_of(evidence, rules)
     _triggers(verdict, evidence)
-    verdict.count("false abandonments", str(verdict.none_of("false abandonments", false_ones(evidence, truth))))
+    verdict.count("false abandonments", str(verdict.none_of("false abandonments", truth.false)))
     _sessions(verdict, evidence, truth)
     _carts(verdict, evidence, truth)
-    _books(verdict, evidence, truth)
+    _books(verdict, evidence)
     _others(verdict, evidence)
     return verdict
 
 
 def true_of(evidence: Evidence, rules: Rules) -> Truth:
-    """Recompute sessions and carts from the log, a household at a time."""
-    every = decode_batch(evidence.log, partition="", first_position=0, read_at=None).events
-    unique = {event.event_id: event for event in reversed(every)}
-    households: defaultdict[str, list[Event]] = defaultdict(list)
-    for event in unique.values():
-        households[household(event.anonymous_id)].append(event)
-    profile = rules.settings.lead_rules()
-    sessions: set[Row] = set()
-    carts: set[Row] = set()
-    for events in households.values():
-        sessions.update(
-            (visit.visitor, visit.channel, visit.started_at, visit.ended_at, visit.events)
-            for visit in model.sessions(events, profile.sessions)
-        )
-        if any(event.kind in CHANGES for event in events):
-            news = model.carts(events, profile.carts)
-            carts.update((item.cart, item.at, item.state, item.intent, item.value) for item in news)
-    rejected = {
-        (entry.partition, entry.offset)
-        for entry in evidence.input
-        if decode_batch([entry.line], partition="", first_position=0, read_at=None).rejected
-    }
-    return Truth(list(unique.values()), sessions, carts, len(every) - len(unique), rejected)
+    """Recompute sessions and carts from the log, a household at a time: when its last event has been read."""
+    truth, profile = Truth(), rules.settings.lead_rules()
+    left = Counter(household(event.anonymous_id) for event in events(evidence.log))
+    suspects: defaultdict[str, list[Trigger]] = defaultdict(list)
+    for trigger in evidence.seen.triggers:
+        if trigger.action in ABANDONMENTS:
+            suspects[household(trigger.anonymous_ids[0])].append(trigger)
+    waiting: defaultdict[str, list[Event]] = defaultdict(list)
+    for event in events(evidence.log):
+        name = household(event.anonymous_id)
+        waiting[name].append(event)
+        left[name] -= 1
+        if not left[name]:
+            del left[name]
+            _household(truth, waiting.pop(name), suspects.get(name, ()), profile)
+    return truth
+
+
+def events(log: Path) -> Iterator[Event]:
+    """Yield the events of a log."""
+    every = lines(log)
+    while chunk := list(islice(every, CHUNK)):
+        yield from decode_batch(chunk, partition="", first_position=0, read_at=None).events
+
+
+def _household(truth: Truth, every: list[Event], suspects: Iterable[Trigger], profile: ProfileRules) -> None:
+    """Add what is true of a household."""
+    unique = list({event.event_id: event for event in reversed(every)}.values())
+    truth.events += len(unique)
+    truth.repeated += len(every) - len(unique)
+    truth.sessions.update(
+        (visit.visitor, visit.channel, visit.started_at, visit.ended_at, visit.events)
+        for visit in model.sessions(unique, profile.sessions)
+    )
+    if any(event.kind in CHANGES for event in unique):
+        news = model.carts(unique, profile.carts)
+        truth.carts.update((item.cart, item.at, item.state, item.intent, item.value) for item in news)
+    truth.false += false_ones(suspects, unique)
 
 
 def _triggers(verdict: Verdict, evidence: Evidence) -> None:
     """Each trigger once, none more, and each says what it should."""
-    expected = {record.id: record.data for record in evidence.expected["triggers"]}
-    counts = Counter(record.id for record in evidence.seen["triggers"])
-    known = {record.id: record.data for record in evidence.seen["triggers"]}
-    lost = [f"{id_} {_about(data)}" for id_, data in expected.items() if id_ not in counts]
+    expected = evidence.expected.triggers
+    counts = Counter(record.id for record in evidence.seen.triggers)
+    known = {record.id: record for record in evidence.seen.triggers}
+    lost = [f"{id_} {_about(record)}" for id_, record in expected.items() if id_ not in counts]
     twice = [f"{id_} {_about(known[id_])}" for id_, count in counts.items() if count > 1]
     unknown = [f"{id_} {_about(known[id_])}" for id_ in counts if id_ not in expected]
     other = [
-        f"{id_} {_about(data)} instead of {_about(expected[id_])}"
-        for id_, data in known.items()
-        if id_ in expected and _about(data) != _about(expected[id_])
+        f"{id_} {_about(record)} instead of {_about(expected[id_])}"
+        for id_, record in known.items()
+        if id_ in expected and _about(record) != _about(expected[id_])
     ]
-    verdict.count("triggers expected", f"{len(expected):,}: {_by(expected.values(), 'action')}")
+    by = ", ".join(f"{n:,} {name}" for name, n in Counter(r.action for r in expected.values()).most_common())
+    verdict.count("triggers expected", f"{len(expected):,}: {by}")
     verdict.count("triggers seen", f"{counts.total():,}")
     verdict.count("triggers lost", str(verdict.none_of("triggers lost", lost)))
     verdict.count("triggers duplicated", str(verdict.none_of("triggers duplicated", twice)))
@@ -119,92 +141,84 @@ def _triggers(verdict: Verdict, evidence: Evidence) -> None:
     verdict.count("triggers that say something else", str(verdict.none_of("triggers that say something else", other)))
 
 
-def false_ones(evidence: Evidence, truth: Truth) -> list[str]:
-    """Return the triggers on abandoned carts that an order had bought before they were due."""
-    orders: defaultdict[str, list[Event]] = defaultdict(list)
-    changes: defaultdict[str, list[int]] = defaultdict(list)
-    for event in truth.events:
-        if event.kind == "order_completed":
-            orders[household(event.anonymous_id)].append(event)
-        elif event.kind in CHANGES and event.commerce:
-            changes[event.commerce.cart_id].append(event.at)
+def false_ones(triggers: Iterable[Trigger], events: Sequence[Event]) -> list[str]:
+    """Return which of a household's triggers are on abandoned carts that an order had bought before they were due."""
+    orders = [event for event in events if event.kind == "order_completed"]
+    changes = [(event.commerce.cart_id, event.at) for event in events if event.kind in CHANGES and event.commerce]
     found = []
-    for record in evidence.seen["triggers"]:
-        if record.data["action"] not in ABANDONMENTS:
-            continue
-        cause = record.data["cause"]
-        due_at, cart = instant(cause["time"]), cause["id"]
-        changed_at = max((at for at in changes[cart] if at <= due_at), default=0)
-        for order in orders[household(record.data["anonymous_ids"][0])]:
+    for trigger in triggers:
+        cart, due_at = trigger.cause.id, instant(trigger.cause.time)
+        changed_at = max((at for name, at in changes if name == cart and at <= due_at), default=0)
+        for order in orders:
             names = order.commerce.cart_id if order.commerce else ""
             if changed_at <= order.at <= due_at and names in ("", cart):
-                found.append(f"{cart} due {cause['time']} was bought {(due_at - order.at) / 1000:.3f} s before")
+                found.append(f"{cart} due {trigger.cause.time} was bought {(due_at - order.at) / 1000:.3f} s before")
     return found
 
 
 def _sessions(verdict: Verdict, evidence: Evidence, truth: Truth) -> None:
-    last: dict[str, dict[str, Any]] = {}
-    for record in evidence.seen["sessions"]:
-        data = record.data
-        if data["revision"] >= last.get(data["session_id"], data)["revision"]:
-            last[data["session_id"]] = data
+    last: dict[str, Session] = {}
+    for record in evidence.seen.sessions:
+        if record.revision >= last.get(record.session_id, record).revision:
+            last[record.session_id] = record
     closed = [
-        (d["visitor_id"], d["channel"], instant(d["started_at"]), instant(d["ended_at"]), d["events"])
-        for d in last.values()
-        if d["state"] == "closed"
+        (one.visitor_id, one.channel, instant(one.started_at), instant(one.ended_at), one.events)
+        for one in last.values()
+        if one.state == "closed"
     ]
     _compare(verdict, "sessions", closed, truth.sessions)
+    # Sessions come from all processes: that they and what was left out make up the input is the balance of all books.
     counted = sum(events for *_, events in closed)
-    events, repeated, rejected = len(truth.events), truth.repeated, len(truth.rejected)
-    if counted + rejected + repeated != len(evidence.input):
+    entered, repeated, rejected = evidence.entered.count, truth.repeated, len(evidence.entered.rejected)
+    if counted + rejected + repeated != entered:
         verdict.faults.append(
-            f"{len(evidence.input)} records are not {counted} in sessions + {rejected} rejected + {repeated} repeated"
+            f"{entered} records are not {counted} in sessions + {rejected} rejected + {repeated} repeated"
         )
     verdict.count(
         "records",
-        f"{len(evidence.input):,} = {counted:,} accepted ({events:,} sent) + {rejected:,} rejected"
-        f" + {repeated:,} duplicates",
+        f"{entered:,} = {counted:,} accepted ({truth.events:,} sent) + {rejected:,} rejected + {repeated:,} duplicates",
     )
 
 
 def _carts(verdict: Verdict, evidence: Evidence, truth: Truth) -> None:
-    unique = {record.id: record.data for record in evidence.seen["carts"] if record.data["intent"] != "browse"}
-    found = [(d["cart_id"], instant(d["changed_at"]), d["state"], d["intent"], d["value"]) for d in unique.values()]
+    unique = {record.id: record for record in evidence.seen.carts if record.intent != "browse"}
+    found = [(r.cart_id, instant(r.changed_at), r.state, r.intent, r.value) for r in unique.values()]
     _compare(verdict, "changes of carts", found, truth.carts)
 
 
 def _compare(verdict: Verdict, what: str, found: list[Row], true: set[Row]) -> None:
-    missing, wrong = sorted(true - set(found)), sorted(set(found) - true)
-    twice = [row for row, count in Counter(found).items() if count > 1]
+    unique = set(found)
+    missing, wrong = sorted(true - unique), sorted(unique - true)
+    twice = [row for row, count in Counter(found).items() if count > 1] if len(found) > len(unique) else []
     bad = verdict.none_of(f"{what} missing", missing) + verdict.none_of(f"{what} wrong", wrong)
     bad += verdict.none_of(f"{what} told under two ids", twice)
-    verdict.count(f"{what} right / wrong", f"{len(true & set(found)):,} / {bad}")
+    verdict.count(f"{what} right / wrong", f"{len(true & unique):,} / {bad}")
 
 
-def _books(verdict: Verdict, evidence: Evidence, truth: Truth) -> None:
+def _books(verdict: Verdict, evidence: Evidence) -> None:
     """What was sent is what arrived, and of that only what is broken is a dead letter."""
-    sent, arrived = Counter(evidence.log), Counter(entry.line for entry in evidence.input)
-    verdict.none_of("records sent that did not arrive", sent - arrived)
-    verdict.none_of("records that nobody sent", arrived - sent)
-    letters = Counter((r.data["partition"], r.data["position"]) for r in evidence.seen["dead_letters"])
-    verdict.none_of("broken records without a dead letter", truth.rejected - letters.keys())
-    verdict.none_of("dead letters of sound records", letters.keys() - truth.rejected)
-    verdict.count("dead letters", f"{len(letters):,} of {len(truth.rejected):,}, {letters.total():,} with repeats")
+    entered = evidence.entered
+    verdict.none_of("records sent that did not arrive", entered.missing())
+    verdict.none_of("records that nobody sent", entered.strangers)
+    verdict.none_of("events in another partition than their visitor's", entered.strays)
+    letters = Counter((letter.partition, letter.position) for letter in evidence.seen.dead_letters)
+    verdict.none_of("broken records without a dead letter", entered.rejected - letters.keys())
+    verdict.none_of("dead letters of sound records", letters.keys() - entered.rejected)
+    verdict.count("dead letters", f"{len(letters):,} of {len(entered.rejected):,}, {letters.total():,} with repeats")
 
 
 def _others(verdict: Verdict, evidence: Evidence) -> None:
     """Of the other streams each record at least once, and none that should not be."""
-    for stream in ("sessions", "carts", "suppressed"):
-        expected = {record.id for record in evidence.expected[stream]}
-        _at_least_once(verdict, stream, expected, Counter(record.id for record in evidence.seen[stream]))
+    seen, ids = evidence.seen, evidence.expected.ids
+    for stream, records in (("sessions", seen.sessions), ("carts", seen.carts), ("suppressed", seen.suppressed)):
+        _at_least_once(verdict, stream, ids[stream], Counter(record.id for record in records))
     # Which of a person's events names an identifier first depends on which partition is read first.
-    links = {_link(record) for record in evidence.expected["identity"]}
-    ids = len({record.id for record in evidence.seen["identity"]})
-    _at_least_once(verdict, "identity", links, Counter(_link(record) for record in evidence.seen["identity"]), ids)
+    links, told = Counter(record.link for record in seen.identity), len({record.id for record in seen.identity})
+    _at_least_once(verdict, "identity", evidence.expected.links, links, told)
 
 
 def _at_least_once(
-    verdict: Verdict, stream: str, expected: set[Any], seen: Counter[Any], ids: int | None = None
+    verdict: Verdict, stream: str, expected: AbstractSet[Any], seen: Counter[Any], ids: int | None = None
 ) -> None:
     verdict.none_of(f"{stream} lost", expected - seen.keys())
     verdict.none_of(f"{stream} that should not be", seen.keys() - expected)
@@ -212,18 +226,9 @@ def _at_least_once(
     verdict.count(stream, f"{len(expected):,} expected, {len(seen.keys() & expected):,} seen, {repeats:,} repeats")
 
 
-def _link(record: Seen) -> Row:
-    data = record.data
-    return data["what"], data["profile_id"], data["identifier_type"], data["identifier"]
-
-
-def _about(data: dict[str, Any]) -> Row:
-    cause = data["cause"]
-    return data["action"], data["profile_id"], cause["type"], cause["id"], cause["time"], cause["event_id"]
-
-
-def _by(records: Iterable[dict[str, Any]], key: str) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in Counter(r[key] for r in records).most_common())
+def _about(trigger: Trigger) -> Row:
+    cause = trigger.cause
+    return trigger.action, trigger.profile_id, cause.type, cause.id, cause.time, cause.event_id
 
 
 def instant(text: str) -> int:

@@ -1,98 +1,275 @@
-"""What the auditor goes by: the log of what was sent, the topics as a plain consumer reads them, and a quiet run."""
+"""
+What the auditor goes by: the log of what was sent, the topics as a plain consumer reads them, and a quiet run.
+
+Of millions of records it keeps what is audited and no more: a hash of each line that came in, and of each record that
+was published the fields that a consumer goes by.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, TypeVar
 
 import msgspec
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from config.load import describe
-from connectors.cloudevents import STREAMS
+from connectors.formats import decode_batch
 from connectors.kafka_sink import header
+from operators.ids import murmur2
 from tests.chaos.rules import Rules
-from tests.chaos.stage import Job, run_ours
+from tests.chaos.stage import PARTITIONS, Job, run_ours
 
 READ_S_MAX: Final = 900.0
 ALIASES: Final = {"dlq": "dead_letters"}
 
 
-class Seen(NamedTuple):
-    """A record in a topic: its id, when it was there (s since the epoch), and its data."""
+class Seen(msgspec.Struct, kw_only=True, gc=False):
+    """A published record: its id, and when it was there (s since the epoch)."""
 
+    id: str = msgspec.field(default="", name="ce_id")
+    seen_at: float = 0.0
+
+
+SeenT = TypeVar("SeenT", bound=Seen)
+
+
+class Session(Seen, gc=False):
+    """A visit, in one of its revisions."""
+
+    session_id: str
+    visitor_id: str
+    channel: str
+    state: str
+    started_at: str
+    ended_at: str
+    events: int
+    revision: int
+
+
+class Cart(Seen, gc=False):
+    """A change of a cart."""
+
+    cart_id: str
+    visitor_id: str
+    changed_at: str
+    state: str
+    intent: str
+    value: float
+
+
+class Cause(msgspec.Struct, gc=False, frozen=True):
+    """What a trigger is about."""
+
+    type: str
     id: str
-    at: float
-    data: dict[str, Any]
+    time: str
+    event_id: str
 
 
-class Input(NamedTuple):
-    """A record of the input: where it lies, and its bytes."""
+class Trigger(Seen, gc=False):
+    """What is to be done next for somebody."""
+
+    action: str
+    profile_id: str
+    anonymous_ids: list[str]
+    cause: Cause
+
+
+class Link(Seen, gc=False):
+    """What became known of who is who."""
+
+    what: str
+    profile_id: str
+    identifier_type: str
+    identifier: str
+
+    @property
+    def link(self) -> tuple[str, str, str, str]:
+        """What it says, whichever event it was learnt from."""
+        return self.what, self.profile_id, self.identifier_type, self.identifier
+
+
+class Letter(Seen, gc=False):
+    """A record that was rejected, by where it lies."""
 
     partition: str
-    offset: int
-    line: bytes
+    position: int
+
+
+@dataclass
+class Told:
+    """What was published."""
+
+    triggers: list[Trigger] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    carts: list[Cart] = field(default_factory=list)
+    suppressed: list[Seen] = field(default_factory=list)
+    identity: list[Link] = field(default_factory=list)
+    dead_letters: list[Letter] = field(default_factory=list)
+
+
+@dataclass
+class Expected:
+    """What a run from file to file says of the log."""
+
+    triggers: dict[str, Trigger]
+    """By id."""
+    links: set[tuple[str, str, str, str]]
+    ids: dict[str, set[str]]
+    """Of the other streams, the ids."""
+
+
+BY_ID: Final = ("sessions", "carts", "suppressed")
+TYPES: Final[dict[str, type[Seen]]] = {
+    "triggers": Trigger,
+    "sessions": Session,
+    "carts": Cart,
+    "suppressed": Seen,
+    "identity": Link,
+    "dead_letters": Letter,
+}
+
+
+class Entered:
+    """What came in, held against the log of what was sent."""
+
+    def __init__(self, log: Path) -> None:
+        """Expect each line of the log."""
+        self._log = log
+        self._awaited = Counter(map(hash, lines(log)))
+        self.sent = self._awaited.total()
+        self.count = 0
+        self.rejected: set[tuple[str, int]] = set()
+        """Where the records lie that nobody can read."""
+        self.strangers: list[bytes] = []
+        """Records that nobody sent."""
+        self.strays: list[str] = []
+        """Visitors in another partition than the one that Kafka's hash of their id says."""
+
+    def add(self, partition: str, first: int, entered: Sequence[bytes], partitions: int = 0) -> None:
+        """Take in what follows one another in a partition, one of so many."""
+        self.count += len(entered)
+        for line in entered:
+            known = hash(line)
+            count = self._awaited.get(known, 0)
+            if count > 1:
+                self._awaited[known] = count - 1
+            elif count:
+                del self._awaited[known]
+            else:
+                self.strangers.append(line)
+        decoded = decode_batch(entered, partition=partition, first_position=first, read_at=None)
+        self.rejected.update((rejected.partition, rejected.position) for rejected in decoded.rejected)
+        if partitions:
+            number = int(partition.rpartition("/")[2])
+            visitors = (event.anonymous_id for event in decoded.events)
+            self.strays += [name for name in visitors if murmur2(name.encode()) % partitions != number]
+
+    def missing(self) -> list[bytes]:
+        """Return the lines of the log that did not come in."""
+        if not self._awaited:
+            return []
+        return [line for line in lines(self._log) if hash(line) in self._awaited]
 
 
 @dataclass
 class Evidence:
-    """All of it; `expected` is what a run from file to file says of the log."""
+    """All of it."""
 
-    log: list[bytes]
-    input: list[Input]
-    seen: dict[str, list[Seen]]
-    expected: dict[str, list[Seen]]
+    log: Path
+    entered: Entered
+    seen: Told
+    expected: Expected
 
 
 def collect(job: Job, rules: Rules) -> Evidence:
     """Read everything there is to read."""
-    log = job.log.read_bytes().splitlines()
     out = job.stage.folder / "quiet"
     config = job.stage.folder / "quiet.yaml"
     config.write_text(describe(rules.settings), encoding="utf-8")
     run_ours([sys.executable, "-m", "pipeline.cli", "run", str(job.log), "--out", str(out), "--config", str(config)])
-    entered: list[Input] = []
-    seen: dict[str, list[Seen]] = {stream: [] for stream in STREAMS}
-    for message in read(job.servers, job.ends()):
-        topic, value = message.topic() or "", message.value() or b""
+    entered, seen = Entered(job.log), Told()
+    decoders = {stream: msgspec.json.Decoder(type_) for stream, type_ in TYPES.items()}
+    for (topic, number), messages in read(job.servers, job.ends()):
         if topic == job.topic:
-            entered.append(Input(f"{topic}/{message.partition()}", message.offset() or 0, value))
+            first, last = messages[0].offset() or 0, messages[-1].offset() or 0
+            assert last - first + 1 == len(messages), "nothing of a topic without transactions is left out"
+            values = [message.value() or b"" for message in messages]
+            entered.add(f"{topic}/{number}", first, values, PARTITIONS)
             continue
         name = topic.removeprefix(f"{job.name}.").split(".")[0]
-        id_ = header(message, "ce_id").decode()
-        seen[ALIASES.get(name, name)].append(Seen(id_, message.timestamp()[1] / 1000, msgspec.json.decode(value)))
-    return Evidence(log, entered, seen, {stream: published(out / f"{stream}.jsonl") for stream in STREAMS})
+        stream = ALIASES.get(name, name)
+        if stream in decoders:
+            kept, decode = getattr(seen, stream), decoders[stream].decode
+            for message in messages:
+                record = decode(message.value() or b"")
+                record.id, record.seen_at = header(message, "ce_id").decode(), message.timestamp()[1] / 1000
+                kept.append(record)
+    return Evidence(job.log, entered, seen, expected(out))
 
 
-def read(servers: str, ends: dict[str, int]) -> Iterator[Message]:
-    """Yield every message of partitions, as any consumer reads them."""
+def read(servers: str, ends: dict[str, int]) -> Iterator[tuple[tuple[str, int], list[Message]]]:
+    """Yield every message of partitions, as any consumer reads them: runs of one partition."""
     ours = {"group.id": "audit", "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
     consumer = Consumer({"bootstrap.servers": servers} | ours)
-    places = {}
+    left = {}
     for name, end in ends.items():
         topic, _, number = name.rpartition("/")
         if end:
-            places[topic, int(number)] = end
-    consumer.assign([TopicPartition(topic, number, 0) for topic, number in places])
-    left, end_at = dict(places), time.monotonic() + READ_S_MAX
+            left[topic, int(number)] = end
+    consumer.assign([TopicPartition(topic, number, 0) for topic, number in left])
+    end_at = time.monotonic() + READ_S_MAX
     while left:
         assert time.monotonic() < end_at, f"not read to their end: {left}"
+        runs: defaultdict[tuple[str, int], list[Message]] = defaultdict(list)
         for message in consumer.consume(10_000, 0.5):
             assert message.error() is None, message.error()
-            yield message
-            where = str(message.topic()), int(message.partition() or 0)
-            if (message.offset() or 0) + 1 >= left.get(where, sys.maxsize):
+            runs[str(message.topic()), int(message.partition() or 0)].append(message)
+        for where, messages in runs.items():
+            if (messages[-1].offset() or 0) + 1 >= left.get(where, sys.maxsize):
                 del left[where]
+        yield from runs.items()
     consumer.close()
 
 
-def published(path: Path) -> list[Seen]:
-    """Return what a run has written to a file, if there is one."""
-    if not path.exists():
-        return []
-    events = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
-    return [Seen(event["id"], 0.0, event["data"]) for event in events]
+class _Envelope(msgspec.Struct, gc=False):
+    id: str
+    data: msgspec.Raw
+
+
+def published(folder: Path) -> Told:
+    """Return what a run has written to files."""
+    told = Told()
+    for stream, type_ in TYPES.items():
+        getattr(told, stream).extend(_written(folder / f"{stream}.jsonl", type_))
+    return told
+
+
+def expected(folder: Path) -> Expected:
+    """Return the same as far as it is expected of another run."""
+    triggers = {record.id: record for record in _written(folder / "triggers.jsonl", Trigger)}
+    links = {record.link for record in _written(folder / "identity.jsonl", Link)}
+    ids = {stream: {record.id for record in _written(folder / f"{stream}.jsonl", Seen)} for stream in BY_ID}
+    return Expected(triggers, links, ids)
+
+
+def _written(path: Path, type_: type[SeenT]) -> Iterator[SeenT]:
+    envelope, data = msgspec.json.Decoder(_Envelope), msgspec.json.Decoder(type_)
+    for line in lines(path) if path.exists() else ():
+        one = envelope.decode(line)
+        record = data.decode(one.data)
+        record.id = one.id
+        yield record
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file."""
+    with path.open("rb") as file:
+        for line in file:
+            yield line.removesuffix(b"\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from random import Random
 from typing import Final, NamedTuple
 
@@ -145,12 +145,12 @@ def kinds(shards: int) -> Mapping[str, Doing]:
     return {**KINDS, **AMONG_SHARDS} if shards > 1 else KINDS
 
 
-def schedule(seed: int, count: int, rules: Rules, shards: int = 1) -> list[Fault]:
-    """Invent so many faults: each kind as often as the others, but for one, in any order."""
+def schedule(seed: int, count: int, rules: Rules, known: Collection[str] = tuple(KINDS)) -> list[Fault]:
+    """Invent so many faults: each `known` kind as often as the others, but for one, in any order."""
     random, among = Random(f"faults {seed}"), Random(f"shards {seed}")
-    known, chosen = list(kinds(shards)), list[str]()
+    chosen = list[str]()
     while len(chosen) < count:
-        chosen += random.sample(known, len(known))
+        chosen += random.sample(list(known), len(known))
     return [
         Fault(kind, _between(rules.rest, random.random()), (random.random(), random.random()), among.random())
         for kind in chosen[:count]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -36,6 +36,8 @@ class Plan(NamedTuple):
     rate: float
     is_measured: bool = True
     shards: int = 1
+    kinds: Collection[str] = ()
+    """Of faults; none named: all that there are for so many shards."""
 
 
 class Result(NamedTuple):
@@ -79,12 +81,14 @@ def play(plan: Plan, folder: Path, tell: Tell) -> Result:
         finally:
             job.abandon()
     verdict = Verdict() if evidence is None else audit(evidence, plan.rules)
+    if evidence is not None and evidence.entered.sent != counts.sent:
+        verdict.faults.append(f"the log has {evidence.entered.sent} of {counts.sent} records sent")
     if complaint:
         verdict.faults.append(f"not audited: {complaint}")
     elif not is_drained:
         verdict.faults.append(f"nextmove had not caught up {DRAIN_S_MAX:.0f} s after the load had ended")
     processes(verdict, job.deployments, happened)
-    recoveries = {} if evidence is None else timing(verdict, evidence.seen["triggers"], happened)
+    recoveries = {} if evidence is None else timing(verdict, evidence.seen.triggers, happened)
     return Result(plan, verdict, happened, counts, capacity, rate, reason, seconds, recoveries)
 
 
@@ -127,8 +131,8 @@ def _suffered(job: Job, plan: Plan, happened: list[Happened], tell: Tell) -> str
     """Let all faults happen; return why no more do, if they do not."""
     if not job.wait_until_committed(faults.RECOVERY_S_MAX):
         return f"nextmove does not keep up without any fault; it is {job.lag():,} records behind; set RATE lower"
-    behind = 0
-    for number, fault in enumerate(faults.schedule(plan.seed, plan.faults, plan.rules, plan.shards), 1):
+    behind, known = 0, plan.kinds or faults.kinds(plan.shards)
+    for number, fault in enumerate(faults.schedule(plan.seed, plan.faults, plan.rules, known), 1):
         done = faults.happen(fault, job, plan.rules)
         happened.append(done)
         away_s, caught_s = done.ended_at - done.began_at, time.time() - done.ended_at

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
-from connectors.cloudevents import STREAMS
+from operators.ids import murmur2
 from pipeline.run import run
 from tests.chaos.aftermath import balances, processes
 from tests.chaos.audit import Verdict, audit, instant
-from tests.chaos.evidence import Evidence, Input, Seen, published
+from tests.chaos.evidence import Entered, Evidence, Letter, expected, published
 from tests.chaos.faults import Happened, kinds, schedule
 from tests.chaos.lives import broken
 from tests.chaos.load import Town
 from tests.chaos.rules import FULL, SHORT
+from tests.chaos.run import RECORDS_MAX, Plan, paced
 from tests.chaos.supervisor import Exit
 
 BEGIN_AT = 1_700_000_000_000
@@ -22,8 +25,26 @@ BEGIN_AT = 1_700_000_000_000
 SUMMARY = "Stopped: 9 records\n\nRecords       1,009 read: 1,000 accepted, 7 duplicates, 2 dead letters\n"
 
 
+class Sound(NamedTuple):
+    """
+    A run in which nothing went wrong: its log, and what is to be audited of it.
+    """
+
+    lines: list[bytes]
+    evidence: Evidence
+
+
+def entered(log: Path, lines: list[bytes]) -> Entered:
+    """
+    Have these records come in.
+    """
+    found = Entered(log)
+    found.add(str(log), 1, lines)
+    return found
+
+
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
     """What there is of a run in which nothing went wrong: a minute of households, without servers."""
     folder = tmp_path_factory.mktemp("sound")
     town = Town(1, SHORT, 40, BEGIN_AT)
@@ -33,71 +54,83 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     path = folder / "log.jsonl"
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     run(SHORT.settings, [str(path)], folder / "out")
-    told = {stream: published(folder / "out" / f"{stream}.jsonl") for stream in STREAMS}
-    entered = [Input(str(path), number, line) for number, line in enumerate(lines, 1)]
-    return Evidence(lines, entered, told, told)
+    out = folder / "out"
+    return Sound(lines, Evidence(path, entered(path, lines), published(out), expected(out)))
 
 
-def test_nothing_is_found_where_nothing_is_wrong(sound: Evidence) -> None:
+def test_nothing_is_found_where_nothing_is_wrong(sound: Sound) -> None:
     """
     The truth of the model, the quiet run and what was seen agree, and there is something of everything.
     """
-    verdict = audit(sound, SHORT)
+    verdict = audit(sound.evidence, SHORT)
     assert verdict.faults == []
-    actions = {record.data["action"] for record in sound.seen["triggers"]}
-    assert actions == {"cart_abandoned", "checkout_abandoned", "returning_visitor", "offer_prompt"}
-    states = {record.data["state"] for record in sound.seen["carts"]}
-    assert states == {"open", "abandoned", "recovered", "purchased", "emptied"}
+    seen = sound.evidence.seen
+    assert {trigger.action for trigger in seen.triggers} == {
+        "cart_abandoned",
+        "checkout_abandoned",
+        "returning_visitor",
+        "offer_prompt",
+    }
+    assert {cart.state for cart in seen.carts} == {"open", "abandoned", "recovered", "purchased", "emptied"}
     assert dict(verdict.rows)["dead letters"] == "8 of 8, 8 with repeats"
 
 
-def without_first(stream: str) -> Callable[[Evidence], Evidence]:
+Plant = Callable[[Sound], Evidence]
+
+
+def with_seen(stream: str, change: Callable[[list[Any]], list[Any]]) -> Plant:
+    """Have other records in a stream."""
+
+    def plant(sound: Sound) -> Evidence:
+        evidence = sound.evidence
+        seen = replace(evidence.seen, **{stream: change(list(getattr(evidence.seen, stream)))})
+        return replace(evidence, seen=seen)
+
+    return plant
+
+
+def without_first(stream: str) -> Plant:
     """Lose the first record of a stream."""
-    return lambda e: replace(e, seen={**e.seen, stream: e.seen[stream][1:]})
+    return with_seen(stream, lambda records: records[1:])
 
 
-def with_more(stream: str, *records: Seen) -> Callable[[Evidence], Evidence]:
-    """Add records to a stream."""
-    return lambda e: replace(e, seen={**e.seen, stream: [*e.seen[stream], *records]})
-
-
-def twice(evidence: Evidence) -> Evidence:
-    """Publish a trigger again."""
-    return with_more("triggers", evidence.seen["triggers"][0])(evidence)
-
-
-def changed(stream: str, **changes: object) -> Callable[[Evidence], Evidence]:
+def changed(stream: str, **changes: object) -> Plant:
     """Have the first record of a stream say something else."""
-
-    def change(evidence: Evidence) -> Evidence:
-        first, *others = evidence.seen[stream]
-        other = first._replace(data={**first.data, **changes})
-        return replace(evidence, seen={**evidence.seen, stream: [other, *others]})
-
-    return change
+    return with_seen(stream, lambda records: [msgspec.structs.replace(records[0], **changes), *records[1:]])
 
 
-def with_false_abandonment(evidence: Evidence) -> Evidence:
+def with_input(change: Callable[[list[bytes]], list[bytes]]) -> Plant:
+    """Have other records come in."""
+    return lambda sound: replace(sound.evidence, entered=entered(sound.evidence.log, change(sound.lines)))
+
+
+def with_false_abandonment(sound: Sound) -> Evidence:
     """Remind somebody of a cart that was bought a millisecond before it was due, in both runs alike."""
-    bought = next(r.data for r in evidence.seen["carts"] if r.data["state"] == "purchased")
-    like = next(r for r in evidence.seen["triggers"] if r.data["action"] == "cart_abandoned")
-    cause = {**like.data["cause"], "id": bought["cart_id"], "time": bought["changed_at"]}
-    false = Seen("false", 0, {**like.data, "cause": cause, "anonymous_ids": [bought["visitor_id"]]})
-    seen = with_more("triggers", false)(evidence).seen
-    return replace(evidence, seen=seen, expected={**evidence.expected, "triggers": seen["triggers"]})
+    evidence = sound.evidence
+    bought = next(cart for cart in evidence.seen.carts if cart.state == "purchased")
+    like = next(trigger for trigger in evidence.seen.triggers if trigger.action == "cart_abandoned")
+    cause = msgspec.structs.replace(like.cause, id=bought.cart_id, time=bought.changed_at)
+    false = msgspec.structs.replace(like, id="false", cause=cause, anonymous_ids=[bought.visitor_id])
+    triggers = {**evidence.expected.triggers, "false": false}
+    found = with_seen("triggers", lambda records: [*records, false])(sound)
+    return replace(found, expected=replace(evidence.expected, triggers=triggers))
 
 
-def with_wrong_letter(evidence: Evidence) -> Evidence:
+def with_wrong_letter(sound: Sound) -> Evidence:
     """Call a sound record broken."""
-    where = {"partition": evidence.input[-1].partition, "position": evidence.input[-1].offset}
-    return with_more("dead_letters", Seen("d", 0, where))(evidence)
+    letter = Letter(id="d", partition=str(sound.evidence.log), position=len(sound.lines))
+    return with_seen("dead_letters", lambda records: [*records, letter])(sound)
 
 
 @pytest.mark.parametrize(
     ("plant", "complaints"),
     [
         pytest.param(without_first("triggers"), {"triggers lost"}, id="trigger lost"),
-        pytest.param(twice, {"triggers duplicated"}, id="trigger duplicated"),
+        pytest.param(
+            with_seen("triggers", lambda records: [records[0], *records]),
+            {"triggers duplicated"},
+            id="trigger duplicated",
+        ),
         pytest.param(
             changed("triggers", profile_id="lead-of-somebody-else"),
             {"triggers that say something else"},
@@ -121,18 +154,18 @@ def with_wrong_letter(evidence: Evidence) -> Evidence:
         pytest.param(without_first("suppressed"), {"suppressed lost"}, id="suppressed lost"),
         pytest.param(without_first("identity"), {"identity lost"}, id="identity lost"),
         pytest.param(
-            lambda e: replace(e, input=e.input[:-1]),
+            with_input(lambda lines: lines[:-1]),
             {"records sent that did not arrive", "records are not"},
             id="record lost on its way in",
         ),
         pytest.param(
-            lambda e: replace(e, input=[*e.input, e.input[-1]]),
+            with_input(lambda lines: [*lines, lines[-1]]),
             {"records that nobody sent", "records are not"},
             id="record out of nowhere",
         ),
     ],
 )
-def test_what_is_planted_is_found(sound: Evidence, plant: Callable[[Evidence], Evidence], complaints: set[str]) -> None:
+def test_what_is_planted_is_found(sound: Sound, plant: Plant, complaints: set[str]) -> None:
     """
     A trigger lost, said twice or said wrongly, a false abandonment, a lost session: each is found, and nothing else.
     """
@@ -141,21 +174,34 @@ def test_what_is_planted_is_found(sound: Evidence, plant: Callable[[Evidence], E
     assert all(any(complaint in fault for fault in faults) for complaint in complaints), faults
 
 
-def test_a_trigger_that_should_not_be_is_found(sound: Evidence) -> None:
+def test_a_visitor_who_is_not_at_home_is_found(sound: Sound) -> None:
+    """
+    Each visitor belongs into the partition that Kafka's hash of its id says; all of them in one of four are strays.
+    """
+    found = Entered(sound.evidence.log)
+    found.add("events/3", 0, sound.lines, 4)
+    visitors = {cart.visitor_id for cart in sound.evidence.seen.carts}
+    assert {name for name in visitors if murmur2(name.encode()) % 4 != 3} == visitors & set(found.strays) != set()
+    faults = audit(replace(sound.evidence, entered=found), SHORT).faults
+    assert any("events in another partition than their visitor's" in fault for fault in faults)
+
+
+def test_a_trigger_that_should_not_be_is_found(sound: Sound) -> None:
     """
     A trigger that the quiet run does not know.
     """
-    expected = {**sound.expected, "triggers": sound.expected["triggers"][1:]}
-    assert [fault.split(":")[0] for fault in audit(replace(sound, expected=expected), SHORT).faults] == [
+    evidence = sound.evidence
+    known = replace(evidence.expected, triggers=dict(list(evidence.expected.triggers.items())[1:]))
+    assert [fault.split(":")[0] for fault in audit(replace(evidence, expected=known), SHORT).faults] == [
         "1 triggers that should not be"
     ]
 
 
-def test_a_repeat_is_no_fault_where_at_least_once_is_promised(sound: Evidence) -> None:
+def test_a_repeat_is_no_fault_where_at_least_once_is_promised(sound: Sound) -> None:
     """
     A session told twice is counted and shown.
     """
-    verdict = audit(with_more("sessions", sound.seen["sessions"][0])(sound), SHORT)
+    verdict = audit(with_seen("sessions", lambda records: [*records, records[0]])(sound), SHORT)
     assert verdict.faults == []
     assert dict(verdict.rows)["sessions"].endswith("1 repeats")
 
@@ -218,7 +264,7 @@ def test_a_schedule_is_its_seed_and_has_each_kind() -> None:
     assert schedule(1, 30, FULL) == schedule(1, 30, FULL) != schedule(2, 30, FULL)
     for shards in (1, 2):
         known = kinds(shards)
-        assert {fault.kind for fault in schedule(3, len(known), FULL, shards)} == set(known)
+        assert {fault.kind for fault in schedule(3, len(known), FULL, known)} == set(known)
     assert set(kinds(2)) - set(kinds(1)) == {"one shard killed", "one shard stopped", "one shard paused"}
 
 
@@ -242,6 +288,25 @@ def test_the_load_is_its_seed_and_comes_late_and_twice() -> None:
     assert 0 < max(delays) < FULL.lateness * 1000
     assert any(s.is_resent for s in sent)
     assert len({s.line for s in sent}) == len([s for s in sent if not s.is_resent])
+
+
+@pytest.mark.parametrize(
+    ("faults", "asked", "capacity", "rate", "reason"),
+    [
+        (100, 0.0, 4_000.0, RECORDS_MAX / 100 / FULL.fault, "4,000,000 records in all are the most"),
+        (10, 0.0, 4_000.0, 2_000.0, "half of what the machine carries"),
+        (10, 300.0, 4_000.0, 300.0, "as asked for"),
+        (10, 300.0, 0.0, 300.0, "as asked for"),
+    ],
+)
+def test_a_run_sends_no_more_than_can_be_audited(
+    faults: int, asked: float, capacity: float, rate: float, reason: str
+) -> None:
+    """
+    The rate is half of what the machine carries, what is asked for, or what comes to 4,000,000 records in all,
+    whichever is least; and it is told which.
+    """
+    assert paced(Plan(FULL, faults, 1, asked), capacity) == (rate, reason)
 
 
 def test_instants_are_read_as_they_are_written() -> None:

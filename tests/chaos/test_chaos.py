@@ -1,12 +1,12 @@
 """Each kind of fault once, on real servers under load: `make chaos` in small."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.faults import KINDS
+from tests.chaos.faults import AMONG_SHARDS, KINDS
 from tests.chaos.report import table
 from tests.chaos.rules import SHORT
 from tests.chaos.run import Plan, play
@@ -15,21 +15,41 @@ from tests.services.process import NotOursError
 from tests.services.redis import redis_program
 
 
-@pytest.mark.timeout(600)
-def test_whatever_fails_each_trigger_comes_once(tmp_path: Path, say: Callable[[str], None]) -> None:
-    """
-    nextmove, the broker and Redis are killed and paused under load, and nextmove while one of the others is away: a
-    plain consumer sees each trigger once, no bought cart called abandoned, and every session and cart as it was.
-    """
+@pytest.fixture
+def servers(say: Callable[[str], None]) -> None:
+    """Have what servers of our own are made of."""
     for name in ("KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL"):
         if os.environ.get(name):
             raise NotOursError(f"the servers of {name} are not ours to kill and pause")
     java()
     kafka_jars(say)
     redis_program(say)
+
+
+def suffer(folder: Path, kinds: Collection[str], shards: int) -> None:
+    """Have each of these faults once; each was suffered, nothing is wrong, and triggers came after each."""
     seed = int(os.environ.get("SEED", "1"))
-    plan = Plan(SHORT, len(KINDS), seed, rate=200, is_measured=False)
-    result = play(plan, tmp_path, lambda _: None)
+    plan = Plan(SHORT, len(kinds), seed, rate=200, is_measured=False, shards=shards, kinds=kinds)
+    result = play(plan, folder, lambda _: None)
     assert not result.verdict.faults, table(result)
-    assert {done.kind for done in result.happened} == set(KINDS)
-    assert sum(len(found) for found in result.recoveries.values()) == len(KINDS), "triggers came after each fault"
+    assert {done.kind for done in result.happened} == set(kinds)
+    assert sum(len(found) for found in result.recoveries.values()) == len(kinds), "triggers came after each fault"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("servers")
+def test_whatever_fails_each_trigger_comes_once(tmp_path: Path) -> None:
+    """
+    nextmove, the broker and Redis are killed and paused under load, and nextmove while one of the others is away: a
+    plain consumer sees each trigger once, no bought cart called abandoned, and every session and cart as it was.
+    """
+    suffer(tmp_path, KINDS, 1)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("servers")
+def test_whichever_shard_fails_each_trigger_comes_once(tmp_path: Path) -> None:
+    """
+    Of two shards one is killed, is stopped for a while and hangs, and both are killed at once: the same holds.
+    """
+    suffer(tmp_path, ("nextmove killed", *AMONG_SHARDS), 2)

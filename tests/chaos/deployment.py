@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from tests.chaos.supervisor import Exit, Supervisor
 class Deployment:
     """So many shards, which are told things all at once."""
 
-    def __init__(self, config: Path, folder: Path, count: int) -> None:
-        """All have the same settings; their logs go to `folder`."""
+    def __init__(self, config: Path, folder: Path, count: int, arguments: Sequence[str] = ()) -> None:
+        """All have the same settings and `arguments`; their logs go to `folder`."""
         self.config = config
         self.shards = [
-            Supervisor(config, folder / f"logs-{index}-of-{count}", f"{index}/{count}") for index in range(count)
+            Supervisor(config, folder / f"logs-{index}-of-{count}", f"{index}/{count}", arguments)
+            for index in range(count)
         ]
 
     def start(self) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -193,7 +194,16 @@ def collect(job: Job, rules: Rules) -> Evidence:
     out = job.stage.folder / "quiet"
     config = job.stage.folder / "quiet.yaml"
     config.write_text(describe(rules.settings), encoding="utf-8")
-    run_ours([sys.executable, "-m", "pipeline.cli", "run", str(job.log), "--out", str(out), "--config", str(config)])
+    quietly = [sys.executable, "-m", "pipeline.cli", "run", str(job.log), "--out", str(out), "--config", str(config)]
+    with ThreadPoolExecutor(1) as meanwhile:
+        run = meanwhile.submit(run_ours, quietly)
+        entered, seen = consumed(job)
+        run.result()
+    return Evidence(job.log, entered, seen, expected(out))
+
+
+def consumed(job: Job) -> tuple[Entered, Told]:
+    """Read the topics from end to end."""
     entered, seen = Entered(job.log), Told()
     decoders = {stream: msgspec.json.Decoder(type_) for stream, type_ in TYPES.items()}
     for (topic, number), messages in read(job.servers, job.ends()):
@@ -211,7 +221,7 @@ def collect(job: Job, rules: Rules) -> Evidence:
                 record = decode(message.value() or b"")
                 record.id, record.seen_at = header(message, "ce_id").decode(), message.timestamp()[1] / 1000
                 kept.append(record)
-    return Evidence(job.log, entered, seen, expected(out))
+    return entered, seen
 
 
 def read(servers: str, ends: dict[str, int]) -> Iterator[tuple[tuple[str, int], list[Message]]]:

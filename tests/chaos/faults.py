@@ -138,11 +138,12 @@ AMONG_SHARDS: Final[Mapping[str, Doing]] = {
     "one shard stopped": stop_one,
     "one shard paused": pause_one,
 }
+ALL: Final = {**KINDS, **AMONG_SHARDS}
 
 
 def kinds(shards: int) -> Mapping[str, Doing]:
     """Return what can be done to so many processes."""
-    return {**KINDS, **AMONG_SHARDS} if shards > 1 else KINDS
+    return ALL if shards > 1 else KINDS
 
 
 def schedule(seed: int, count: int, rules: Rules, known: Collection[str] = tuple(KINDS)) -> list[Fault]:
@@ -161,7 +162,7 @@ def happen(fault: Fault, job: Job, rules: Rules) -> Happened:
     """Do one fault, and wait until nextmove has done all that had come by then."""
     time.sleep(fault.after_s)
     began_at = time.time()
-    kinds(len(job.nextmove.shards))[fault.kind](job, rules, fault)
+    ALL[fault.kind](job, rules, fault)
     ended_at = time.time()
     return Happened(fault.kind, began_at, ended_at, job.wait_until_committed(RECOVERY_S_MAX))
 

@@ -70,7 +70,7 @@ def play(plan: Plan, folder: Path, tell: Tell) -> Result:
             began_at = time.monotonic()
             job.nextmove.start()
             job.start_load(rate)
-            complaint = _suffered(job, plan, happened, tell)
+            complaint = suffered(job, plan, happened, tell)
             counts = job.end_load()
             is_drained = not complaint and drained(job, counts, plan.rules)
             job.nextmove.stop()
@@ -127,7 +127,7 @@ def measured(stage: Stage, shards: int, tell: Tell) -> float:
     return capacity
 
 
-def _suffered(job: Job, plan: Plan, happened: list[Happened], tell: Tell) -> str:
+def suffered(job: Job, plan: Plan, happened: list[Happened], tell: Tell) -> str:
     """Let all faults happen; return why no more do, if they do not."""
     if not job.wait_until_committed(faults.RECOVERY_S_MAX):
         return f"nextmove does not keep up without any fault; it is {job.lag():,} records behind; set RATE lower"

@@ -100,10 +100,11 @@ class Job:
         """The deployment of now."""
         return self.deployments[-1]
 
-    def deploy(self, shards: int) -> Deployment:
+    def deploy(self, shards: int, *arguments: str) -> Deployment:
         """Make ready as many processes, with settings and a recovery folder of their own; nothing is started yet.
 
-        Whoever calls this in a run has stopped those before.
+        Whoever calls this in a run has stopped those before, and says with `arguments` of `nextmove run` what the new
+        ones are to go on from.
         """
         folder = self.stage.folder / f"{self.name}-{len(self.deployments)}"
         checkpoint = CheckpointSettings(interval_ms=ms(self.stage.rules.checkpoint), folder=str(folder / "state"))
@@ -111,7 +112,7 @@ class Job:
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "nextmove.yaml"
         config.write_text(describe(settings), encoding="utf-8")
-        self.deployments.append(Deployment(config, folder, shards))
+        self.deployments.append(Deployment(config, folder, shards, arguments))
         return self.nextmove
 
     def start_load(self, rate: float, *, is_burst: bool = False) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,9 +39,12 @@ class Exit(NamedTuple):
 class Supervisor:
     """Starts nextmove again whenever it ends."""
 
-    def __init__(self, config: Path, folder: Path, shard: str = "0/1") -> None:
-        """Logs go to `folder`, two files a process; `shard` says which of how many it is."""
-        self._config, self._folder, self._shard = config, folder, shard
+    def __init__(self, config: Path, folder: Path, shard: str, arguments: Sequence[str]) -> None:
+        """Logs go to `folder`, two files a process; `shard` says which of how many it is, `arguments` are more."""
+        self._folder = folder
+        self._command = [sys.executable, "-m", "pipeline.cli", "run", "--config", str(config), *arguments]
+        ours = {"PYTHONPATH": str(ROOT), "COLUMNS": "110", "NEXTMOVE_SHARD": shard}
+        self._environment = {**os.environ, **ours}
         self._process: subprocess.Popen[bytes] | None = None
         self._is_told, self._is_over = False, False
         self._may_run = threading.Event()
@@ -116,15 +120,15 @@ class Supervisor:
                 self._process.send_signal(number)
 
     def _loop(self) -> None:
-        command = [sys.executable, "-m", "pipeline.cli", "run", "--config", str(self._config)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "110", "NEXTMOVE_SHARD": self._shard}
         while not self._is_over:
             name = f"{len(self.exits):04d}"
             out, err = self._folder / f"{name}.out", self._folder / f"{name}.err"
             began_at = time.time()
             with self._lock, out.open("wb") as told, err.open("wb") as warned:
                 self._is_told = False
-                self._process = subprocess.Popen(command, cwd=self._folder, env=environment, stdout=told, stderr=warned)
+                self._process = subprocess.Popen(
+                    self._command, cwd=self._folder, env=self._environment, stdout=told, stderr=warned
+                )
             code = self._process.wait()
             words = (err.read_text(errors="replace").strip().splitlines() or [""])[-1]
             self.exits.append(Exit(began_at, time.time(), code, self._is_told, words))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import pytest
@@ -17,7 +17,8 @@ from tests.chaos.faults import Happened, kinds, schedule
 from tests.chaos.lives import broken
 from tests.chaos.load import Town
 from tests.chaos.rules import FULL, SHORT
-from tests.chaos.run import RECORDS_MAX, Plan, paced
+from tests.chaos.run import RECORDS_MAX, Plan, paced, suffered
+from tests.chaos.stage import Job
 from tests.chaos.supervisor import Exit
 
 BEGIN_AT = 1_700_000_000_000
@@ -307,6 +308,38 @@ def test_a_run_sends_no_more_than_can_be_audited(
     whichever is least; and it is told which.
     """
     assert paced(Plan(FULL, faults, 1, asked), capacity) == (rate, reason)
+
+
+class Tired:
+    """
+    A job that keeps up for so many looks, and then no more.
+    """
+
+    def __init__(self, looks: int) -> None:
+        self.looks, self.kills = looks, 0
+        self.nextmove = self
+
+    def kill(self) -> None:
+        self.kills += 1
+
+    def lag(self) -> int:
+        return 12_345
+
+    def wait_until_committed(self, _wait_s_max: float) -> bool:
+        self.looks -= 1
+        return self.looks >= 0
+
+
+@pytest.mark.parametrize(("looks", "kills"), [(0, 0), (1, 2), (3, 4), (6, 5)])
+def test_a_run_that_falls_behind_is_given_up(looks: int, kills: int) -> None:
+    """
+    It ends before any fault where nextmove does not keep up, and after two in a row from which it has not recovered.
+    """
+    job, happened = Tired(looks), list[Happened]()
+    plan = Plan(SHORT._replace(rest=(0, 0)), 5, 1, 100, kinds=("nextmove killed",))
+    complaint = suffered(cast("Job", job), plan, happened, lambda _: None)
+    assert job.kills == len(happened) == kills
+    assert ("12,345 records behind" in complaint) == (kills < 5)
 
 
 def test_instants_are_read_as_they_are_written() -> None:

@@ -12,14 +12,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
 from connectors.formats import decode_batch
 from operators.event import Event
 from operators.rules import ProfileRules
 from tests import model
-from tests.chaos.evidence import Evidence, Session, Trigger, lines
+from tests.chaos.evidence import Evidence, Session, Trigger
 from tests.chaos.lives import household
 from tests.chaos.rules import Rules
 
@@ -97,9 +96,9 @@ def true_of(evidence: Evidence, rules: Rules) -> Truth:
     return truth
 
 
-def events(log: Path) -> Iterator[Event]:
+def events(log: Iterable[bytes]) -> Iterator[Event]:
     """Yield the events of a log."""
-    every = lines(log)
+    every = iter(log)
     while chunk := list(islice(every, CHUNK)):
         yield from decode_batch(chunk, partition="", first_position=0, read_at=None).events
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,9 +35,6 @@ class Seen(msgspec.Struct, kw_only=True, gc=False):
 
     id: str = msgspec.field(default="", name="ce_id")
     seen_at: float = 0.0
-
-
-SeenT = TypeVar("SeenT", bound=Seen)
 
 
 class Session(Seen, gc=False):
@@ -103,6 +100,17 @@ class Letter(Seen, gc=False):
     position: int
 
 
+TYPES: Final[dict[str, type[Seen]]] = {
+    "triggers": Trigger,
+    "sessions": Session,
+    "carts": Cart,
+    "suppressed": Seen,
+    "identity": Link,
+    "dead_letters": Letter,
+}
+_DECODERS: Final = {stream: msgspec.json.Decoder(type_) for stream, type_ in TYPES.items()}
+
+
 @dataclass
 class Told:
     """What was published."""
@@ -114,36 +122,55 @@ class Told:
     identity: list[Link] = field(default_factory=list)
     dead_letters: list[Letter] = field(default_factory=list)
 
+    def take(self, stream: str, id_: str, data: bytes | msgspec.Raw, seen_at: float = 0.0) -> None:
+        """Keep a record of a stream, if it is audited."""
+        if stream in _DECODERS:
+            record = _DECODERS[stream].decode(data)
+            record.id, record.seen_at = id_, seen_at
+            getattr(self, stream).append(record)
+
 
 @dataclass
 class Expected:
     """What a run from file to file says of the log."""
 
-    triggers: dict[str, Trigger]
+    triggers: dict[str, Trigger] = field(default_factory=dict)
     """By id."""
-    links: set[tuple[str, str, str, str]]
-    ids: dict[str, set[str]]
+    links: set[tuple[str, str, str, str]] = field(default_factory=set)
+    ids: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Of the other streams, the ids."""
 
+    def take(self, stream: str, id_: str, data: bytes | msgspec.Raw) -> None:
+        """Keep what a record says that another run must say too."""
+        if stream == "triggers":
+            self.triggers[id_] = msgspec.json.decode(data, type=Trigger)
+        elif stream == "identity":
+            self.links.add(msgspec.json.decode(data, type=Link).link)
+        else:
+            self.ids[stream].add(id_)
 
-BY_ID: Final = ("sessions", "carts", "suppressed")
-TYPES: Final[dict[str, type[Seen]]] = {
-    "triggers": Trigger,
-    "sessions": Session,
-    "carts": Cart,
-    "suppressed": Seen,
-    "identity": Link,
-    "dead_letters": Letter,
-}
+
+class Log:
+    """The lines of a file, as often as they are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        """Read nothing yet."""
+        self._path = path
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Go through them."""
+        with self._path.open("rb") as file:
+            for line in file:
+                yield line.removesuffix(b"\n")
 
 
 class Entered:
     """What came in, held against the log of what was sent."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Iterable[bytes]) -> None:
         """Expect each line of the log."""
         self._log = log
-        self._awaited = Counter(map(hash, lines(log)))
+        self._awaited = Counter(map(hash, log))
         self.sent = self._awaited.total()
         self.count = 0
         self.rejected: set[tuple[str, int]] = set()
@@ -176,14 +203,14 @@ class Entered:
         """Return the lines of the log that did not come in."""
         if not self._awaited:
             return []
-        return [line for line in lines(self._log) if hash(line) in self._awaited]
+        return [line for line in self._log if hash(line) in self._awaited]
 
 
 @dataclass
 class Evidence:
-    """All of it."""
+    """All of it; the log can be gone through again and again."""
 
-    log: Path
+    log: Iterable[bytes]
     entered: Entered
     seen: Told
     expected: Expected
@@ -199,13 +226,12 @@ def collect(job: Job, rules: Rules) -> Evidence:
         run = meanwhile.submit(run_ours, quietly)
         entered, seen = consumed(job)
         run.result()
-    return Evidence(job.log, entered, seen, expected(out))
+    return Evidence(Log(job.log), entered, seen, written(out, Expected()))
 
 
 def consumed(job: Job) -> tuple[Entered, Told]:
     """Read the topics from end to end."""
-    entered, seen = Entered(job.log), Told()
-    decoders = {stream: msgspec.json.Decoder(type_) for stream, type_ in TYPES.items()}
+    entered, seen = Entered(Log(job.log)), Told()
     for (topic, number), messages in read(job.servers, job.ends()):
         if topic == job.topic:
             first, last = messages[0].offset() or 0, messages[-1].offset() or 0
@@ -214,13 +240,9 @@ def consumed(job: Job) -> tuple[Entered, Told]:
             entered.add(f"{topic}/{number}", first, values, PARTITIONS)
             continue
         name = topic.removeprefix(f"{job.name}.").split(".")[0]
-        stream = ALIASES.get(name, name)
-        if stream in decoders:
-            kept, decode = getattr(seen, stream), decoders[stream].decode
-            for message in messages:
-                record = decode(message.value() or b"")
-                record.id, record.seen_at = header(message, "ce_id").decode(), message.timestamp()[1] / 1000
-                kept.append(record)
+        for message in messages:
+            id_, seen_at = header(message, "ce_id").decode(), message.timestamp()[1] / 1000
+            seen.take(ALIASES.get(name, name), id_, message.value() or b"", seen_at)
     return entered, seen
 
 
@@ -253,33 +275,15 @@ class _Envelope(msgspec.Struct, gc=False):
     data: msgspec.Raw
 
 
-def published(folder: Path) -> Told:
-    """Return what a run has written to files."""
-    told = Told()
-    for stream, type_ in TYPES.items():
-        getattr(told, stream).extend(_written(folder / f"{stream}.jsonl", type_))
-    return told
+TakerT = TypeVar("TakerT", Told, Expected)
 
 
-def expected(folder: Path) -> Expected:
-    """Return the same as far as it is expected of another run."""
-    triggers = {record.id: record for record in _written(folder / "triggers.jsonl", Trigger)}
-    links = {record.link for record in _written(folder / "identity.jsonl", Link)}
-    ids = {stream: {record.id for record in _written(folder / f"{stream}.jsonl", Seen)} for stream in BY_ID}
-    return Expected(triggers, links, ids)
-
-
-def _written(path: Path, type_: type[SeenT]) -> Iterator[SeenT]:
-    envelope, data = msgspec.json.Decoder(_Envelope), msgspec.json.Decoder(type_)
-    for line in lines(path) if path.exists() else ():
-        one = envelope.decode(line)
-        record = data.decode(one.data)
-        record.id = one.id
-        yield record
-
-
-def lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file."""
-    with path.open("rb") as file:
-        for line in file:
-            yield line.removesuffix(b"\n")
+def written(folder: Path, taker: TakerT) -> TakerT:
+    """Take in what a run has written to files, and return what that makes."""
+    envelope = msgspec.json.Decoder(_Envelope)
+    for stream in TYPES:
+        path = folder / f"{stream}.jsonl"
+        for line in Log(path) if path.exists() else ():
+            one = envelope.decode(line)
+            taker.take(stream, one.id, one.data)
+    return taker

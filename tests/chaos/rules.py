@@ -31,13 +31,13 @@ class Rules(NamedTuple):
     """How long a killed server stays down before it is started, at least and at most."""
     rest: tuple[float, float]
     """Between a recovery and the next fault, at least and at most."""
-    fault: float
+    fault: float = 10.0
     """How long a fault takes with the rest before it and the recovery after, on the average."""
-    measure: float
+    measure: float = 30.0
     """How long it is measured what the machine carries: the second half counts, when the first lives are over."""
-    away: tuple[float, float]
+    away: tuple[float, float] = (2.0, 6.0)
     """How long one shard is away while the others go on, at least and at most."""
-    patience: float
+    patience: float = 3.0
     """How long visitors wait for a silent shard: some of those outages are longer, some are not."""
 
     @property
@@ -98,9 +98,5 @@ SHORT: Final = Rules(
     pause=6,
     down=(0, 1),
     rest=(0.2, 1),
-    fault=10,
-    measure=30,
-    away=(2, 6),
-    patience=3,
 )
 RULES: Final = {rules.name: rules for rules in (FULL, SHORT)}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -12,7 +11,7 @@ from operators.ids import murmur2
 from pipeline.run import run
 from tests.chaos.aftermath import balances, processes
 from tests.chaos.audit import Verdict, audit, instant
-from tests.chaos.evidence import Entered, Evidence, Letter, expected, published
+from tests.chaos.evidence import Entered, Evidence, Expected, Letter, Told, written
 from tests.chaos.faults import Happened, kinds, schedule
 from tests.chaos.lives import broken
 from tests.chaos.load import Town
@@ -31,16 +30,17 @@ class Sound(NamedTuple):
     A run in which nothing went wrong: its log, and what is to be audited of it.
     """
 
+    partition: str
     lines: list[bytes]
     evidence: Evidence
 
 
-def entered(log: Path, lines: list[bytes]) -> Entered:
+def entered(partition: str, log: list[bytes], lines: list[bytes]) -> Entered:
     """
     Have these records come in.
     """
     found = Entered(log)
-    found.add(str(log), 1, lines)
+    found.add(partition, 1, lines)
     return found
 
 
@@ -55,8 +55,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
     path = folder / "log.jsonl"
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     run(SHORT.settings, [str(path)], folder / "out")
-    out = folder / "out"
-    return Sound(lines, Evidence(path, entered(path, lines), published(out), expected(out)))
+    told, known = written(folder / "out", Told()), written(folder / "out", Expected())
+    return Sound(str(path), lines, Evidence(lines, entered(str(path), lines, lines), told, known))
 
 
 def test_nothing_is_found_where_nothing_is_wrong(sound: Sound) -> None:
@@ -102,7 +102,11 @@ def changed(stream: str, **changes: object) -> Plant:
 
 def with_input(change: Callable[[list[bytes]], list[bytes]]) -> Plant:
     """Have other records come in."""
-    return lambda sound: replace(sound.evidence, entered=entered(sound.evidence.log, change(sound.lines)))
+
+    def plant(sound: Sound) -> Evidence:
+        return replace(sound.evidence, entered=entered(sound.partition, sound.lines, change(sound.lines)))
+
+    return plant
 
 
 def with_false_abandonment(sound: Sound) -> Evidence:
@@ -119,7 +123,7 @@ def with_false_abandonment(sound: Sound) -> Evidence:
 
 def with_wrong_letter(sound: Sound) -> Evidence:
     """Call a sound record broken."""
-    letter = Letter(id="d", partition=str(sound.evidence.log), position=len(sound.lines))
+    letter = Letter(id="d", partition=sound.partition, position=len(sound.lines))
     return with_seen("dead_letters", lambda records: [*records, letter])(sound)
 
 
@@ -179,7 +183,7 @@ def test_a_visitor_who_is_not_at_home_is_found(sound: Sound) -> None:
     """
     Each visitor belongs into the partition that Kafka's hash of its id says; all of them in one of four are strays.
     """
-    found = Entered(sound.evidence.log)
+    found = Entered(sound.lines)
     found.add("events/3", 0, sound.lines, 4)
     visitors = {cart.visitor_id for cart in sound.evidence.seen.carts}
     assert {name for name in visitors if murmur2(name.encode()) % 4 != 3} == visitors & set(found.strays) != set()

@@ -5,18 +5,17 @@ What is held against a run: all that `make chaos` holds against its own, and wha
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from connectors.cloudevents import STREAMS
 from connectors.kafka_sink import header
 from tests.chaos.audit import Verdict, audit
-from tests.chaos.evidence import ALIASES, Evidence, Input, Seen
+from tests.chaos.evidence import ALIASES, Entered, Evidence, Expected, Told
 from tests.chaos.lives import Sent
 from tests.pipeline.helpers import Line, reference
-from tests.simulation.broker import Heard, Where
+from tests.simulation.broker import Heard, Record, Where
 from tests.simulation.rules import RULES
 from tests.simulation.world import World
 
@@ -29,9 +28,8 @@ MAY_BE_SAID: Final = re.compile(
 
 def judged(world: World, log: Sequence[Sent], told_before: dict[Where, int]) -> Verdict:
     """Return what is wrong; `told_before` is how long the logs were when the processes were stopped first."""
-    found = evidence(world, log)
-    verdict = audit(found, RULES)
-    verdict.none_of("records with one id that say different things", _ambiguous(found.seen))
+    verdict = audit(evidence(world, log), RULES)
+    verdict.none_of("records with one id that say different things", _ambiguous(world))
     grown = [
         where
         for where, length in told_before.items()
@@ -44,34 +42,37 @@ def judged(world: World, log: Sequence[Sent], told_before: dict[Where, int]) -> 
 
 def evidence(world: World, log: Sequence[Sent]) -> Evidence:
     """Read everything there is to read; a quiet run from one file says what is expected."""
-    entered: list[Input] = []
-    seen: dict[str, list[Seen]] = {stream: [] for stream in STREAMS}
+    sent = [one.line for one in log]
+    entered, seen, expected = Entered(sent), Told(), Expected()
     for (topic, number), records in world.broker.logs.items():
         if topic == world.topic:
-            entered += [Input(f"{topic}/{number}", offset, one.value) for offset, one in enumerate(records)]
+            entered.add(f"{topic}/{number}", 0, [one.value for one in records])
+    for stream, id_, record in _published(world):
+        seen.take(stream, id_, record.value, record.came_at / 1000)
+    for stream, event in reference(world.settings, [Line(0, one.at, one.sent_at, one.line) for one in log]):
+        expected.take(stream, event["id"], msgspec.json.encode(event["data"]))
+    return Evidence(sent, entered, seen, expected)
+
+
+def _published(world: World) -> Iterator[tuple[str, str, Record]]:
+    """Yield what was published: its stream, its id, and the record."""
+    for (topic, number), records in world.broker.logs.items():
+        if topic in (world.topic, world.internal):
             continue
-        if topic == world.internal:
-            continue  # what processes say to each other, of time too
         name = topic.removeprefix(world.settings.kafka.prefix).split(".")[0]
         for offset, one in enumerate(records):
             told: Any = Heard((topic, number), offset, one)
-            id_ = header(told, "ce_id").decode()
-            seen[ALIASES.get(name, name)].append(Seen(id_, one.came_at / 1000, msgspec.json.decode(one.value)))
-    lines = [Line(0, sent.at, sent.sent_at, sent.line) for sent in log]
-    expected: dict[str, list[Seen]] = {stream: [] for stream in STREAMS}
-    for stream, event in reference(world.settings, lines):
-        expected[stream].append(Seen(event["id"], 0.0, event["data"]))
-    return Evidence([sent.line for sent in log], entered, seen, expected)
+            yield ALIASES.get(name, name), header(told, "ce_id").decode(), one
 
 
-def _ambiguous(seen: dict[str, list[Seen]]) -> list[str]:
+def _ambiguous(world: World) -> list[str]:
     first: dict[tuple[str, str], dict[str, Any]] = {}
     found = []
-    for stream, records in seen.items():
-        for record in records:
-            data = {name: value for name, value in record.data.items() if name not in TOLD_AT}
-            other = first.setdefault((stream, record.id), data)
-            if other != data:
-                differing = sorted(name for name in data if data[name] != other.get(name))
-                found.append(f"{stream} {record.id}: {', '.join(differing)}")
+    for stream, id_, record in _published(world):
+        told = msgspec.json.decode(record.value)
+        data = {name: value for name, value in told.items() if name not in TOLD_AT}
+        other = first.setdefault((stream, id_), data)
+        if other != data:
+            differing = sorted(name for name in data if data[name] != other.get(name))
+            found.append(f"{stream} {id_}: {', '.join(differing)}")
     return found

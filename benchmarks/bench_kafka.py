@@ -42,10 +42,11 @@ from benchmarks.measure import (
 )
 from config.load import describe
 from connectors.cloudevents import STREAMS
+from operators.ids import murmur2
 
 FOLDER: Final = CACHE / "kafka"
 LAST: Final = "the-last-one"
-"""Who sends the last event."""
+"""Who sends the last events, with a number behind it."""
 LAST_AFTER: Final = timedelta(hours=2)
 SETTLE_S: Final = 4.0
 IDLE_S: Final = 10.0
@@ -95,16 +96,16 @@ def run(servers: Lent, events: int, rounds: int, tell: Callable[[str], None]) ->
     """Measure all variants `rounds` times. `tell` hears of progress."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    source, topic = _with_last(events_file(events)), f"{PREFIX}events"
-    count = fill(servers, topic, _records(source))
+    source, topic = with_last(events_file(events), FOLDER / "events.jsonl"), f"{PREFIX}events"
+    count = fill(servers, topic, records(source))
     found: dict[str, list[tuple[Usage, float]]] = {}
     for number in range(rounds):
         for name, usage, pace in _round(servers, source, topic, count, number):
             found.setdefault(name, []).append((usage, pace))
             tell(f"round {number + 1} of {rounds}: {name}, {usage.cpu_s:.2f} CPU s, {pace:,.0f} events a second")
     last = rounds - 1
-    theirs, ours = _bare_found(servers, f"{PREFIX}bare-{last}"), _ours_found(servers, _name(EVERYTHING, last))
-    wanted, ids = _ids_of_files(_file_folder(EVERYTHING)), _ids_of_topics(servers, _name(EVERYTHING, last))
+    theirs, ours = _bare_found(servers, f"{PREFIX}bare-{last}"), ours_found(servers, _name(EVERYTHING, last), FOLDER)
+    wanted, ids = ids_of_files(_file_folder(EVERYTHING)), ids_of_topics(servers, _name(EVERYTHING, last))
     return KafkaFound(
         events=events,
         rows=[_row(name, of, [usage for usage, _ in found[BASE]], count) for name, of in found.items()],
@@ -145,22 +146,32 @@ def _row(name: str, found: list[tuple[Usage, float]], bases: list[Usage], count:
     )
 
 
-def _with_last(path: Path) -> Path:
-    """Return a copy of a file of events with one more, that closes what is open."""
-    copy = FOLDER / "events.jsonl"
+def with_last(path: Path, copy: Path, partitions: int = 1) -> Path:
+    """Return a copy of a file of events with one more for each partition of a topic, that closes what is open."""
     shutil.copy(path, copy)
     with copy.open("rb+") as file:
         file.seek(-10_000, 2)
         newest = max(orjson.loads(line)["receivedAt"] for line in file.read().splitlines()[1:])
         at = f"{datetime.fromisoformat(newest) + LAST_AFTER:%Y-%m-%dT%H:%M:%S.000Z}"
-        file.write(
-            b'{"messageId":"%(who)s","type":"page","timestamp":"%(at)s","receivedAt":"%(at)s","anonymousId":"%(who)s",'
-            b'"channel":"web","properties":{},"context":{}}\n' % {b"who": LAST.encode(), b"at": at.encode()}
-        )
+        for who in _last_ones(partitions):
+            file.write(
+                b'{"messageId":"%(who)s","type":"page","timestamp":"%(at)s","receivedAt":"%(at)s",'
+                b'"anonymousId":"%(who)s","channel":"web","properties":{},"context":{}}\n'
+                % {b"who": who.encode(), b"at": at.encode()}
+            )
     return copy
 
 
-def _records(path: Path) -> Iterator[tuple[bytes, str]]:
+def _last_ones(partitions: int) -> list[str]:
+    """Return for each partition somebody whose events Kafka's own hash puts there."""
+    names = (f"{LAST}-{number}" for number in range(64 * partitions))
+    found = {murmur2(who.encode()) % partitions: who for who in names}
+    assert len(found) == partitions, "among so many names there is one for each"
+    return list(found.values())
+
+
+def records(path: Path) -> Iterator[tuple[bytes, str]]:
+    """Yield a file's events and whom they are of, their keys in a topic."""
     with path.open("rb") as lines:
         for line in lines:
             key = _KEY.search(line)
@@ -191,7 +202,7 @@ def _ours(servers: Lent, topic: str, rules: str, number: int) -> tuple[Usage, fl
     name, settings = _name(rules, number), SETTINGS[rules]
     settings = msgspec.structs.replace(settings, kafka=msgspec.structs.replace(settings.kafka, topics=(topic,)))
     command = configured(servers, name, FOLDER / name, settings, partitions=1)
-    topics, wanted = topics_of(name).values(), _ids_of_files(_file_folder(rules))
+    topics, wanted = topics_of(name).values(), ids_of_files(_file_folder(rules))
     usage = measured(command, is_done=reached(servers.brokers, topics, sum(ids.total() for ids in wanted.values())))
     stamps = [message.timestamp()[1] for message in read(servers, topics)]
     return usage, (max(stamps) - min(stamps)) / 1000
@@ -201,22 +212,24 @@ def _bare_found(servers: Lent, topic: str) -> Output:
     path = FOLDER / "bare.jsonl"
     with path.open("wb") as file:
         file.writelines(message.value() or b"" for message in read(servers, [topic]))
-    return _without_last(bare_output(path))
+    return without_last(bare_output(path))
 
 
-def _ours_found(servers: Lent, name: str) -> Output:
+def ours_found(servers: Lent, name: str, folder: Path) -> Output:
+    """Return what the run `name` published, as far as it is compared; copies of it are left in `folder`."""
     topics = topics_of(name)
     for stream in ("sessions", "carts"):
-        with (FOLDER / f"{stream}.jsonl").open("wb") as file:
+        with (folder / f"{stream}.jsonl").open("wb") as file:
             file.writelines(b'{"data":%b}\n' % (message.value() or b"") for message in read(servers, [topics[stream]]))
-    return _without_last(our_output(FOLDER))
+    return without_last(our_output(folder))
 
 
-def _without_last(found: Output) -> Output:
-    return Output([one for one in found.sessions if one[0] != LAST], found.carts)
+def without_last(found: Output) -> Output:
+    """Return what was found without what the last events are about."""
+    return Output([one for one in found.sessions if not one[0].startswith(LAST)], found.carts)
 
 
-def _ids_of_files(folder: Path) -> dict[str, Counter[str]]:
+def ids_of_files(folder: Path) -> dict[str, Counter[str]]:
     """Count the ids that a file run wrote, by stream: all but the last event's session, that a stream leaves open."""
     found: dict[str, Counter[str]] = {stream: Counter() for stream in STREAMS}
     for path in folder.glob("*.jsonl"):
@@ -225,7 +238,7 @@ def _ids_of_files(folder: Path) -> dict[str, Counter[str]]:
     return found
 
 
-def _ids_of_topics(servers: Lent, name: str) -> dict[str, Counter[str]]:
+def ids_of_topics(servers: Lent, name: str) -> dict[str, Counter[str]]:
     """Count the ids of what a run published, by stream as files have them."""
     found: dict[str, Counter[str]] = {}
     for stream, topic in topics_of(name).items():

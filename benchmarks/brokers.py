@@ -21,14 +21,14 @@ from confluent_kafka import Consumer, Message, Producer
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # it is there, untyped
 from redis import Redis
 
-from benchmarks.measure import ROOT, BenchmarkError, environment
+from benchmarks.measure import ROOT, BenchmarkError, cpu_seconds, environment
 from config.load import describe
 from config.settings import IdentitySettings, Settings
 from connectors.kafka_client import Brokers, KafkaFault, assigned
-from connectors.kafka_topics import create, output_topics
+from connectors.kafka_topics import create, exchange_topic, output_topics
 
 NAMES: Final = ("KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL")
-LENT: Final = (*NAMES, "KAFKA_DATA")
+LENT: Final = (*NAMES, "KAFKA_DATA", "KAFKA_PID")
 # Long enough for a slow machine's broker; a benchmark that stands still for longer has failed.
 WAIT_S_MAX: Final = 120.0
 PREFIX: Final = "bench."
@@ -45,11 +45,20 @@ class Lent(NamedTuple):
     redis: str
     data: str = ""
     """The folder in which Kafka has its topics; "" where that is not ours to see."""
+    kafka_pid: int = 0
+    """Kafka's process; 0 where that is not ours to see."""
 
     @property
     def brokers(self) -> Brokers:
         """Ask Kafka as an administrator."""
         return Brokers(self.kafka, {})
+
+    def cpu_s(self) -> tuple[float, float]:
+        """Return the CPU seconds that Kafka and Redis have taken; 0 where that is not ours to see."""
+        with Redis.from_url(self.redis) as redis:
+            told: dict[str, Any] = redis.info("cpu")
+        redis_s = told["used_cpu_user"] + told["used_cpu_sys"]
+        return cpu_seconds(self.kafka_pid) if self.kafka_pid else 0.0, redis_s
 
 
 @contextmanager
@@ -61,7 +70,7 @@ def lent() -> Iterator[Lent]:
     """
     kafka, redis = (os.environ.get(name, "") for name in NAMES)
     if kafka and redis:
-        servers = Lent(kafka, redis, os.environ.get("KAFKA_DATA", ""))
+        servers = Lent(kafka, redis, os.environ.get("KAFKA_DATA", ""), int(os.environ.get("KAFKA_PID", "0")))
         try:
             yield servers
         finally:
@@ -76,8 +85,8 @@ def lent() -> Iterator[Lent]:
         told = dict(child.stdout.readline().strip().partition("=")[::2] for _ in LENT)
         if not all(told.get(name) for name in LENT):
             raise NoServersError(f"no Kafka and Redis to measure with: set {' and '.join(NAMES)}, or see above")
-        kafka, redis, data = (told[name] for name in LENT)
-        yield Lent(kafka, redis, data)
+        kafka, redis, data, pid = (told[name] for name in LENT)
+        yield Lent(kafka, redis, data, int(pid))
 
 
 def _clear(servers: Lent) -> None:
@@ -93,7 +102,7 @@ def _clear(servers: Lent) -> None:
 def configured(servers: Lent, name: str, folder: Path, settings: Settings, partitions: int) -> list[str | Path]:
     """Make the topics and the configuration of a run called `name`; return the command that runs it."""
     prefix = f"{PREFIX}{name}."
-    create(servers.brokers, list(output_topics(prefix).values()), partitions, 1)
+    create(servers.brokers, [*output_topics(prefix).values(), exchange_topic(prefix)], partitions, 1)
     settings = with_servers(servers, name, settings)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -122,10 +131,11 @@ def topics_of(name: str) -> dict[str, str]:
 
 
 def fill(servers: Lent, topic: str, records: Iterable[tuple[bytes, str]], partitions: int = 1) -> int:
-    """Make a topic of records and their keys; return how many."""
+    """Make a topic of records, put where Kafka's own hash of their keys puts them; return how many."""
     for future in servers.brokers.admin.create_topics([NewTopic(topic, partitions, 1)]).values():
         future.result(WAIT_S_MAX)
-    producer = Producer({"bootstrap.servers": servers.kafka, "linger.ms": 50, "batch.size": 1_000_000})
+    options: dict[str, Any] = {"bootstrap.servers": servers.kafka, "linger.ms": 50, "batch.size": 1_000_000}
+    producer = Producer(options | {"partitioner": "murmur2_random"})
     count = 0
     for value, key in records:
         while True:

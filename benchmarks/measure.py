@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import resource
 import signal
 import subprocess
 import sys
@@ -83,26 +82,60 @@ def measured(
     Raises:
         BenchmarkError: it failed; the message ends with the last line it wrote.
     """
-    log = CACHE / "last.log"
-    log.parent.mkdir(exist_ok=True)
-    with log.open("wb") as told, (stdin or Path(os.devnull)).open("rb") as fed:
-        began_s = time.perf_counter()
-        child = subprocess.Popen(command, stdin=fed, stdout=told, stderr=told, env=environment())
-        rss_mb, ended, status, used = 0.0, 0, 0, resource.getrusage(resource.RUSAGE_CHILDREN)
-        while not ended:
+    return measured_together([command], stdin=stdin, is_done=is_done)[0]
+
+
+def measured_together(
+    commands: Sequence[Sequence[str | Path]], *, stdin: Path | None = None, is_done: Callable[[], bool] | None = None
+) -> list[Usage]:
+    """Run several commands beside each other to their ends, as `measured` does one; when one fails, all are ended.
+
+    Raises:
+        BenchmarkError: one failed; the message ends with the last line it wrote.
+    """
+    children: list[_Child] = []
+    try:
+        for number, command in enumerate(commands):
+            children.append(_Child(command, stdin, CACHE / f"last-{number}.log"))
+        left = list(children)
+        while left:
             time.sleep(POLL_S)
-            rss_mb = max(rss_mb, memory_mb(child.pid))
-            if is_done is not None and is_done():
-                child.send_signal(signal.SIGTERM)
+            left = [child for child in left if not child.has_ended()]
+            if is_done is not None and left and is_done():
+                for child in left:
+                    child.process.send_signal(signal.SIGTERM)
                 is_done = None
-            ended, status, used = os.wait4(child.pid, os.WNOHANG)
-        wall_s = time.perf_counter() - began_s
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        last = (log.read_text(errors="replace").strip().splitlines() or ["nothing"])[-1]
-        msg = f"{' '.join(map(str, command))} ended with {child.returncode} and said: {last}"
-        raise BenchmarkError(msg)
-    return Usage(wall_s, used.ru_utime + used.ru_stime, rss_mb)
+    finally:
+        for child in children:
+            child.process.kill()  # nothing to a child that has ended
+            child.process.wait()
+    return [child.usage for child in children]
+
+
+class _Child:
+    """A process that is measured."""
+
+    def __init__(self, command: Sequence[str | Path], stdin: Path | None, log: Path) -> None:
+        self._command, self._log = command, log
+        log.parent.mkdir(exist_ok=True)
+        self._began_s = time.perf_counter()
+        with log.open("wb") as told, (stdin or Path(os.devnull)).open("rb") as fed:
+            self.process = subprocess.Popen(command, stdin=fed, stdout=told, stderr=told, env=environment())
+        self.usage = Usage(0.0, 0.0, 0.0)
+
+    def has_ended(self) -> bool:
+        """Look at it; tell whether it has ended, and well."""
+        rss_mb = max(self.usage.rss_mb, memory_mb(self.process.pid))
+        ended, status, used = os.wait4(self.process.pid, os.WNOHANG)
+        self.usage = Usage(time.perf_counter() - self._began_s, used.ru_utime + used.ru_stime, rss_mb)
+        if not ended:
+            return False
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        if self.process.returncode:
+            last = (self._log.read_text(errors="replace").strip().splitlines() or ["nothing"])[-1]
+            command = " ".join(map(str, self._command))
+            raise BenchmarkError(f"{command} ended with {self.process.returncode} and said: {last}")
+        return True
 
 
 def memory_mb(pid: int | str, field: str = "VmHWM") -> float:

@@ -72,6 +72,7 @@ def lend() -> None:
             _tell(f"KAFKA_BOOTSTRAP_SERVERS={servers[0].bootstrap_servers}")
             _tell(f"REDIS_URL={servers[1].url}")
             _tell(f"KAFKA_DATA={servers[0].folder / 'data'}")
+            _tell(f"KAFKA_PID={servers[0].pid}")
             sys.stdout.flush()
             sys.stdin.read()
         finally:

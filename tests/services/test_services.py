@@ -271,13 +271,14 @@ def test_lent_servers_end_with_whoever_borrowed_them(kafka: KafkaServer, redis_s
         command, cwd=process.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as lender:
         assert lender.stdout is not None
-        told = dict(lender.stdout.readline().strip().split("=", 1) for _ in range(3))
+        told = dict(lender.stdout.readline().strip().split("=", 1) for _ in range(4))
         lent = KafkaServer.elsewhere(told["KAFKA_BOOTSTRAP_SERVERS"]), RedisServer.elsewhere(told["REDIS_URL"])
         assert [server.answers() for server in lent] == [True, True]
         assert Path(told["KAFKA_DATA"], "meta.properties").is_file()
     assert lender.returncode == 0
     assert [server.answers() for server in lent] == [False, False]
     assert not Path(told["KAFKA_DATA"]).exists()
+    assert not Path("/proc", told["KAFKA_PID"]).exists()
 
 
 def test_somebody_elses_server_is_not_touched() -> None:

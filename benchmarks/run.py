@@ -2,7 +2,7 @@
 
     python -m benchmarks.run                     everything, some twenty-five minutes
     python -m benchmarks.run --quick             the same in small, to see that it works
-    python -m benchmarks.run --only kafka        one part; "tuning" runs only when it is asked for
+    python -m benchmarks.run --only kafka        one part; "tuning" and "shards" only so
     python -m benchmarks.run --record            also writes benchmarks/results/<date>-[PART-]<commit>.md and .json
 
 The machine should have nothing else to do. Where it has, only ratios mean something.
@@ -23,12 +23,20 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bench_groups, bench_kafka, bench_latency, bench_state, bench_throughput, bench_tuning
+from benchmarks import (
+    bench_groups,
+    bench_kafka,
+    bench_latency,
+    bench_shards,
+    bench_state,
+    bench_throughput,
+    bench_tuning,
+)
 from benchmarks.brokers import NoServersError, lent
 from benchmarks.measure import ROOT, BenchmarkError, facts, missing_shared
 from config.settings import Settings
 
-PARTS: Final = ("throughput", "kafka", "latency", "tuning", "state")
+PARTS: Final = ("throughput", "kafka", "latency", "tuning", "state", "shards")
 # Of what Kafka to Kafka takes at most: the load at which latency is promised.
 LOAD_SHARE: Final = 0.5
 RESULTS: Final = ROOT / "benchmarks" / "results"
@@ -62,6 +70,7 @@ class Findings(msgspec.Struct, kw_only=True):
     kafka: bench_kafka.KafkaFound | None = None
     latency: bench_latency.Latency | None = None
     tuning: bench_tuning.Tuning | None = None
+    shards: bench_shards.Shards | None = None
 
 
 Section = tuple[str, list[list[str]], list[str]]
@@ -80,7 +89,7 @@ def main(arguments: list[str]) -> int:
     try:
         if options.only in (None, "throughput"):
             found.throughput = bench_throughput.run(options.events, options.rounds, tell)
-        if options.only in (None, "kafka", "latency", "tuning"):
+        if options.only in (None, "kafka", "latency", "tuning", "shards"):
             try:
                 _on_kafka(options, found, tell)
             except NoServersError as error:
@@ -105,6 +114,9 @@ def _on_kafka(options: argparse.Namespace, found: Findings, tell: Callable[[str]
         tell(f"LEFT OUT: {gone}")
         return
     with lent() as servers:
+        if options.only == "shards":
+            found.shards = bench_shards.run(servers, options.events, options.rounds, tell)
+            return
         if not options.rate or options.only in (None, "kafka"):
             found.kafka = bench_kafka.run(servers, options.events, options.rounds, tell)
         rate = options.rate or LOAD_SHARE * found.kafka.capacity if found.kafka else options.rate
@@ -121,6 +133,8 @@ def _are_right(found: Findings) -> Iterator[bool]:
         yield from (comparison.is_equal for comparison in found.throughput.comparisons.values())
     if found.kafka is not None:
         yield found.kafka.is_equal
+    if found.shards is not None:
+        yield found.shards.is_equal
     if found.latency is not None:
         yield not found.latency.faults
     if found.tuning is not None:
@@ -164,6 +178,9 @@ def sections(found: Findings) -> Iterator[Section]:
     if found.tuning is not None:
         title = f"Choices, at a steady load; epochs with {found.tuning.profiles:,} more profiles in state"
         yield title, bench_tuning.table(found.tuning), bench_tuning.faults(found.tuning)
+    if found.shards is not None:
+        title = f"{found.shards.events:,} events from Kafka to Kafka, by several processes, middle (lowest-highest)"
+        yield title, bench_shards.table(found.shards), bench_shards.told(found.shards)
     if found.state is not None:
         title = f"A whole run with {found.state.profiles:,} profiles in state"
         yield title, [["what", "target", "found"], *bench_state.table(found.state)], _asides(found.state)

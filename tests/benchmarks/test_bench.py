@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from benchmarks.bench_latency import Heard, Plan, Traffic, reckoned
 from benchmarks.bench_output import Comparison, Output, compared
+from benchmarks.deployed import Checked
 from benchmarks.measure import ROOT, missing_shared
 from benchmarks.run import Findings
 from config.settings import Settings
@@ -100,6 +101,42 @@ def test_kafka_to_kafka_finds_what_the_bare_loop_and_a_file_run_find(
     assert 0 <= found.idle_cpu < 1
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
     assert [name for name in admin.list_topics(timeout=10).topics if name.startswith("bench.")] == []
+
+
+def test_shards_find_what_a_file_run_finds_and_tell_what_they_cost(
+    tmp_path: Path, kafka: KafkaServer, redis_server: RedisServer
+) -> None:
+    """
+    One process and two shards publish the sessions, carts and timers' triggers of a file run, each trigger once; only
+    of the shards something crosses.
+    """
+    if gone := missing_shared():
+        pytest.skip(gone)
+    small = ("--only", "shards", "--events", "4000", "--rounds", "1")
+    found = benchmarks(tmp_path, *small, **served(kafka, redis_server)).shards
+    assert found is not None
+    assert found.is_equal
+    one, two = found.rows
+    assert one.checked.comparison.sessions == two.checked.comparison.sessions > 400
+    assert two.checked.on_timers > 20
+    assert one.crossed == {}
+    assert two.crossed["events"] > two.crossed["states"] > 10
+    assert 0.1 < found.known_share < 0.3
+    assert all(row.costs[0].ours_s > 0 and row.costs[0].redis_s > 0 and row.costs[0].busy > 0 for row in found.rows)
+
+
+def test_what_crosses_or_comes_twice_is_no_small_matter() -> None:
+    """
+    A trigger of a timer that only one side has, and any trigger that is there twice, make an output wrong; what events
+    cause in another order does not.
+    """
+    same = compared(Output([], {}), Output([], {}), set())
+    right = Checked(comparison=same, on_timers=3, on_timers_other=0, triggers=9, twice=0, others=2)
+    assert right.is_right
+    assert not msgspec.structs.replace(right, on_timers_other=1).is_right
+    assert not msgspec.structs.replace(right, twice=1).is_right
+    other = compared(Output([("ann", 0, 9, 3)], {}), Output([], {}), set())
+    assert not msgspec.structs.replace(right, comparison=other).is_right
 
 
 def test_latency_is_measured_of_every_probe_and_every_timer(

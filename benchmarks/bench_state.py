@@ -207,7 +207,7 @@ def _live_state(folder: Path) -> tuple[int, int]:
     return live_bytes, profiles
 
 
-class _Watch:
+class Watch:
     """Sees, from inside a run, when the source is called and how long checkpoints take."""
 
     def __init__(self) -> None:
@@ -217,11 +217,11 @@ class _Watch:
 
     def install(self) -> None:
         """Stand in the way of the methods that tell it."""
-        _around(LaneStep, "snapshot", self._snapshot)
-        _around(ResolveStep, "snapshot", self._snapshot)
-        _around(PipePartition, "next_batch", self._next_batch)
-        _around(PipePartition, "next_awake", lambda _: datetime.now(UTC))
-        _around(PipePartition, "snapshot", self._source_snapshot)
+        around(LaneStep, "snapshot", self._snapshot)
+        around(ResolveStep, "snapshot", self._snapshot)
+        around(PipePartition, "next_batch", self._next_batch)
+        around(PipePartition, "next_awake", lambda _: datetime.now(UTC))
+        around(PipePartition, "snapshot", self._source_snapshot)
 
     def _snapshot(self, method: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the method returns
         began_s = time.perf_counter()
@@ -243,7 +243,8 @@ class _Watch:
         return method()
 
 
-def _around(owner: type, name: str, told: Callable[[Callable[[], Any]], Any]) -> None:
+def around(owner: type, name: str, told: Callable[[Callable[[], Any]], Any]) -> None:
+    """Put `told` in the place of a method of `owner`; it is given what calls that."""
     inner = getattr(owner, name)
 
     def outer(self: Any) -> Any:  # noqa: ANN401 - whatever the method belongs to and returns
@@ -253,7 +254,7 @@ def _around(owner: type, name: str, told: Callable[[Callable[[], Any]], Any]) ->
 
 
 def _run_live(config: Path, report: Path) -> None:
-    watch = _Watch()
+    watch = Watch()
     watch.install()
     run_flow(load(config), ["-"], FOLDER / "out", recovery=FOLDER / "recovery")
     # The first epoch has the start in it, and the last one the end.

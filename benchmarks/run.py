@@ -2,8 +2,9 @@
 
     python -m benchmarks.run                     everything, some twenty-five minutes
     python -m benchmarks.run --quick             the same in small, to see that it works
-    python -m benchmarks.run --only kafka        one part; "tuning" and "shards" only so
-    python -m benchmarks.run --record            also writes benchmarks/results/<date>-[PART-]<commit>.md and .json
+    python -m benchmarks.run --only kafka        one part; "tuning", "shards", "growth" only so
+    python -m benchmarks.run --record            also writes benchmarks/results/<date>-[PART-]<commit>.md and .json,
+                                                 and of growth a picture, .svg
 
 The machine should have nothing else to do. Where it has, only ratios mean something.
 """
@@ -25,24 +26,28 @@ from rich.table import Table
 
 from benchmarks import (
     bench_groups,
+    bench_growth,
     bench_kafka,
     bench_latency,
     bench_shards,
     bench_state,
     bench_throughput,
     bench_tuning,
+    plot,
 )
 from benchmarks.brokers import NoServersError, lent
 from benchmarks.measure import ROOT, BenchmarkError, facts, missing_shared
 from config.settings import Settings
 
-PARTS: Final = ("throughput", "kafka", "latency", "tuning", "state", "shards")
+PARTS: Final = ("throughput", "kafka", "latency", "tuning", "state", "shards", "growth")
 # Of what Kafka to Kafka takes at most: the load at which latency is promised.
 LOAD_SHARE: Final = 0.5
 RESULTS: Final = ROOT / "benchmarks" / "results"
 EVENTS: Final = 1_000_000
 PROFILES: Final = 1_000_000
 ROUNDS: Final = 3
+SIZES: Final = (10_000, 100_000, 1_000_000, 3_000_000)
+PARTITIONS: Final = (1, 8, 64)
 # Of a hundred probes a second, of which each has two triggers, and some seconds at the start that do not count.
 SECONDS: Final = 60.0
 LIVE_EPOCHS: Final = 20
@@ -53,6 +58,7 @@ QUICK: Final = {
     "events": 50_000,
     "profiles": 50_000,
     "rounds": 1,
+    "sizes": (1_000, 10_000, 100_000),
     "seconds": 15.0,
     "live_epochs": 4,
     "group_epochs": 40,
@@ -71,6 +77,7 @@ class Findings(msgspec.Struct, kw_only=True):
     latency: bench_latency.Latency | None = None
     tuning: bench_tuning.Tuning | None = None
     shards: bench_shards.Shards | None = None
+    growth: bench_growth.Growth | None = None
 
 
 Section = tuple[str, list[list[str]], list[str]]
@@ -87,13 +94,15 @@ def main(arguments: list[str]) -> int:
         shown.print(line, style="dim", markup=False, soft_wrap=True)
 
     try:
+        if options.only == "growth":
+            found.growth = bench_growth.Growth(sizes=bench_growth.profiles(options.sizes, options.rounds, tell))
         if options.only in (None, "throughput"):
             found.throughput = bench_throughput.run(options.events, options.rounds, tell)
-        if options.only in (None, "kafka", "latency", "tuning", "shards"):
+        if options.only in (None, "kafka", "latency", "tuning", "shards", "growth"):
             try:
                 _on_kafka(options, found, tell)
             except NoServersError as error:
-                if options.only is not None:
+                if options.only not in (None, "growth"):
                     raise
                 tell(f"LEFT OUT: {error}")
         if options.only in (None, "state"):
@@ -117,6 +126,10 @@ def _on_kafka(options: argparse.Namespace, found: Findings, tell: Callable[[str]
         if options.only == "shards":
             found.shards = bench_shards.run(servers, options.events, options.rounds, tell)
             return
+        if found.growth is not None:
+            counts = options.partitions
+            found.growth.parted = bench_growth.partitions(servers, counts, options.events, options.rounds, tell)
+            return
         if not options.rate or options.only in (None, "kafka"):
             found.kafka = bench_kafka.run(servers, options.events, options.rounds, tell)
         rate = options.rate or LOAD_SHARE * found.kafka.capacity if found.kafka else options.rate
@@ -135,6 +148,8 @@ def _are_right(found: Findings) -> Iterator[bool]:
         yield found.kafka.is_equal
     if found.shards is not None:
         yield found.shards.is_equal
+    if found.growth is not None:
+        yield found.growth.is_equal
     if found.latency is not None:
         yield not found.latency.faults
     if found.tuning is not None:
@@ -149,6 +164,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=0.0, help="events a second of the load; 0: half of what goes")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long the load lasts")
     parser.add_argument("--profiles", type=int, default=PROFILES, help="profiles in state")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="profiles, for growth")
+    parser.add_argument("--partitions", type=int, nargs="+", default=PARTITIONS, metavar="N", help="for growth")
     parser.add_argument("--live-epochs", type=int, default=LIVE_EPOCHS, help="epochs of a whole run")
     parser.add_argument("--live-epoch-ms", type=int, default=LIVE_EPOCH_MS, help="how long each of them is")
     parser.add_argument("--group-epochs", type=int, default=GROUP_EPOCHS, help="epochs of key groups alone")
@@ -181,6 +198,8 @@ def sections(found: Findings) -> Iterator[Section]:
     if found.shards is not None:
         title = f"{found.shards.events:,} events from Kafka to Kafka, by several processes, middle (lowest-highest)"
         yield title, bench_shards.table(found.shards), bench_shards.told(found.shards)
+    if found.growth is not None:
+        yield from bench_growth.sections(found.growth)
     if found.state is not None:
         title = f"A whole run with {found.state.profiles:,} profiles in state"
         yield title, [["what", "target", "found"], *bench_state.table(found.state)], _asides(found.state)
@@ -238,6 +257,9 @@ def _record(found: Findings, folder: Path, only: str | None) -> Path:
         lines += ["", f"## {title}", "", _row(headings), _row(["---"] * len(headings)), *map(_row, rows)]
         lines += ["", *(f"- {sentence}" for sentence in said)] if said else []
     folder.mkdir(exist_ok=True)
+    if found.growth is not None:
+        plot.draw(found.growth, path.with_suffix(".svg"))
+        lines += ["", f"![pace and memory]({path.with_suffix('.svg').name})"]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     told: dict[str, Any] = msgspec.to_builtins(found)
     path.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=1) + b"\n")

@@ -14,6 +14,7 @@ from benchmarks.bench_latency import Heard, Plan, Traffic, reckoned
 from benchmarks.bench_output import Comparison, Output, compared
 from benchmarks.deployed import Checked
 from benchmarks.measure import ROOT, missing_shared
+from benchmarks.plot import draw
 from benchmarks.run import Findings
 from config.settings import Settings
 from tests.services.kafka import KafkaServer
@@ -123,6 +124,32 @@ def test_shards_find_what_a_file_run_finds_and_tell_what_they_cost(
     assert two.crossed["events"] > two.crossed["states"] > 10
     assert 0.1 < found.known_share < 0.3
     assert all(row.costs[0].ours_s > 0 and row.costs[0].redis_s > 0 and row.costs[0].busy > 0 for row in found.rows)
+
+
+def test_growth_is_measured_with_the_same_events_and_drawn(
+    tmp_path: Path, kafka: KafkaServer, redis_server: RedisServer
+) -> None:
+    """
+    The same live events meet more profiles, and the same topic has more partitions; the page shows a picture of it.
+    """
+    if gone := missing_shared():
+        pytest.skip(gone)
+    small = ("--only", "growth", "--sizes", "200", "2000", "--partitions", "1", "3", "--events", "2000")
+    found = benchmarks(tmp_path, *small, "--rounds", "1", **served(kafka, redis_server)).growth
+    assert found is not None
+    assert found.is_equal
+    few, many = found.sizes
+    assert few.live[0].events == many.live[0].events > 9_000
+    assert 150 < few.profiles < 250
+    assert 1_900 < many.profiles < 2_100
+    assert [one.partitions for one in found.parted] == [1, 3]
+    assert all(one.costs[0].events_a_second > 0 for one in found.parted)
+    picture = next((tmp_path / "results").glob("*.svg"))
+    assert f"({picture.name})" in picture.with_suffix(".md").read_text(encoding="utf-8")
+    again = tmp_path / "again.svg"
+    draw(found, again)
+    assert again.read_bytes() == picture.read_bytes()
+    assert len(picture.read_bytes()) < 100_000
 
 
 def test_what_crosses_or_comes_twice_is_no_small_matter() -> None:

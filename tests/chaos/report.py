@@ -13,6 +13,7 @@ import confluent_kafka
 import redis
 
 from benchmarks.measure import facts
+from tests.chaos.faults import AMONG_SHARDS
 from tests.chaos.run import Result
 from tests.pipeline.helpers import ROOT
 
@@ -33,6 +34,11 @@ def rows(result: Result) -> list[tuple[str, str]]:
         later = result.recoveries.get(kind)
         told = f", {min(later):.1f}-{max(later):.1f} s to the next trigger on what came later" if later else ""
         first.append((f"  {kind}", f"{count} times{told}"))
+    away_s = [done.ended_at - done.began_at for done in result.happened if done.kind in AMONG_SHARDS]
+    if away_s:
+        patience = result.plan.rules.patience
+        long = sum(seconds > patience for seconds in away_s)
+        first.append(("one shard away", f"{long} times for longer than the patience of {patience:g} s"))
     return [*first, *result.verdict.rows, ("wrong", str(len(result.verdict.faults)))]
 
 

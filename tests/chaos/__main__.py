@@ -34,6 +34,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--folder", type=Path, help="keep logs, and all that is wrong, here")
     parser.add_argument("--record", action="store_true", help="write down what was found")
     options = parser.parse_args(arguments)
+    if options.folder and options.folder.exists() and any(options.folder.iterdir()):
+        parser.error(f"{options.folder} is not empty: what another run has left there would be gone on from")
     rules = SHORT if options.short else FULL
     plan = Plan(rules, options.faults, options.seed, options.rate, shards=options.shards)
     with tempfile.TemporaryDirectory() as temporary:

@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-from connectors.kafka_client import split
 
 ORDINAL: Final = "ordinal"
 """In place of a shard's index: the number at the end of the host's name, as a Kubernetes StatefulSet gives it."""
@@ -43,7 +42,7 @@ class Shard(msgspec.Struct, frozen=True):
 
     def owns_partition(self, name: str) -> bool:
         """Whether a partition, `topic/3`, is this shard's."""
-        return self.owns_number(split(name)[1])
+        return self.owns_number(int(name.rpartition("/")[2]))
 
     def owns_group(self, group: int) -> bool:
         """Whether a key group is this shard's."""

@@ -94,6 +94,8 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         self.partitions = [name for name in self._all if not options.is_sent(name)]
         """What time depends on: the partitions of what is read, without those of the internal topic."""
         self._starts: dict[str, int] = {}
+        self.first: Mapping[str, int] = {}
+        """Which partitions are to be read up to where before all others."""
 
     def begin(self, known: Mapping[str, int]) -> dict[str, int]:
         """Settle where partitions without a checkpoint begin; return that, to be `known` to the runs that go on.
@@ -120,6 +122,11 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         self._starts = dict(known) | found
         return self._starts
 
+    def leftovers(self) -> dict[str, int]:
+        """Return where the partitions of the internal topic end that hold something to be read, once begun."""
+        ends = self._brokers.ends(name for name in self._all if self._options.is_sent(name))
+        return {name: end for name, end in ends.items() if end > self._starts[name]}
+
     def list_parts(self) -> list[str]:
         """Return the one part (bytewax calls this)."""
         return [PART]
@@ -134,6 +141,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         places = {name: (self._starts[name], -1) for name in self._all} | (resume_state or {})
         part = KafkaPart(self._options, self._brokers, self._all, self._stop, self._tell, places)
         part.beat = self._beat
+        part.read_first(self.first)
         return part
 
 
@@ -162,6 +170,7 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         self._ends = Ends(brokers, options.lateness_ms / 1000, tell)
         self._consumer = made(Consumer, _settings(options, self._on_error))
         self._places: Places = {}
+        self._first: dict[str, int] = {}
         self._saved: Places = {}
         self._gone: list[str] = []
         self._missing: set[str] = set()
@@ -177,6 +186,11 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         self._add(partitions, resume, is_start=True)
         if memory is not None:
             self._ends.go_on(memory)
+
+    def read_first(self, ends: Mapping[str, int]) -> None:
+        """Read partitions up to there before all others."""
+        self._first = {name: end for name, end in ends.items() if self._places[name][0] < end}
+        self._assign()
 
     @property
     def is_away(self) -> bool:
@@ -214,6 +228,8 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
             self._discover(now)
         is_marked = now - self._marked_at >= MARKER_INTERVAL_S
         batches = self._batches(messages, now) if messages else []
+        if self._first and all(self._places[name][0] >= end for name, end in self._first.items()):
+            self.read_first({})
         gone, self._gone = self._gone, []
         batches += [RawBatch(name, [], 0, complete=FOREVER) for name in gone]
         if is_marked:
@@ -287,7 +303,7 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
     def _silent(self, now: float) -> list[RawBatch]:
         """Let time go on for partitions that had been read to their end when the brokers were asked."""
         asked_at_ms, asked_at = self._ends.asked_at
-        if self._ends.is_time_held(now):
+        if self._ends.is_time_held(now) or self._first:
             return []
         batches = []
         for name, (offset, came_at) in self._places.items():
@@ -338,7 +354,7 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         self._assign()
 
     def _assign(self) -> None:
-        self._consumer.assign([assigned(name, offset) for name, (offset, _) in self._places.items()])
+        self._consumer.assign([assigned(name, self._places[name][0]) for name in self._first or self._places])
 
     def _on_error(self, error: KafkaError) -> None:
         """Hear what librdkafka has to tell; it mends by itself what can be mended."""

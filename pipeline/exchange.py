@@ -10,13 +10,13 @@ on one way from a partition of the source to a group of a step they only grow, s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from operators import event
-from operators.event import Event
+from operators.event import FOREVER, Event
 from operators.profile_state import HandOver, pack, unpack
 from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker, Parcel
 
@@ -52,6 +52,30 @@ class Elsewhere:
     def snapshot(self) -> bytes:
         """Keep nothing."""
         return b""
+
+
+class Former(NamedTuple):
+    """What shards of a former life have left: up to where the internal topic is theirs, and where the source goes on.
+
+    What they had sent of records from there on, before they were killed, is read again: it is sent or dealt again.
+    """
+
+    ends: Mapping[str, int]
+    starts: Mapping[str, int]
+
+    def kept(self, parcel: Parcel, partition: str, position: int) -> Parcel:
+        """Return what counts of a parcel that lies there: what its life knew of time is no longer so."""
+        if position >= self.ends.get(partition, 0):
+            return parcel
+        items = [item for item in parcel.items if self._is_kept(item)]
+        return Parcel(parcel.timeline, parcel.sender, parcel.slot, parcel.step, items)
+
+    def _is_kept(self, item: Event | HandOver | Absorb) -> bool:
+        where = item.handover if isinstance(item, Absorb) else item
+        return where.position < self.starts.get(where.partition, FOREVER)
+
+
+NO_FORMER: Final = Former({}, {})
 
 
 def origin(item: Event | HandOver | Absorb) -> tuple[str, int]:

@@ -134,7 +134,7 @@ class KeyGroup:
         hot, touched, operator, heap = self.hot, self._touched, self._operator, self._heap
         watermark = self._watermark
         next_due_at = heap[0][0] if heap else FOREVER
-        items = self._unseen(batch.items) if batch.is_sent else batch.items
+        items = self._unseen(batch) if batch.is_sent or self._seen else batch.items
         for item in items:
             if not isinstance(item, Event):
                 mark = item.mark if isinstance(item, HandOver) else item.handover.lead_mark
@@ -197,16 +197,17 @@ class KeyGroup:
         told = GroupSnapshot(self.number, generation, length, self._watermark, self._top_at, self._swept_at, self._seen)
         return write_snapshot(told)
 
-    def _unseen(self, items: list[Any]) -> list[Any]:
-        """Leave out what another shard has sent before."""
+    def _unseen(self, batch: GroupBatch) -> list[Any]:
+        """Leave out what another shard has sent before.
+
+        What is from here may be that too: a shard of a former life had sent it, and was killed before its checkpoint.
+        """
         new: list[Any] = []
-        for item in items:
-            if isinstance(item, Absorb) and not item.is_sent:
-                new.append(item)  # a visitor's state from here, on account of what another shard has sent
-                continue
+        for item in batch.items:
             way, place = origin(item)
             if place > self._seen.get(way, -1):
-                self._seen[way] = place
+                if batch.is_sent:
+                    self._seen[way] = place
                 new.append(item)
         return new
 

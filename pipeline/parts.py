@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ from connectors.memory import MemoryIdentity
 from operators.profile import ProfileOperator
 from operators.rules import DuplicateRules, ProfileRules, TimeRules
 from pipeline.deal import Dealer
-from pipeline.exchange import Elsewhere
+from pipeline.exchange import NO_FORMER, Elsewhere, Former
 from pipeline.key_groups import KeyGroup
 from pipeline.manifest import IDENTITY, changelog_name
 from pipeline.ports import IdentityStore
@@ -39,11 +39,13 @@ class Parts:
         store: IdentityStore | None = None,
         encoder: Encoder | MessageEncoder | None = None,
         shard: Shard = ALONE,
+        former: Former = NO_FORMER,
     ) -> None:
         """Make the steps; with a `recovery` folder their states are kept in changelogs there, and begin from its seeds.
 
         Without a `store` of identities they have an embedded one of their own; without an `encoder` they publish
-        lines. One `shard` of several hands on what is not for its own key groups.
+        lines. One `shard` of several hands on what is not for its own key groups; `former` is what those of a
+        former life have left.
         """
         rewrites, self.seeds = Rewrites(), Seeds(recovery)
         fsync = settings.checkpoint.fsync
@@ -56,7 +58,7 @@ class Parts:
             dealer = Dealer(settings.key_groups, shard)
             identity = changelog(IDENTITY)
             mine = MemoryIdentity() if store is None else store
-            time = _watermark(settings, partitions, shard)
+            time = _watermark(settings, partitions, shard, former.ends)
             told = self.seeds.resolve if resume is None else resume
             return ResolveStep(Resolver(time, duplicates, dealer, identity, tally, mine, told))
 
@@ -70,7 +72,7 @@ class Parts:
 
             return lambda resume: LaneStep(key_group, resume, tally.steps[name], seeds)
 
-        self.decode = decode(settings.source.format, settings.source.record_bytes_max, tally)
+        self.decode = decode(settings.source.format, settings.source.record_bytes_max, tally, former)
         self.resolve = resolve
         self.deal = deal
         self.visitors = key_groups("visitors", settings.visitor_rules())
@@ -79,10 +81,10 @@ class Parts:
         self.publish = publish(encoder or Encoder(settings.output.source, now), tally)
 
 
-def _watermark(settings: Settings, partitions: Sequence[str], shard: Shard) -> Watermark:
-    """Return what keeps the time: of the partitions read here, and of the other shards."""
+def _watermark(settings: Settings, partitions: Sequence[str], shard: Shard, leftovers: Mapping[str, int]) -> Watermark:
+    """Return what keeps the time: of the partitions read here, of the other shards, and of those of a former life."""
     rules = TimeRules(lateness_ms=settings.source.lateness_ms, live_within_ms=settings.source.live_within_ms)
     mine = [slot for slot in range(shard.slots) if shard.owns_number(slot)]
     others = [sender for sender in range(shard.count) if sender != shard.index]
     channels = [channel(sender, slot) for sender in others for slot in mine]
-    return Watermark(partitions, rules, channels, settings.source.patience_ms)
+    return Watermark(partitions, rules, channels, settings.source.patience_ms, leftovers)

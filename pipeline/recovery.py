@@ -32,10 +32,10 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     """What a recovery folder was made with.
 
     `inputs` are files, or what names the topics; `out` is a folder, or what the topics' names begin with.
-    `starts` says where reading each partition of a topic began,
-    `trigger_ends` says where the partitions of triggers ended when the folder was made, `store_id` which
-    shared store of identities its states go with, `shard` whose they are, `slots` how many partitions the internal
-    topic had, `savepoint` which one it was made from, and `nextmove` which version was the last to run on it.
+    `starts` says where reading each partition of a topic began, `trigger_ends` where the partitions of triggers ended
+    when the folder was made, `store_id` which shared store of identities its states go with, `shard` whose they are,
+    `slots` how many partitions the internal topic had, `leftovers` where those ended if the folder was made from a
+    savepoint, `savepoint` which one that was, and `nextmove` which version was the last to run on it.
     """
 
     version: int = FACTS_VERSION
@@ -48,6 +48,7 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     store_id: str = ""
     shard: str = "0-of-1"
     slots: int = 1
+    leftovers: dict[str, int] = {}
     savepoint: str = ""
     nextmove: str = ""
 
@@ -78,7 +79,7 @@ class Recovery:
         """
         self.folder = folder
         self.known = facts_of(folder)
-        """What it was made with; None where it is new."""
+        """What it was made with, or what the savepoint was that it comes from; None where it is quite new."""
         self.is_new = self.known is None
         self._origin: Origin | None = None
 
@@ -102,8 +103,9 @@ class Recovery:
             if self._origin is not None:
                 self._origin.unpack(self.folder, owns)
             init_db_dir(self.folder, 1)  # type: ignore[no-untyped-call]  # bytewax has no types here
+        self.known = facts = msgspec.structs.replace(facts, nextmove=own_version())
         new = self.folder / f"{STATE_FILE}.new"
-        new.write_bytes(msgspec.json.encode(msgspec.structs.replace(facts, nextmove=own_version())))
+        new.write_bytes(msgspec.json.encode(facts))
         new.replace(self.folder / STATE_FILE)
         return RecoveryConfig(self.folder)  # type: ignore[no-untyped-call]  # bytewax has no types here
 

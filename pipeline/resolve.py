@@ -144,6 +144,7 @@ class Resolver:
             self._time.live(raw.read_at)
         if raw.is_sent:
             self._receive(decoded.parcels)
+            self._time.received(raw.partition, raw.first_position + len(raw.raws))
         else:
             self._read(raw, decoded.events, records)
         here = elsewhere = None

@@ -37,6 +37,7 @@ from connectors.kafka_source import KafkaPart, KafkaSource
 from connectors.redis_identity import RedisIdentity, StoreError
 from operators.ids import digest
 from pipeline import connect, flow
+from pipeline.exchange import NO_FORMER, Former
 from pipeline.health import ServeError, serve
 from pipeline.parts import Parts
 from pipeline.recovery import Recovery, RecoveryFacts, RunError, locked
@@ -139,7 +140,8 @@ def run(
             telemetry.is_ready = bool(inputs)
             if store is not None:
                 shard = connect.on_timeline(shard, store.store_id)
-            parts = Parts(settings, source.partitions, recovery, tally, connect.now, store, encoder, shard)
+            former = NO_FORMER if state is None or state.known is None else Former(state.known.leftovers, state.starts)
+            parts = Parts(settings, source.partitions, recovery, tally, connect.now, store, encoder, shard, former)
             with _watching(watch, tally), _quiet_collector():
                 _execute(flow.build(parts.seeds.source(source), parts, parts.seeds.sink(sink)), settings, config, out)
     except (SourceError, KafkaFault, StoreError, ServeError) as error:
@@ -196,16 +198,24 @@ def _begun(
     if state is None:
         return None
     source, sink = ends
+    starts: dict[str, int] = {}
+    leftovers = {} if state.known is None else state.known.leftovers
+    if isinstance(source, KafkaSource):
+        starts = source.begin(state.starts)
+        if state.is_new and state.known is not None:
+            leftovers = source.leftovers()
+        source.first = leftovers
     facts = RecoveryFacts(
         key_groups=settings.key_groups,
         inputs=sorted(inputs or settings.kafka.topics),
         out=settings.kafka.prefix if out is None else str(out.resolve()),
         identity="redis" if settings.identity.redis_url else "embedded",
-        starts=source.begin(state.starts) if isinstance(source, KafkaSource) else {},
+        starts=starts,
         trigger_ends=sink.ends if isinstance(sink, KafkaSink) else {},
         store_id="" if store is None else store.store_id,
         shard=shard.name,
         slots=shard.slots,
+        leftovers=leftovers,
     )
     if state.known is not None and store is not None and state.known.store_id not in ("", store.store_id):
         store.resets += 1

@@ -157,15 +157,26 @@ def _facts(parts: list[Part], shard: str) -> RecoveryFacts:
     """Return what a folder of a shard that comes from these parts is made with."""
     facts = parts[0].manifest.facts
     slots = 0 if len(parts) == 1 else facts.slots  # one process had no need of any: it is asked how many there are
-    starts: dict[str, int] = {}
+    starts = {name: offset for name, (offset, _) in _places(parts).items()} if facts.starts else {}
     ends: dict[str, int] = {}
     for part in parts:
-        for mine, theirs in ((starts, part.manifest.facts.starts), (ends, part.manifest.floors)):
-            for name, offset in theirs.items():
-                mine[name] = min(offset, mine.get(name, offset))
+        for name, offset in part.manifest.floors.items():
+            ends[name] = min(offset, ends.get(name, offset))
     return msgspec.structs.replace(
         facts, shard=shard, slots=slots, starts=starts, trigger_ends=ends, savepoint=identity_of(parts)
     )
+
+
+def _places(parts: list[Part]) -> dict[str, tuple[int, int]]:
+    """Return how far each partition is read: as far as by whoever reads it.
+
+    A shard that had no checkpoint yet since it was made from a savepoint still has the places of all in its seed.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for part in parts:
+        for name, place in part.manifest.places.items():
+            found[name] = max(place, found.get(name, place))
+    return found
 
 
 def _check_past(state: Recovery, folder: Path) -> None:
@@ -214,7 +225,7 @@ def _gather(parts: list[Part], target: Path, owns: Callable[[int], bool]) -> Man
         manifests[0],
         epoch=max(manifest.epoch for manifest in manifests),
         saved_at=max(manifest.saved_at for manifest in manifests),
-        places={name: place for manifest in manifests for name, place in manifest.places.items()},
+        places=_places(parts),
         groups={step: [] for step in STEPS},
     )
     memories = [manifest.brokers for manifest in manifests if manifest.brokers is not None]

@@ -16,7 +16,7 @@ from connectors.formats.common import PAYLOAD_BYTES_MAX
 from connectors.kafka_topics import EXCHANGE
 from operators.rejected import Rejected
 from pipeline.deal import Dealer
-from pipeline.exchange import Elsewhere, packed, unpacked
+from pipeline.exchange import NO_FORMER, Elsewhere, Former, packed, unpacked
 from pipeline.gather import Gather
 from pipeline.key_groups import KeyGroup, read_snapshot
 from pipeline.messages import Decoded, GroupBatch, GroupOutput, Parcel, Resolved
@@ -33,14 +33,16 @@ lane_snapshots: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 """Takes a lane's snapshot apart into those of its key groups."""
 
 
-def decode(format_: Format, bytes_max: int, tally: Tally) -> Callable[[RawBatch], tuple[str, Decoded]]:
+def decode(
+    format_: Format, bytes_max: int, tally: Tally, former: Former = NO_FORMER
+) -> Callable[[RawBatch], tuple[str, Decoded]]:
     """Return the step that turns raw records into events, or rejects them; it never raises."""
     timing = tally.steps["decode"]
 
     def step(raw: RawBatch) -> tuple[str, Decoded]:
         began = time.perf_counter()
         if raw.is_sent:
-            decoded = unpack(raw)
+            decoded = unpack(raw, former)
             tally.arrived(raw.partition, len(decoded.rejected), is_live=False)
             timing.took(began)
             return ONE, decoded
@@ -62,13 +64,13 @@ def decode(format_: Format, bytes_max: int, tally: Tally) -> Callable[[RawBatch]
     return step
 
 
-def unpack(raw: RawBatch) -> Decoded:
-    """Take apart what other shards have sent."""
+def unpack(raw: RawBatch, former: Former) -> Decoded:
+    """Take apart what other shards have sent, those of a `former` life too."""
     parcels: list[Parcel] = []
     rejected: list[Rejected] = []
     for position, message in enumerate(raw.raws, raw.first_position):
         try:
-            parcels.append(unpacked(message))
+            parcels.append(former.kept(unpacked(message), raw.partition, position))
         except ValueError as error:
             rejected.append(
                 Rejected("unknown_format", str(error), raw.partition, position, message[:PAYLOAD_BYTES_MAX])

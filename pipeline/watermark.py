@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from connectors.batches import RawBatch
@@ -22,6 +22,11 @@ def channel(sender: int, slot: int) -> int:
     return sender * _SLOTS_MAX + slot
 
 
+def _leftover(partition: str, end: int) -> str:
+    """Name what lies in a partition up to there, as if it were a partition itself: no partition has such a name."""
+    return f"{partition}@{end}"
+
+
 class Watermark:
     """The marks of all partitions, and the least of them: the instant up to which event time is complete.
 
@@ -39,11 +44,17 @@ class Watermark:
     """
 
     def __init__(
-        self, partitions: Iterable[str], rules: TimeRules, channels: Iterable[int] = (), patience_ms: int = 0
+        self,
+        partitions: Iterable[str],
+        rules: TimeRules,
+        channels: Iterable[int] = (),
+        patience_ms: int = 0,
+        leftovers: Mapping[str, int] | None = None,
     ) -> None:
         """Know the `partitions` that are waited for from the beginning, and nothing of them.
 
-        `channels` are those by which other shards tell how far they are (`channel`).
+        `channels` are those by which other shards tell how far they are (`channel`), `leftovers` says up to where
+        partitions of the internal topic hold what the shards of a former life have sent: time waits for that.
         """
         self.lateness_ms = rules.lateness_ms
         self._live_within_ms = rules.live_within_ms
@@ -52,6 +63,9 @@ class Watermark:
         self.tops: dict[str, int] = {}
         """The latest event of each partition."""
         self._awaited: dict[str, int] = dict.fromkeys(partitions, -1)
+        self._leftovers: dict[str, int] = dict(leftovers or {})
+        for partition, end in self._leftovers.items():
+            self._awaited[_leftover(partition, end)] = -1
         self._reached = self._floor = -1
         self._patience_ms = patience_ms
         self._now_ms = 0
@@ -59,6 +73,13 @@ class Watermark:
         self._before: dict[int, int] = dict.fromkeys(channels, -1)
         self._beyond: dict[int, int] = dict(self._before)
         self._top_heard = -1
+
+    def received(self, partition: str, position: int) -> None:
+        """Note that a partition of the internal topic has been read up to that position."""
+        end = self._leftovers.get(partition, FOREVER)
+        if position >= end:
+            del self._leftovers[partition]
+            self.marks[_leftover(partition, end)] = self._awaited[_leftover(partition, end)] = FOREVER
 
     def hear(self, sender: int, slot: int, marker: Marker, *, is_first: bool) -> None:
         """Take in what another shard says of time, for the first of the two steps or for the second."""

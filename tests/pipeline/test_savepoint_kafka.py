@@ -74,3 +74,44 @@ def test_a_deployment_goes_on_from_its_savepoints(
         assert kind(found) == kind(expected), kind.__name__
     ids = trigger_ids(job)
     assert len(ids) == len(set(ids)) > 100
+
+
+def test_another_number_of_processes_goes_on(tmp_path: Path, kafka: KafkaServer, redis_server: RedisServer) -> None:
+    """
+    Two shards, then three, then one process, each from the savepoint of those before, midway through a day that is
+    spread over partitions by person: the records are those of the run from files, and each trigger is published once.
+    """
+    parts = split_by_person(traffic_lines(), 4)
+    over_at = max(at for at in event_times(traffic_lines()) if at) + DAY_MS
+    for number, lines in enumerate(parts.values()):
+        lines.append(event("page_viewed", over_at, f"last-{number}"))
+    for name, lines in parts.items():
+        (tmp_path / name).write_bytes(b"\n".join(lines))
+    run(SETTINGS, [str(tmp_path / name) for name in parts], tmp_path / "out")
+    expected = without_the_last(published(tmp_path / "out"))
+    job = Job(tmp_path, kafka, SETTINGS, redis=redis_server, partitions=4)
+    job.produce((number, line) for number, lines in enumerate(parts.values()) for line in lines)
+
+    savepoint: list[str] = []
+    for count in (2, 3, 1):
+        before, folder = len(trigger_ids(job)), str(tmp_path / f"state-{count}")
+        options = ("--recovery", folder, *savepoint)
+        processes = [job.start(*options, "--shard", f"{index}/{count}") for index in range(count)]
+        try:
+            until(lambda before=before: len(trigger_ids(job)) > before)  # type: ignore[misc]
+            if count == 1:
+                until(lambda: len(without_the_last(streams(job))["sessions"]) >= len(expected["sessions"]))
+            saved = nextmove("stop", "--recovery", folder, "--savepoint", f"saved-{count}", cwd=tmp_path)
+            assert saved.returncode == 0, saved.stderr
+            assert len(list((tmp_path / f"saved-{count}").iterdir())) == count
+        finally:
+            for process in processes:
+                process.kill()
+                process.communicate()
+        savepoint = ["--from-savepoint", str(tmp_path / f"saved-{count}")]
+    found = without_the_last(streams(job))
+
+    for kind in (sessions_and_carts, decisions_on_timers):
+        assert kind(found) == kind(expected), kind.__name__
+    ids = trigger_ids(job)
+    assert len(ids) == len(set(ids)) > 100

@@ -81,6 +81,23 @@ def test_a_partition_that_is_not_read_here_any_more_holds_nobody_up() -> None:
     assert (time.marks, time.tops) == ({"part": BEGIN_AT}, {"part": BEGIN_AT})
 
 
+def test_what_shards_of_a_former_life_have_sent_is_waited_for() -> None:
+    """
+    Time stands still until the internal topic has been read up to where they had written; once, also after a crash.
+    """
+    time = Watermark(["part"], RULES, leftovers={"exchange/0": 7})
+    time.resume({"part": BEGIN_AT}, {"part": BEGIN_AT})
+
+    time.received("exchange/0", 6)
+    assert told(time, "part", BEGIN_AT + MINUTE) == -1
+    time.received("exchange/0", 7)
+    assert time.reached == BEGIN_AT + MINUTE
+
+    after = Watermark(["part"], RULES, leftovers={"exchange/0": 7})
+    after.resume(dict(time.marks), dict(time.tops))
+    assert after.reached == BEGIN_AT + MINUTE
+
+
 def test_the_instant_of_an_event_takes_the_others_into_account() -> None:
     """
     Within a batch its own partition goes on, and all together do so as far as the others have come.

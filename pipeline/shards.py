@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-
 ORDINAL: Final = "ordinal"
 """In place of a shard's index: the number at the end of the host's name, as a Kubernetes StatefulSet gives it."""
 

@@ -69,7 +69,7 @@ def test_state_is_measured_while_it_changes_and_after_it_is_gone(tmp_path: Path)
     """
     Profiles are loaded, changed in live epochs, resumed from, and expire; each leaves its figures.
     """
-    small = ("--profiles", "300", "--live-epochs", "5", "--live-epoch-ms", "200", "--group-epochs", "20")
+    small = ("--profiles", "300", "--live-epochs", "20", "--live-epoch-ms", "200", "--group-epochs", "20")
     found = benchmarks(tmp_path, "--only", "state", *small)
     assert found.throughput is None
     assert found.state is not None

@@ -59,9 +59,9 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
         Meta(min_length=0, max_length=200, pattern=r"^[A-Za-z0-9._-]*\Z", description="letters, digits, dots, _ and -"),
     ] = "cx."
     """What names of output topics begin with: cx.sessions.v1. Kafka allows 249 characters for the whole."""
-    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "zstd"
     """How what is published is packed."""
-    linger_ms: Annotated[int, Meta(ge=0, le=SECOND)] = 5
+    linger_ms: Annotated[int, Meta(ge=0, le=SECOND)] = 1
     """How long the producer waits for more to send together: librdkafka's default."""
     queue_max: Annotated[int, Meta(ge=1_000, le=10_000_000)] = 100_000
     """Messages that wait for the broker at most; beyond it the flow waits. librdkafka's default."""

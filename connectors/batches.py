@@ -28,7 +28,9 @@ class RawBatch(msgspec.Struct, gc=False):
     `read_at` is the wall-clock instant of a live read, None in a replay. `came_at` says when each record came to
     where it is read from, the same each time that it is read; empty where that is not known. `idle_ms` is how long a
     live source has been silent, 0 where it is not. `is_marked` asks for a marker to every key group. `is_sent` says
-    that another process of ours has sent it, by the internal topic.
+    that another process of ours has sent it, by the internal topic, `is_first` that nothing was read before it since
+    the process started. `as_of` is set where a former life of this process has taken it in before: how many links the
+    shared store had seen then.
     """
 
     partition: str
@@ -41,3 +43,5 @@ class RawBatch(msgspec.Struct, gc=False):
     idle_ms: int = 0
     is_marked: bool = False
     is_sent: bool = False
+    is_first: bool = False
+    as_of: int | None = None

@@ -1,7 +1,7 @@
 """The changelog of one key group: an append-only file of changed states, the heart of a checkpoint.
 
-A file is a header and blocks; a block is its length, the CRC-32 of its payload and the payload, a msgpack
-list of [key, due_at, state]. The last entry of a key counts; an empty state says that the key is gone.
+A file is a header and blocks (`connectors/blocks.py`), each a msgpack list of [key, due_at, state]. The last entry of a
+key counts; an empty state says that the key is gone.
 
 A checkpoint is (file name, length): on resume the file is read to that length and the rest, written
 after the checkpoint, is cut off. When too much of a file is dead entries it is rewritten under the
@@ -18,14 +18,13 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from struct import Struct
 from typing import Any, BinaryIO, Final, Literal
-from zlib import crc32
 
 import msgspec
 
+from connectors.blocks import OVERHEAD, framed, payload_at
+
 HEADER: Final = b"nextmove changelog 1\n"
-_BLOCK: Final = Struct("<II")
 # Entries a block holds at most: bounds the memory of reading one, and what a broken block loses.
 BLOCK_ENTRIES: Final = 2_000
 # A file may hold three quarters as much again as is live, and something for the framing, before it is rewritten:
@@ -242,34 +241,24 @@ def _whole(file: BinaryIO, path: Path, length: int) -> bytes:
 
 
 def _write_block(file: BinaryIO, entries: list[Entry]) -> int:
-    payload = _encode(entries)
-    file.write(_BLOCK.pack(len(payload), crc32(payload)))
-    file.write(payload)
-    return _BLOCK.size + len(payload)
+    return file.write(framed(_encode(entries)))
 
 
 def _blocks(data: bytes, path: Path) -> Iterable[list[Entry]]:
     position = len(HEADER)
     while position < len(data):
-        block = _block(data, position)
-        if block is None:
+        payload = payload_at(data, position)
+        entries = None if payload is None else _entries(payload)
+        if payload is None or entries is None:
             msg = f"{path}: damaged at byte {position}; restore its folder from a copy"
             raise ChangelogError(msg)
-        size, entries = block
         yield entries
-        position += size
+        position += OVERHEAD + len(payload)
 
 
-def _block(data: bytes, position: int) -> tuple[int, list[Entry]] | None:
-    """Return the size and the entries of the block at `position`, None where it is damaged."""
-    start = position + _BLOCK.size
-    if start > len(data):
-        return None
-    size, checksum = _BLOCK.unpack_from(data, position)
-    payload = data[start : start + size]
-    if len(payload) != size or crc32(payload) != checksum:
-        return None
+def _entries(payload: bytes) -> list[Entry] | None:
+    """Return the entries of a block, None where they are none."""
     try:
-        return _BLOCK.size + size, _decode(payload)
+        return _decode(payload)
     except msgspec.MsgspecError:
         return None

@@ -12,6 +12,8 @@ class MemoryIdentity:
 
     is_private = True
     """Nobody else links."""
+    clock = 0
+    linked_at = 0
 
     def __init__(self) -> None:
         """Start knowing nobody."""
@@ -22,9 +24,13 @@ class MemoryIdentity:
         """How many identifiers are known."""
         return len(self._links)
 
-    def look_up(self, events: Sequence[Event]) -> dict[str, str]:  # noqa: ARG002 -- all is at hand
+    def look_up(self, events: Sequence[Event], as_of: int | None = None) -> dict[str, str]:  # noqa: ARG002 -- all is at hand
         """Return all that is known, as it changes."""
         return self._links
+
+    def read_clock(self) -> int:
+        """Return 0: it rolls back with the checkpoint, so nobody asks as of when."""
+        return 0
 
     def link(self, links: Mapping[str, str], event: Event, known: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 -- nobody else links
         """Store identifiers and their leads; nothing is ever in the way."""

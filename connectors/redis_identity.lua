@@ -1,21 +1,31 @@
 -- Links identifiers to leads, all or none; see redis_identity.py.
 --
--- KEYS: the keys of the identifiers.
--- ARGV: partition, position, time to live in ms, versions to keep; then for each key the lead that it is to have
+-- KEYS: the keys of the identifiers, and last that of the clock, which counts links.
+-- ARGV: partition, position, time to live in ms, versions to keep; then for each identifier the lead that it is to have
 --       and the lead that whoever planned it saw there ("" for none).
--- Returns nothing where all is linked, else [number of the key from 1, the lead that is there, ...] for each key that
--- another process has changed since it was read; then nothing is linked.
+-- Returns {clock} where all is linked: what the clock was with this link. Else {0, number of the identifier from 1, the
+-- lead that is there, ...} for each that another process has changed since it was read; then nothing is linked.
 local partition, position = ARGV[1], tonumber(ARGV[2])
 local ttl, versions_max = ARGV[3], tonumber(ARGV[4])
-local all, changed = {}, {}
+local count = #KEYS - 1
+local all, changed, mine = {}, {0}, nil
 
-for i, key in ipairs(KEYS) do
-  local raw = redis.call('GET', key)
-  local versions = raw and cjson.decode(raw) or {}
+for i = 1, count do
+  local raw = redis.call('GET', KEYS[i])
+  all[i] = raw and cjson.decode(raw) or {}
+  for _, version in ipairs(all[i]) do
+    if version[2] == partition and version[3] == position then
+      mine = version[4]
+    end
+  end
+end
+
+for i = 1, count do
   local lead = ''
-  for _, version in ipairs(versions) do
-    -- What this partition has linked from here on is of a run that was cut off: this one does it again.
-    if version[2] ~= partition or version[3] < position then
+  for _, version in ipairs(all[i]) do
+    -- What this partition has linked from here on is of a run that was cut off: this one does it again. Where this very
+    -- event has linked before, it saw nothing that came after that.
+    if (version[2] ~= partition or version[3] < position) and (not mine or version[4] < mine) then
       lead = version[1]
       break
     end
@@ -24,25 +34,30 @@ for i, key in ipairs(KEYS) do
     changed[#changed + 1] = i
     changed[#changed + 1] = lead
   end
-  all[i] = versions
 end
-if #changed > 0 then
+if #changed > 1 or count == 0 then
   return changed
 end
 
-for i, key in ipairs(KEYS) do
+local clock = mine
+if not clock then
+  clock = tonumber(redis.call('GET', KEYS[count + 1]) or '0') + 1
+  redis.call('SET', KEYS[count + 1], clock)
+end
+for i = 1, count do
   local lead, versions = ARGV[3 + 2 * i], all[i]
   local at, is_known = 1, false
   for n, version in ipairs(versions) do
-    if version[2] == partition and version[3] >= position then
-      is_known = is_known or (version[3] == position and version[1] == lead)
+    if version[4] > clock then
       at = n + 1
+    elseif version[4] == clock then
+      version[1], is_known = lead, true
     end
   end
   if not is_known then
-    table.insert(versions, at, {lead, partition, position})
+    table.insert(versions, at, {lead, partition, position, clock})
     versions[versions_max + 1] = nil
   end
-  redis.call('SET', key, cjson.encode(versions), 'PX', ttl)
+  redis.call('SET', KEYS[i], cjson.encode(versions), 'PX', ttl)
 end
-return {}
+return {clock}

@@ -2,11 +2,11 @@
 
 Theory of operation
 -------------------
-An identifier is a key, its value the versions of its lead, the newest first: `[[lead, partition, position], ...]`.
-Partition and position are those of the event that made the link. Redis does not roll back with a
-checkpoint, so a link is hidden from events of its own partition that lie before it: a run that resumes
-decides as the first one did, and makes the link again (design section 5). What other partitions have
-linked counts from when it is there.
+An identifier is a key, its value the versions of its lead, the newest first: `[[lead, partition, position, clock],
+...]`. Partition and position are those of the event that made the link, and the clock counts all links. Redis does not
+roll back with a checkpoint. So a link is hidden from events of its own partition that lie before it: a run that resumes
+decides as the first one did, and makes the link again (design section 5). What other partitions have linked counts
+from when it is there; where the run has noted what the clock was then (`connectors/journal.py`), it asks as of that.
 
 Look-ups are one MGET a batch, and one more where an event names a user and the user of that lead is not known
 here yet: that never changes. A link is one script call, which links all or nothing, and nothing where
@@ -18,8 +18,8 @@ expire when nobody has asked for them for long; who is asked for is renewed now 
 Where Redis is away, or can take no writes, the store asks again with growing, jittered pauses until it is back. The
 flow stands still meanwhile: nothing is lost, and nothing is decided on a guess.
 
-One more key, `#store`, holds a random id and never expires. It is read with every MGET: where it is gone or another,
-Redis has come back empty, and what this process remembers of it is forgotten.
+Two more keys never expire. `#clock` is the clock. `#store` holds a random id, and both are read with every MGET: where
+the id is gone or another, Redis has come back empty, and what this process remembers of it is forgotten.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -41,7 +41,7 @@ from connectors.redis_client import client_of, shown
 from operators.event import Event
 from operators.identity import identifiers, user_key
 
-Version = tuple[str, str, int]
+Version = tuple[str, str, int, int]
 T = TypeVar("T")
 
 # A device that changes hands more often within what a crash makes a run do again is a till, not a person.
@@ -55,8 +55,11 @@ PAUSE_S_MAX: Final = 1.0
 RENEWALS: Final = 10
 # No identifier: those begin with a letter.
 MARKER: Final = "#store"
+CLOCK: Final = "#clock"
+LIFE: Final = "#life:"
 
 SCRIPT: Final = Path(__file__).with_suffix(".lua")
+LIFE_SCRIPT: Final = Path(__file__).with_name("redis_life.lua")
 _versions: Final = msgspec.json.Decoder(list[Version]).decode
 
 ASKED_AGAIN: Final = (exceptions.RedisError, exceptions.RedisClusterException)  # the latter is none of the former
@@ -78,6 +81,14 @@ AWAY_CODES: Final = ("MISCONF ", "NOREPLICAS ", "BUSY ")
 
 class StoreError(Exception):
     """A store that cannot be used: one line with cause and cure."""
+
+
+class _Seen(NamedTuple):
+    """What an event at `position` of `partition` sees: what was linked before it, up to the clock's `as_of`."""
+
+    partition: str
+    position: int
+    as_of: int | None
 
 
 class RedisRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +127,11 @@ class RedisIdentity:
         self._renewed: set[str] = set()
         self._renewed_at = time.monotonic()
         self._users: dict[str, str] = {}
-        self._marker = rules.prefix + MARKER
+        self._marker, self._clock = rules.prefix + MARKER, rules.prefix + CLOCK
+        self.clock = 0
+        """How many links there were when it was last asked who is who."""
+        self.linked_at = 0
+        """What the clock was with the last link, 0 where it did not come about."""
         self.errors = 0
         """Times that Redis was away when it was asked."""
         self.resets = 0
@@ -126,6 +141,7 @@ class RedisIdentity:
         try:
             self._client = client_of(rules.url, rules.timeout_ms)
             self._link = self._client.register_script(SCRIPT.read_text(encoding="utf-8"))
+            self._join = self._client.register_script(LIFE_SCRIPT.read_text(encoding="utf-8"))
             self.store_id = self._claim_at_start()
             """Who compares it with what it was in an earlier run sees whether Redis was emptied since."""
             self._try_rights()
@@ -135,17 +151,21 @@ class RedisIdentity:
             raise self._refusal(error, _cure(error) or "check the address, the user and the password") from None
         self._warn_of_eviction()
 
-    def look_up(self, events: Sequence[Event]) -> dict[str, str]:
-        """Return what was known of the identifiers of `events`, all of one partition, before the first of them."""
+    def look_up(self, events: Sequence[Event], as_of: int | None = None) -> dict[str, str]:
+        """Return what was known of the identifiers of `events`, all of one partition, before the first of them.
+
+        That is what is known now, or was when the clock stood at `as_of`.
+        """
         if not events:
             return {}
-        partition, position = events[0].partition, events[0].position
-        known = self._leads(dict.fromkeys(name for event in events for name in identifiers(event)), partition, position)
+        seen = _Seen(events[0].partition, events[0].position, as_of)
+        known = self._leads(dict.fromkeys(name for event in events for name in identifiers(event)), seen)
         self._renew(known)
         leads = {known[name] for event in events if event.user_id for name in identifiers(event) if name in known}
         names = [user_key(lead) for lead in leads]
         users = {name: self._users[name] for name in names if name in self._users}
-        found = self._leads([name for name in names if name not in users], partition, position)
+        missing = [name for name in names if name not in users]
+        found = self._leads(missing, seen._replace(as_of=self.clock)) if missing else {}
         if len(self._users) > NAMES_MAX:
             self._users.clear()
         self._users |= found
@@ -155,15 +175,30 @@ class RedisIdentity:
         """Link identifiers to leads, as `event` says, all or none.
 
         `known` is what the links were planned on. Returns what another process has made of these identifiers
-        since, "" for nothing; empty where all is linked.
+        since, "" for nothing; empty where all is linked: `linked_at` is then the clock of the link.
         """
         names = list(links)
         arguments: list[str | int] = [event.partition, event.position, self._rules.ttl_ms, VERSIONS_MAX]
         for name in names:
             arguments += (links[name], known.get(name, ""))
-        keys = [self._rules.prefix + name for name in names]
-        changed: list[Any] = self._ask("link", lambda: self._link(keys=keys, args=arguments))
+        keys = [*(self._rules.prefix + name for name in names), self._clock]
+        self.linked_at, *changed = self._ask("link", lambda: self._link(keys=keys, args=arguments))
         return {names[number - 1]: lead.decode() for number, lead in zip(changed[::2], changed[1::2], strict=True)}
+
+    def read_clock(self) -> int:
+        """Return how many links there are now."""
+        self._leads([], _Seen("", 0, None))
+        return self.clock
+
+    def life(self, deployment: str, member: str, token: str, members: int) -> int:
+        """Return which life of a deployment this member is of, from 1 on.
+
+        A life has each of its `members` once. Whoever comes again with another `token`, or when all are there, begins
+        the next one.
+        """
+        key = f"{self._rules.prefix}{LIFE}{deployment}"
+        found: int = self._ask("link", lambda: self._join(keys=[key], args=[member, token, members]))
+        return found
 
     def changes(self) -> list[tuple[str, str]]:
         """Return nothing: what Redis holds is no part of a checkpoint."""
@@ -181,19 +216,18 @@ class RedisIdentity:
         """Let go of the connections."""
         self._client.close()
 
-    def _leads(self, names: Sequence[str] | Mapping[str, Any], partition: str, position: int) -> dict[str, str]:
-        """Return the leads of `names` that an event at `position` of `partition` sees."""
-        if not names:
-            return {}
-        keys = [self._marker, *(self._rules.prefix + name for name in names)]
-        held, *values = self._ask("mget", lambda: self._client.mget(keys))
+    def _leads(self, names: Sequence[str] | Mapping[str, Any], seen: _Seen) -> dict[str, str]:
+        """Return the leads of `names` that somebody sees."""
+        keys = [self._marker, self._clock, *(self._rules.prefix + name for name in names)]
+        held, clock, *values = self._ask("mget", lambda: self._client.mget(keys))
         if held is None or held.decode() != self.store_id:
             self._start_anew()
+        self.clock = int(clock or 0) if seen.as_of is None else seen.as_of
         found = {}
         for name, raw in zip(names, values, strict=True):
             if raw is not None:
-                for lead, its_partition, its_position in _versions(raw):
-                    if its_partition != partition or its_position < position:
+                for lead, partition, position, linked_at in _versions(raw):
+                    if (partition != seen.partition or position < seen.position) and linked_at <= self.clock:
                         found[name] = lead
                         break
         return found
@@ -241,7 +275,7 @@ class RedisIdentity:
         """Do what a run does and `_claim` has not, to no effect: a right that is missing is to be said at the start."""
         self._client.mget([self._marker])
         self._client.pexpire(self._marker + "?", 1)
-        self._link(keys=[], args=["", 0, 0, 0])
+        self._link(keys=[self._clock + "?"], args=["", 0, 0, 0])
 
     def _start_anew(self) -> None:
         """Forget what Redis has forgotten."""

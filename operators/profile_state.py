@@ -97,9 +97,9 @@ def _unpack_guest(row: Row, base: int, names: Sequence[str]) -> Guest:
 class HandOver:
     """The state of profile `profile_id` goes to the lead `to`, as of the link at `at`.
 
-    `visitor_id` is what the visitor's own events name it by, `event_id` the event that makes the link, which lies at
-    `position` of `partition`: the state arrives just before it, `order` tells in which order where there are several.
-    `mark` is the visitor's watermark then, `lead_mark` the lead's.
+    `visitor_id` is what the visitor's own events name it by, `event_id` the event that makes the link: the state
+    arrives just before it, `order` tells in which order where there are several. `linked_at` is the store's clock with
+    the link, `mark` the visitor's watermark then, `lead_mark` the lead's.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 -- as the one who makes it has it
@@ -110,8 +110,7 @@ class HandOver:
         at: int,
         event_id: str = "",
         order: int = 0,
-        partition: str = "",
-        position: int = 0,
+        linked_at: int = 0,
         mark: int = -1,
         lead_mark: int = -1,
     ) -> None:
@@ -121,8 +120,7 @@ class HandOver:
         self.at = at
         self.event_id = event_id
         self.order = order
-        self.partition = partition
-        self.position = position
+        self.linked_at = linked_at
         self.mark = mark
         self.lead_mark = lead_mark
 

@@ -26,9 +26,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from connectors.kafka_part import MEMORY, TAKEN
+from connectors.kafka_part import PART as TOPICS
 from connectors.kafka_sink import floors_of
-from connectors.kafka_source import MEMORY
-from connectors.kafka_source import PART as TOPICS
 from pipeline.key_groups import read_snapshot
 from pipeline.manifest import STEPS, Manifest, read_manifest, unpacked
 from pipeline.recovery import ENGINE_FILES, SEED_FILE, RecoveryFacts, RunError, facts_of
@@ -82,7 +82,7 @@ def manifest_of(facts: RecoveryFacts, saved: Saved, seed: Manifest | None = None
     for part, told in sources.items():
         if part == TOPICS and isinstance(told, dict):
             brokers = told[MEMORY]
-            places = {name: place for name, place in told.items() if name != MEMORY}
+            places = {name: place for name, place in told.items() if name not in (MEMORY, TAKEN)}
         else:
             places[part] = told
     is_published = bool(facts.trigger_ends)
@@ -94,6 +94,8 @@ def manifest_of(facts: RecoveryFacts, saved: Saved, seed: Manifest | None = None
         shard=int(shard),
         shards=int(shards),
         slots=facts.slots,
+        timeline=facts.timeline,
+        lives=facts.lives,
         epoch=saved.epoch,
         saved_at=max(saved.saved_at, seed.saved_at if seed else 0),
         key_groups=facts.key_groups,

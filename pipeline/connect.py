@@ -15,14 +15,17 @@ from connectors.cloudevents import STREAMS, Encoder, MessageEncoder
 from connectors.file_sink import FileSink
 from connectors.file_source import FileSource, SourceOptions
 from connectors.formats import event_times
+from connectors.journal import Journal
 from connectors.kafka_client import Brokers, split
 from connectors.kafka_options import KafkaOptions
 from connectors.kafka_outbox import SinkOptions
+from connectors.kafka_part import KafkaPart
 from connectors.kafka_sink import KafkaSink
-from connectors.kafka_source import KafkaPart, KafkaSource
+from connectors.kafka_source import KafkaSource
 from connectors.kafka_topics import exchange_topic, output_topics
 from connectors.redis_identity import RedisIdentity, RedisRules
 from operators.ids import digest, murmur2
+from pipeline.exchange import Former
 from pipeline.recovery import Recovery, RunError, make_folder
 from pipeline.shards import ALONE, Shard, ShardError, shard_of
 from pipeline.telemetry import Telemetry
@@ -66,9 +69,26 @@ def with_slots(settings: Settings, shard: Shard, state: Recovery | None, stop: S
     return replace(shard, slots=slots)
 
 
-def on_timeline(shard: Shard, store_id: str) -> Shard:
-    """Return `shard` as one of those that know the same people."""
-    return replace(shard, timeline=digest(store_id, shard.count, shard.slots))
+def on_timeline(settings: Settings, shard: Shard, state: Recovery | None, store: RedisIdentity | None) -> Shard:
+    """Return `shard` as one of those that share a life: it joins one once, when its recovery folder is made."""
+    if shard.count == 1 or store is None or state is None:
+        return shard
+    if state.known is not None and not state.is_new:
+        return replace(shard, timeline=state.known.timeline)
+    deployment = digest(settings.kafka.prefix, shard.count, shard.slots)
+    number = store.life(deployment, shard.name, state.token(), shard.count)
+    return replace(shard, timeline=digest(store.store_id, deployment, number))
+
+
+def journal(settings: Settings, shard: Shard, state: Recovery | None) -> Journal | None:
+    """Return the journal of one of several shards; one process alone tells nobody else what it has taken in."""
+    return Journal(state.folder, fsync=settings.checkpoint.fsync) if shard.count > 1 and state is not None else None
+
+
+def former(shard: Shard, state: Recovery | None) -> Former:
+    """Return what counts of that which lies between shards."""
+    known = None if state is None else state.known
+    return Former(shard.timeline, known.lives if known else {}, known.leftovers if known else {}, warn)
 
 
 def store(settings: Settings, stop: Stop, telemetry: Telemetry) -> RedisIdentity | None:
@@ -96,9 +116,14 @@ def file_source(settings: Settings, inputs: Sequence[str], speed: float, stop: S
 
 
 def kafka_source(
-    settings: Settings, shard: Shard, state: Recovery | None, stop: Stop, beat: Callable[[KafkaPart], None]
+    settings: Settings,
+    shard: Shard,
+    state: Recovery | None,
+    stop: Stop,
+    beat: Callable[[KafkaPart], None],
+    journal: Journal | None = None,
 ) -> KafkaSource:
-    """Find the partitions that `shard` reads.
+    """Find the partitions that `shard` reads, and begin with what the `journal` tells of.
 
     Where its `state` comes from several shards, one process too reads what was on its way between them.
 
@@ -121,7 +146,7 @@ def kafka_source(
         internal=exchange if is_shared else "",
         owns=shard.owns_partition,
     )
-    source = KafkaSource(options, stop, warn, beat)
+    source = KafkaSource(options, stop, warn, beat, journal)
     ours = {exchange, *(topic.name for topic in output_topics(kafka.prefix).values())}
     echoes = sorted(ours & {name.rpartition("/")[0] for name in source.partitions})
     if echoes:

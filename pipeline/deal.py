@@ -35,15 +35,15 @@ class Dealer:
         """Return a profile's place; its key group is Kafka's hash of its id, modulo the number of groups."""
         return self._place_of_group[murmur2(profile_id.encode(errors="surrogatepass")) % self._key_groups]
 
-    def deal(self, here: Marker | None, elsewhere: Marker | None, *, is_sent: bool) -> list[GroupBatch]:
-        """Give each place that a batch has something for its share of it."""
+    def deal(self, here: Marker | None, elsewhere: Marker | None, number: int) -> list[GroupBatch]:
+        """Give each place that the source's batch of that number has something for its share of it."""
         batch = self._batch + 1
         shares: list[GroupBatch] = []
         for place in self._places:
             items, passing = self.visitors[place], self.leads[place]
             if items or passing or here is not None:
                 marker = here if place < self._key_groups else elsewhere
-                shares.append(GroupBatch(place, batch, 0, items, passing, marker, is_sent=is_sent))
+                shares.append(GroupBatch(place, batch, 0, items, passing, marker, number))
         if shares:
             self._batch = batch
         for share in shares:

@@ -4,19 +4,20 @@ A shard owns some key groups. What it finds for a group that another shard owns,
 source, an event of a lead, a visitor's state on its way to a lead, it sends there in a `Parcel`, by an internal topic
 with a partition for each *slot*: a group belongs to slot `group % slots`, a slot to shard `slot % shards`.
 
-A shard that is killed sends some parcels again. What is in them is known by where the event lies that it comes from:
-on one way from a partition of the source to a group of a step they only grow, so the group keeps the last.
+A shard that is killed takes in again what its last checkpoint does not hold, batch by batch as before
+(`connectors/journal.py`), and so it sends the same parcels again. Each has the number of its batch: on one way these
+only grow, so whoever receives them keeps the last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from operators import event
-from operators.event import FOREVER, Event
+from operators.event import Event
 from operators.profile_state import HandOver, pack, unpack
 from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker, Parcel
 
@@ -25,8 +26,6 @@ VERSION: Final = 1
 BYTES_MAX: Final = 800_000
 """What is larger travels in several parcels: a broker takes messages of 1 MiB by default."""
 
-# One event makes at most two hand-overs: of the device, and of the caller.
-_ORDERS: Final = 4
 _EVENT: Final = 0
 _HANDOVER: Final = 1
 _ABSORB: Final = 2
@@ -46,7 +45,9 @@ class Elsewhere:
         """Make a parcel of a batch's share."""
         output = GroupOutput(batch, [], [])
         if batch.items or batch.marker is not None:
-            output.parcel = Parcel(self._timeline, self._sender, self._slot, self._step, batch.items, batch.marker)
+            output.parcel = Parcel(
+                self._timeline, self._sender, self._slot, self._step, batch.number, batch.items, batch.marker
+            )
         return output
 
     def snapshot(self) -> bytes:
@@ -54,41 +55,42 @@ class Elsewhere:
         return b""
 
 
-class Former(NamedTuple):
-    """What shards of a former life have left: up to where the internal topic is theirs, and where the source goes on.
+class Former:
+    """What counts of all that lies in the internal topic: what this life has sent, and of a former one what it kept.
 
-    What they had sent of records from there on, before they were killed, is read again: it is sent or dealt again.
+    `lives` has for each former life, by its timeline, how many batches each of its shards had taken in when it ended
+    with a savepoint. What one sent after that, for it went on, is of a life that this one does not come from.
     """
 
-    ends: Mapping[str, int]
-    starts: Mapping[str, int]
+    def __init__(
+        self,
+        timeline: str,
+        lives: Mapping[str, Mapping[str, int]],
+        ends: Mapping[str, int],
+        tell: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        """Know this life's `timeline`, and the `lives` that it comes from; `tell` hears once of what is of neither.
 
-    def kept(self, parcel: Parcel, partition: str, position: int) -> Parcel:
-        """Return what counts of a parcel that lies there: what its life knew of time is no longer so."""
-        if position >= self.ends.get(partition, 0):
+        `ends` says up to where the topic held something when this life began.
+        """
+        self.ends = ends
+        self._timeline, self._lives, self._tell = timeline, lives, tell
+        self._is_told = False
+
+    def kept(self, parcel: Parcel) -> Parcel:
+        """Return what counts of a parcel: what a former life knew of time is no longer so."""
+        if parcel.timeline == self._timeline:
             return parcel
-        items = [item for item in parcel.items if self._is_kept(item)]
-        return Parcel(parcel.timeline, parcel.sender, parcel.slot, parcel.step, items)
-
-    def _is_kept(self, item: Event | HandOver | Absorb) -> bool:
-        where = item.handover if isinstance(item, Absorb) else item
-        return where.position < self.starts.get(where.partition, FOREVER)
-
-
-NO_FORMER: Final = Former({}, {})
-
-
-def origin(item: Event | HandOver | Absorb) -> tuple[str, int]:
-    """Return the way that an item came, and where on it: on one way the place only grows.
-
-    A visitor's state comes by way of the key group that it was in.
-    """
-    if isinstance(item, Event):
-        return item.partition, item.position * _ORDERS
-    if isinstance(item, HandOver):
-        return item.partition + "+", item.position * _ORDERS + item.order
-    handover = item.handover
-    return f"{handover.partition}@{item.group}", handover.position * _ORDERS + handover.order
+        items = parcel.items
+        if parcel.number > self._lives.get(parcel.timeline, {}).get(str(parcel.sender), -1):
+            items = []
+            if not self._is_told:
+                self._is_told = True
+                self._tell(
+                    f"shard {parcel.sender} has sent something in another life of this deployment, which is left out;"
+                    " shards begin anew together, or from one savepoint"
+                )
+        return Parcel(parcel.timeline, parcel.sender, parcel.slot, parcel.step, parcel.number, items, None, parcel.part)
 
 
 def packed(parcel: Parcel) -> list[bytes]:
@@ -99,11 +101,11 @@ def packed(parcel: Parcel) -> list[bytes]:
     for item in parcel.items:
         row = _encode(_row(item))
         if rows and size + len(row) > BYTES_MAX:
-            messages.append(_message(parcel, rows, None))
+            messages.append(_message(parcel, len(messages), rows, None))
             rows, size = [], 0
         rows.append(row)
         size += len(row)
-    messages.append(_message(parcel, rows, parcel.marker))
+    messages.append(_message(parcel, len(messages), rows, parcel.marker))
     return messages
 
 
@@ -117,16 +119,17 @@ def unpacked(raw: bytes) -> Parcel:
         version, *told = _decode(raw)
         if version != VERSION:
             raise ValueError(f"a parcel of version {version}")
-        timeline, sender, slot, step, rows, marked = told
+        timeline, sender, slot, step, number, part, rows, marked = told
         items = [_item(_decode(row)) for row in rows]
-        return Parcel(timeline, sender, slot, step, items, None if marked is None else Marker(*marked))
+        return Parcel(timeline, sender, slot, step, number, items, None if marked is None else Marker(*marked), part)
     except (msgspec.MsgspecError, TypeError, IndexError, KeyError) as error:
         raise ValueError(f"no parcel: {error}") from None
 
 
-def _message(parcel: Parcel, rows: list[bytes], marker: Marker | None) -> bytes:
-    marked = None if marker is None else [marker.watermark, marker.next_watermark, marker.top_at]
-    return _encode([VERSION, parcel.timeline, parcel.sender, parcel.slot, parcel.step, rows, marked])
+def _message(parcel: Parcel, part: int, rows: list[bytes], marker: Marker | None) -> bytes:
+    marked = None if marker is None else [marker.watermark, marker.next_watermark, marker.top_at, marker.clock]
+    whose = [parcel.timeline, parcel.sender, parcel.slot, parcel.step]
+    return _encode([VERSION, *whose, parcel.number, part, rows, marked])
 
 
 def _row(item: Event | HandOver | Absorb) -> list[Any]:
@@ -135,11 +138,11 @@ def _row(item: Event | HandOver | Absorb) -> list[Any]:
     if isinstance(item, HandOver):
         return [_HANDOVER, _handover_row(item)]
     state = None if item.state is None else pack(item.handover.profile_id, item.state)
-    return [_ABSORB, _handover_row(item.handover), state, item.group]
+    return [_ABSORB, _handover_row(item.handover), state]
 
 
 def _handover_row(one: HandOver) -> list[Any]:
-    return [one.profile_id, one.visitor_id, one.to, one.at, one.event_id, one.order, one.partition, one.position]
+    return [one.profile_id, one.visitor_id, one.to, one.at, one.event_id, one.order, one.linked_at]
 
 
 def _item(row: Sequence[Any]) -> Event | HandOver | Absorb:
@@ -150,4 +153,4 @@ def _item(row: Sequence[Any]) -> Event | HandOver | Absorb:
     if kind == _HANDOVER:
         return handover
     state = None if row[2] is None else unpack(handover.profile_id, row[2])
-    return Absorb(handover, state, row[3], is_sent=True)
+    return Absorb(handover, state)

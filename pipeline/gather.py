@@ -45,14 +45,17 @@ class Gather:
         absorbed = [absorb for part in parts for absorb in part.absorbed]
         if absorbed:
             self._insert(absorbed, items)
+        for part in parts:
+            for event in part.forwarded:
+                items.setdefault(self._dealer.place_of(event.profile_id), []).append(event)
         marks: dict[int, Marker] = {}
         for part in parts:
             marker = part.batch.marker
             if marker is not None:
-                marks[part.batch.group] = Marker(marker.next_watermark, marker.next_watermark, marker.top_at)
-        is_sent = first.is_sent
+                watermark = marker.next_watermark
+                marks[part.batch.group] = Marker(watermark, watermark, marker.top_at, marker.clock)
         return [
-            GroupBatch(place, first.batch, 0, items.get(place, []), [], marks.get(place), is_sent=is_sent)
+            GroupBatch(place, first.batch, 0, items.get(place, []), [], marks.get(place), first.number)
             for place in sorted({*items, *marks})
         ]
 

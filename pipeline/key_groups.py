@@ -18,7 +18,8 @@ profiles; a `KeyGroup` does the rest itself, and a few lanes of groups are what 
   is live, states are packed already at the end of the batch that touched them, so that the flow hardly stops
   for a checkpoint. In a replay a state is touched many times an epoch, and packed once.
 * **Hand-over.** A visitor who becomes known leaves the group: its state goes out as an `Absorb` for the
-  lead's group, in the next step. State moves forward through the flow, never in a circle.
+  lead's group, in the next step. State moves forward through the flow, never in a circle. Another shard may have read
+  an event of the visitor before it could know; that is forwarded, until every shard has asked the store since.
 * **Expiry.** Once a day of event time the group is swept; a state's first field says when it is over.
 
 Order inside `take`: items in the order given, each after the timers its mark lets fire; then markers.
@@ -37,7 +38,6 @@ from connectors.changelog import ENTRY_OVERHEAD, Changelog, check_version
 from operators.event import FOREVER, Event
 from operators.profile import Output, ProfileOperator
 from operators.profile_state import HandOver, Profile, last_at, pack, unpack
-from pipeline.exchange import origin
 from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker
 
 DAY_MS: Final = 86_400_000
@@ -53,11 +53,13 @@ RESTED_MAX: Final = 64
 TOUCHES_MAX: Final = 2
 
 
-STATE_VERSION: Final = 2
+STATE_VERSION: Final = 3
 """The version of the layout of what a snapshot and the changelog hold."""
 
-_Row: Final[Any] = tuple[int, int, int, int, int, int, int, dict[str, int]]
-# A group knew the marks of partitions in place of their minimum, the watermark, and of no other shards.
+_Row: Final[Any] = tuple[int, int, int, int, int, int, int, dict[str, tuple[str, int]]]
+# A group knew how far what other shards send had come, by the way that it took.
+_Row2: Final[Any] = tuple[int, int, int, int, int, int, int, Any]
+# It knew the marks of partitions in place of their minimum, the watermark, and of no other shards.
 _Row1: Final[Any] = tuple[int, int, int, int, dict[str, int], int, int]
 
 
@@ -71,8 +73,8 @@ class GroupSnapshot(NamedTuple):
     watermark: int
     top_at: int
     swept_at: int
-    seen: dict[str, int]
-    """How far what other shards send has come, by the way that it takes."""
+    gone: dict[str, tuple[str, int]]
+    """Visitors that have been handed over, each with the lead and the store's clock with the link."""
 
 
 def read_snapshot(raw: bytes) -> GroupSnapshot:
@@ -81,9 +83,13 @@ def read_snapshot(raw: bytes) -> GroupSnapshot:
     Raises:
         ChangelogError: a later version wrote it.
     """
-    if check_version(raw, STATE_VERSION) == 1:
+    version = check_version(raw, STATE_VERSION)
+    if version == 1:
         _, group, generation, length, marks, top_at, swept_at = msgspec.msgpack.decode(raw, type=_Row1)
         return GroupSnapshot(group, generation, length, min(marks.values(), default=-1), top_at, swept_at, {})
+    if version == 2:
+        _, group, generation, length, watermark, top_at, swept_at, _ = msgspec.msgpack.decode(raw, type=_Row2)
+        return GroupSnapshot(group, generation, length, watermark, top_at, swept_at, {})
     return GroupSnapshot(*msgspec.msgpack.decode(raw, type=_Row)[1:])
 
 
@@ -101,8 +107,13 @@ class KeyGroup:
         operator: ProfileOperator,
         changelog: Changelog | None,
         resume: bytes | None,
+        *,
+        forwards: bool = False,
     ) -> None:
-        """Start empty, or from the snapshot `resume`; without a `changelog` nothing survives the process."""
+        """Start empty, or from the snapshot `resume`; without a `changelog` nothing survives the process.
+
+        It `forwards` what comes too late for a visitor where others, too, say whose events are whose.
+        """
         self.number = number
         self._operator = operator
         self._changelog = changelog
@@ -117,7 +128,8 @@ class KeyGroup:
         self._watermark = -1
         self._top_at = -1
         self._swept_at = -1
-        self._seen: dict[str, int] = {}
+        self._forwards = forwards
+        self._gone: dict[str, tuple[str, int]] = {}
         self._live_bytes = 0
         self._awake = 0
         self._held = self._held_told = 0
@@ -130,12 +142,13 @@ class KeyGroup:
         """Work through one batch: its items, each after the timers that its mark lets fire, then its marker."""
         records: list[Output] = []
         absorbed: list[Absorb] = []
+        forwarded: list[Event] = []
         created = 0
+        gone = self._gone
         hot, touched, operator, heap = self.hot, self._touched, self._operator, self._heap
         watermark = self._watermark
         next_due_at = heap[0][0] if heap else FOREVER
-        items = self._unseen(batch) if batch.is_sent or self._seen else batch.items
-        for item in items:
+        for item in batch.items:
             if not isinstance(item, Event):
                 mark = item.mark if isinstance(item, HandOver) else item.handover.lead_mark
                 watermark = max(watermark, mark)
@@ -149,6 +162,10 @@ class KeyGroup:
                     self._fire(watermark, records)
                     next_due_at = heap[0][0] if heap else FOREVER
             key = item.profile_id
+            if gone and key in gone:
+                item.profile_id, item.mark = gone[key][0], -1
+                forwarded.append(item)
+                continue
             known = hot.get(key)
             if known is None:
                 known = None if key in hot else self._wake(key)
@@ -172,9 +189,7 @@ class KeyGroup:
             self._tidy()
         awake, self._awake = len(self._due) - self._awake, len(self._due)
         held, self._held_told = self._held - self._held_told, self._held
-        output = GroupOutput(batch, records, absorbed, created, awake, held)
-        output.repeated = len(batch.items) - len(items)
-        return output
+        return GroupOutput(batch, records, absorbed, created, awake, held, forwarded)
 
     def snapshot(self) -> bytes:
         """Checkpoint what has changed, and cool it; what is returned names and measures the changelog."""
@@ -194,22 +209,8 @@ class KeyGroup:
             if state is not None:
                 self.warm[key] = state
         self.hot.clear()
-        told = GroupSnapshot(self.number, generation, length, self._watermark, self._top_at, self._swept_at, self._seen)
+        told = GroupSnapshot(self.number, generation, length, self._watermark, self._top_at, self._swept_at, self._gone)
         return write_snapshot(told)
-
-    def _unseen(self, batch: GroupBatch) -> list[Any]:
-        """Leave out what another shard has sent before.
-
-        What is from here may be that too: a shard of a former life had sent it, and was killed before its checkpoint.
-        """
-        new: list[Any] = []
-        for item in batch.items:
-            way, place = origin(item)
-            if place > self._seen.get(way, -1):
-                if batch.is_sent:
-                    self._seen[way] = place
-                new.append(item)
-        return new
 
     def _pack_touched(self) -> None:
         """Pack what a batch has touched, unless it pays to wait for the checkpoint."""
@@ -252,7 +253,9 @@ class KeyGroup:
                 self._put(item.profile_id, None)
                 self._due.pop(item.profile_id, None)
                 self._held -= 1
-            absorbed.append(Absorb(item, state, self.number))
+            if self._forwards:
+                self._gone[item.profile_id] = item.to, item.linked_at
+            absorbed.append(Absorb(item, state))
             return int(not is_known)  # made known by its first event
         key = item.handover.to
         lead = self._load(key)
@@ -268,6 +271,8 @@ class KeyGroup:
     def _advance(self, marker: Marker, records: list[Output]) -> None:
         """Take in a marker; fire what is due, sweep what is over."""
         self._top_at = max(self._top_at, marker.top_at)
+        for key in [key for key, (_, linked_at) in self._gone.items() if linked_at <= marker.clock]:
+            del self._gone[key]
         watermark = marker.watermark
         if watermark > self._watermark:
             # The end of the input is the end of time for timers, but not a mark to keep: the input may grow.
@@ -365,4 +370,4 @@ class KeyGroup:
         self._heap = sorted([(due_at, key) for key, due_at in self._due.items()])
         self._live_bytes = sum(map(len, rest.values())) + sum(map(len, rest)) + ENTRY_OVERHEAD * len(rest)
         self._watermark, self._top_at, self._swept_at = told.watermark, told.top_at, told.swept_at
-        self._seen = told.seen
+        self._gone = told.gone

@@ -34,7 +34,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     `made_at` and `saved_at` (ms) say when it was written and when the checkpoint was. `places` is how far each
     partition is read: bytes and lines of a file, next offset and the last record's instant of a topic. `brokers` is
     what the source remembers of them. `lengths` are those of output files, `floors` the offsets of partitions of
-    triggers before which each is in the checkpoint. `resolver` is empty where nothing has been resolved yet.
+    triggers before which each is in the checkpoint. `timeline` and `lives` are those of the recovery folder. `resolver`
+    is empty where nothing has been resolved yet.
     """
 
     format: int = FORMAT
@@ -46,6 +47,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     shard: int = 0
     shards: int = 1
     slots: int = 1
+    timeline: str = ""
+    lives: dict[str, dict[str, int]] = {}
     key_groups: int
     inputs: list[str]
     out: str
@@ -81,8 +84,15 @@ class Manifest(msgspec.Struct, kw_only=True):
             store_id=self.store_id,
             shard=self.name,
             slots=self.slots,
+            lives=self.lives | ({self.timeline: {str(self.shard): self.taken}} if self.timeline else {}),
             savepoint=self.id,
         )
+
+    @property
+    def taken(self) -> int:
+        """How many batches had been taken in."""
+        told = self.resolved()
+        return 0 if told is None else told.taken
 
     def resolved(self) -> resolve.ResolverSnapshot | None:
         """Read the resolver's row."""

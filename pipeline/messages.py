@@ -38,44 +38,61 @@ class Resolved:
 
 @mypyc_attr(acyclic=True)
 class Absorb:
-    """A visitor's whole state, of the key group `group`, on its way to a lead; `is_sent` if by another shard."""
+    """A visitor's whole state on its way to a lead."""
 
-    def __init__(self, handover: HandOver, state: Profile | None, group: int, *, is_sent: bool = False) -> None:
+    def __init__(self, handover: HandOver, state: Profile | None) -> None:
         self.handover = handover
         self.state = state
-        self.group = group
-        self.is_sent = is_sent
 
 
 @mypyc_attr(acyclic=True)
 class Marker:
     """What is known of time: complete up to `watermark`, for the next step up to `next_watermark`.
 
-    The latest event of all was seen at `top_at`.
+    The latest event of all was seen at `top_at`. What comes from here on is of people of whom the store was asked when
+    its clock stood at `clock` or later.
     """
 
-    def __init__(self, watermark: int, next_watermark: int, top_at: int) -> None:
+    def __init__(self, watermark: int, next_watermark: int, top_at: int, clock: int = 0) -> None:
         self.watermark = watermark
         self.next_watermark = next_watermark
         self.top_at = top_at
+        self.clock = clock
 
 
 @mypyc_attr(acyclic=True)
 class Parcel:
     """What a shard sends to those who own the groups of `slot`, for their step `visitors` or `profiles`.
 
-    `timeline` says to which life of which deployment it belongs, `sender` which shard of it sent it.
+    `timeline` says to which life of which deployment it belongs, `sender` which shard of it sent it, and `number` of
+    which of the batches that the shard has taken in it comes. Where it is large it travels in several messages, of
+    which this is the `part`-th.
     """
 
-    def __init__(
-        self, timeline: str, sender: int, slot: int, step: str, items: list[Any], marker: Marker | None = None
+    def __init__(  # noqa: PLR0913, PLR0917 -- as it travels
+        self,
+        timeline: str,
+        sender: int,
+        slot: int,
+        step: str,
+        number: int,
+        items: list[Any],
+        marker: Marker | None = None,
+        part: int = 0,
     ) -> None:
         self.timeline = timeline
         self.sender = sender
         self.slot = slot
         self.step = step
+        self.number = number
         self.items = items
         self.marker = marker
+        self.part = part
+
+    @property
+    def way(self) -> str:
+        """The way that it takes: on one way, number and part only grow."""
+        return f"{self.timeline}/{self.sender}/{self.slot}/{self.step}"
 
 
 @mypyc_attr(acyclic=True)
@@ -84,8 +101,8 @@ class GroupBatch:
 
     `items` are events, and hand-overs on either side of their way. `passing` are the events for the same group
     of the next step; they travel through this one, so that no marker overtakes them. `batch` numbers the source
-    batch, `groups` says for how many groups it has items: whoever gathers knows when it has them all. What other
-    shards have sent, `is_sent`, may have been sent twice.
+    batch, `groups` says for how many groups it has items: whoever gathers knows when it has them all. `number` counts
+    the source's batches since its recovery folder was made.
     """
 
     def __init__(
@@ -96,8 +113,7 @@ class GroupBatch:
         items: list[Any],
         passing: list[Any],
         marker: Marker | None = None,
-        *,
-        is_sent: bool = False,
+        number: int = 0,
     ) -> None:
         self.group = group
         self.batch = batch
@@ -105,7 +121,7 @@ class GroupBatch:
         self.items = items
         self.passing = passing
         self.marker = marker
-        self.is_sent = is_sent
+        self.number = number
 
 
 @mypyc_attr(acyclic=True)
@@ -114,10 +130,9 @@ class GroupOutput:
 
     `created` counts the profiles seen for the first time; `awake` says by how much those with a timer, that is
     with an open session or cart, have become more, and `held` the same of all profiles that the group holds. `parcel`
-    is for those who live elsewhere; `repeated` counts items that were sent twice.
+    is for those who live elsewhere; `forwarded` are events of visitors who are leads by now.
     """
 
-    repeated: int = 0
     parcel: Parcel | None = None
 
     def __init__(
@@ -128,10 +143,12 @@ class GroupOutput:
         created: int = 0,
         awake: int = 0,
         held: int = 0,
+        forwarded: Sequence[Event] = (),
     ) -> None:
         self.batch = batch
         self.records = records
         self.absorbed = absorbed
+        self.forwarded = forwarded
         self.created = created
         self.awake = awake
         self.held = held

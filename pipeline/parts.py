@@ -10,11 +10,12 @@ import msgspec
 from config.settings import Settings
 from connectors.changelog import Changelog, Rewrites
 from connectors.cloudevents import Encoder, MessageEncoder
+from connectors.journal import Journal
 from connectors.memory import MemoryIdentity
 from operators.profile import ProfileOperator
 from operators.rules import DuplicateRules, ProfileRules, TimeRules
 from pipeline.deal import Dealer
-from pipeline.exchange import NO_FORMER, Elsewhere, Former
+from pipeline.exchange import Elsewhere, Former
 from pipeline.key_groups import KeyGroup
 from pipeline.manifest import IDENTITY, changelog_name
 from pipeline.ports import IdentityStore
@@ -39,14 +40,16 @@ class Parts:
         store: IdentityStore | None = None,
         encoder: Encoder | MessageEncoder | None = None,
         shard: Shard = ALONE,
-        former: Former = NO_FORMER,
+        former: Former | None = None,
+        journal: Journal | None = None,
     ) -> None:
         """Make the steps; with a `recovery` folder their states are kept in changelogs there, and begin from its seeds.
 
         Without a `store` of identities they have an embedded one of their own; without an `encoder` they publish
-        lines. One `shard` of several hands on what is not for its own key groups; `former` is what those of a
-        former life have left.
+        lines. One `shard` of several hands on what is not for its own key groups, and notes in the `journal` what it
+        takes in; `former` says what of that which lies between shards counts.
         """
+        former = former or Former(shard.timeline, {}, {})
         rewrites, self.seeds = Rewrites(), Seeds(recovery)
         fsync = settings.checkpoint.fsync
 
@@ -60,7 +63,7 @@ class Parts:
             mine = MemoryIdentity() if store is None else store
             time = _watermark(settings, partitions, shard, former.ends)
             told = self.seeds.resolve if resume is None else resume
-            return ResolveStep(Resolver(time, duplicates, dealer, identity, tally, mine, told))
+            return ResolveStep(Resolver(time, duplicates, dealer, identity, tally, mine, told, journal))
 
         def key_groups(name: str, rules: ProfileRules) -> Callable[[bytes | None], LaneStep]:
             operator, seeds = ProfileOperator(rules), self.seeds.groups(name)
@@ -68,7 +71,8 @@ class Parts:
             def key_group(number: int, resume: bytes | None) -> KeyGroup | Elsewhere:
                 if number >= settings.key_groups:
                     return Elsewhere(shard.timeline, shard.index, number - settings.key_groups, name)
-                return KeyGroup(number, operator, changelog(changelog_name(name, number)), resume)
+                log = changelog(changelog_name(name, number))
+                return KeyGroup(number, operator, log, resume, forwards=shard.count > 1 and name == "visitors")
 
             return lambda resume: LaneStep(key_group, resume, tally.steps[name], seeds)
 

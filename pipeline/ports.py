@@ -13,13 +13,20 @@ class IdentityStore(Protocol):
 
     is_private: bool
     """Whether nobody else links: what was read stays true until the next link."""
+    clock: int
+    """How many links there were when it was last asked who is who; 0 where it is private."""
+    linked_at: int
+    """What the clock was with the last link."""
 
-    def look_up(self, events: Sequence[Event]) -> dict[str, str]:
+    def look_up(self, events: Sequence[Event], as_of: int | None = None) -> dict[str, str]:
         """Return all that is known of the identifiers of `events`, in one round trip.
 
         The events are of one partition, in order; what that partition itself has linked after the first of them, in a
-        run that was cut off, is not known yet.
+        run that was cut off, is not known yet. With `as_of`, nothing is that was linked when the clock stood higher.
         """
+
+    def read_clock(self) -> int:
+        """Return how many links there are now; 0 where it is private."""
 
     def link(self, links: Mapping[str, str], event: Event, known: Mapping[str, str]) -> dict[str, str]:
         """Store identifiers and their leads as `event` says, all or none.

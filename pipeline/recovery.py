@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
+from uuid import uuid4
 
 import msgspec
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
+from connectors import journal
 from pipeline.processes import this_holder
 from pipeline.version import own_version
 
@@ -19,7 +21,16 @@ SEED_FILE: Final = "seed.json"
 """What a folder that was made from a savepoint starts from until its own first checkpoint."""
 LOCK_FILE: Final = "lock"
 ENGINE_FILES: Final = "part-*.sqlite3"
-OWN_FILES: Final = ("identity.*.log", "visitors-*.*.log", "profiles-*.*.log", f"{ENGINE_FILES}*", SEED_FILE)
+TOKEN_FILE: Final = "life"  # noqa: S105 -- no secret
+"""Tells this folder from another one of the same shard: it is made once, and outlives a start that was cut off."""
+OWN_FILES: Final = (
+    "identity.*.log",
+    "visitors-*.*.log",
+    "profiles-*.*.log",
+    journal.PATTERN,
+    f"{ENGINE_FILES}*",
+    SEED_FILE,
+)
 """All that a run makes beside its facts; whoever names a folder that is not empty keeps the rest of it."""
 FACTS_VERSION: Final = 1
 
@@ -34,8 +45,10 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     `inputs` are files, or what names the topics; `out` is a folder, or what the topics' names begin with.
     `starts` says where reading each partition of a topic began, `trigger_ends` where the partitions of triggers ended
     when the folder was made, `store_id` which shared store of identities its states go with, `shard` whose they are,
-    `slots` how many partitions the internal topic had, `leftovers` where those ended if the folder was made from a
-    savepoint, `savepoint` which one that was, and `nextmove` which version was the last to run on it.
+    `slots` how many partitions the internal topic had, and `timeline` the life that these shards share. Where the
+    folder was made from a savepoint, `savepoint` says from which, `leftovers` where the internal topic ended then, and
+    `lives` how many batches the shards of former lives had taken in, by their timelines. `nextmove` is which version
+    was the last to run on it.
     """
 
     version: int = FACTS_VERSION
@@ -48,6 +61,8 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     store_id: str = ""
     shard: str = "0-of-1"
     slots: int = 1
+    timeline: str = ""
+    lives: dict[str, dict[str, int]] = {}
     leftovers: dict[str, int] = {}
     savepoint: str = ""
     nextmove: str = ""
@@ -108,6 +123,15 @@ class Recovery:
         new.write_bytes(msgspec.json.encode(facts))
         new.replace(self.folder / STATE_FILE)
         return RecoveryConfig(self.folder)  # type: ignore[no-untyped-call]  # bytewax has no types here
+
+    def token(self) -> str:
+        """Return what tells this folder from any other."""
+        path = self.folder / TOKEN_FILE
+        if not path.exists():
+            new = self.folder / f"{TOKEN_FILE}.new"
+            new.write_bytes(uuid4().hex.encode())
+            new.replace(path)
+        return path.read_bytes().decode()
 
     @property
     def starts(self) -> Mapping[str, int]:

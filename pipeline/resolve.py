@@ -9,6 +9,7 @@ import msgspec
 
 from connectors.batches import RawBatch
 from connectors.changelog import ENTRY_OVERHEAD, Changelog, Entry, check_version
+from connectors.journal import Journal
 from operators.duplicates import Duplicates
 from operators.event import FOREVER, Event
 from operators.identity import plan, settled
@@ -18,27 +19,39 @@ from pipeline.deal import Dealer
 from pipeline.messages import Decoded, Marker, Parcel, Resolved
 from pipeline.ports import IdentityStore
 from pipeline.tally import Tally
-from pipeline.watermark import Watermark
+from pipeline.watermark import NOTHING_HEARD, Heard, Watermark
 
 # Devices that are remembered with where their events go: a limit on memory.
 MEMBERS_MAX: Final = 300_000
 
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 
 # What an entry of the changelog that holds ids has as key: this, their generation and a number.
 _IDS: Final = "#"
 
 
 class ResolverSnapshot(NamedTuple):
-    """What the resolver's snapshot says: where its changelog ends, marks and latest event times by partition."""
+    """What the resolver's snapshot says.
+
+    That is where its changelog ends, marks and latest event times by partition, how many batches it has taken in, what
+    the last parcel was by the way that it came (its number and part), and what other shards have said of time.
+    """
 
     generation: int
     length: int
     marks: dict[str, int]
     tops: dict[str, int]
+    taken: int = 0
+    last: dict[str, tuple[int, int]] = {}  # noqa: RUF012 -- never changed
+    heard: Heard = NOTHING_HEARD
 
 
-_Row: Final[Any] = tuple[int, int, int, dict[str, int], dict[str, int]]
+_Heard: Final[Any] = tuple[
+    list[tuple[int, int, int, int, int]], list[int], list[int], dict[str, int], int, int, int, int
+]
+_Row: Final[Any] = tuple[int, int, int, dict[str, int], dict[str, int], int, dict[str, tuple[int, int]], _Heard]
+# Of one process: there was nobody else to be heard of.
+_Row1: Final[Any] = tuple[int, int, int, dict[str, int], dict[str, int]]
 
 
 def read_snapshot(raw: bytes) -> ResolverSnapshot:
@@ -47,8 +60,10 @@ def read_snapshot(raw: bytes) -> ResolverSnapshot:
     Raises:
         ChangelogError: a later version wrote it.
     """
-    check_version(raw, SNAPSHOT_VERSION)
-    return ResolverSnapshot(*msgspec.msgpack.decode(raw, type=_Row)[1:])
+    if check_version(raw, SNAPSHOT_VERSION) == 1:
+        return ResolverSnapshot(*msgspec.msgpack.decode(raw, type=_Row1)[1:])
+    _, generation, length, marks, tops, taken, last, heard = msgspec.msgpack.decode(raw, type=_Row)
+    return ResolverSnapshot(generation, length, marks, tops, taken, last, Heard(*heard))
 
 
 def write_snapshot(told: ResolverSnapshot) -> bytes:
@@ -59,12 +74,18 @@ def write_snapshot(told: ResolverSnapshot) -> bytes:
 def merged(
     resolvers: Iterable[tuple[ResolverSnapshot, dict[str, tuple[int, bytes]]]],
 ) -> tuple[ResolverSnapshot, list[Entry]]:
-    """Make one of several resolvers, each a snapshot and its live entries: all that they know, of all partitions."""
+    """Make one of several resolvers, each a snapshot and its live entries: all that they know, of all partitions.
+
+    It begins a life of its own: with its first batch, and with nothing heard of others.
+    """
     marks: dict[str, int] = {}
     tops: dict[str, int] = {}
     links: dict[str, bytes] = {}
     ids: dict[int, set[str]] = {}
+    last: dict[str, tuple[int, int]] = {}
     for told, live in resolvers:
+        for way, place in told.last.items():
+            last[way] = max(place, last.get(way, place))
         for partition, mark in told.marks.items():
             marks[partition] = max(mark, marks.get(partition, -1))
         for partition, top in told.tops.items():
@@ -76,7 +97,7 @@ def merged(
                 links[key] = raw
     entries: list[Entry] = [(name, 0, lead) for name, lead in links.items()]
     entries += [(f"{_IDS}{generation}/0", 0, msgspec.msgpack.encode(sorted(ids[generation]))) for generation in ids]
-    return ResolverSnapshot(0, 0, marks, tops), entries
+    return ResolverSnapshot(0, 0, marks, tops, 0, last), entries
 
 
 def counted(live: dict[str, tuple[int, bytes]]) -> tuple[int, int]:
@@ -106,7 +127,7 @@ class Member:
 class Resolver:
     """Drops duplicates, sets marks, asks who each event belongs to, and deals events out to key groups."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- all that it needs is brought here
         self,
         time: Watermark,
         duplicates: DuplicateRules,
@@ -115,8 +136,9 @@ class Resolver:
         tally: Tally,
         store: IdentityStore,
         resume: bytes | None,
+        journal: Journal | None = None,
     ) -> None:
-        """Start with what `store` knows, or from the checkpoint `resume`."""
+        """Start with what `store` knows, or from the checkpoint `resume`; note in the `journal` what is taken in."""
         self._time, self._dealer = time, dealer
         self._changelog, self.tally = changelog, tally
         self.is_kept = changelog is not None
@@ -129,6 +151,9 @@ class Resolver:
         self._members: dict[str, Member] = {}
         self._live_bytes = 0
         self._logged: dict[int, dict[str, int]] = {}
+        self._journal = journal
+        self._taken = self._clock = 0
+        self._last: dict[str, tuple[int, int]] = {}
         if changelog is not None:
             if resume is None:
                 changelog.start()
@@ -137,29 +162,48 @@ class Resolver:
 
     def take(self, decoded: Decoded) -> Resolved:
         """Work through one batch."""
-        raw = decoded.raw
+        raw, time = decoded.raw, self._time
         records: list[Any] = list(decoded.rejected)
         self._dealer.begin()
+        self._taken += 1
         if raw.read_at is not None:
-            self._time.live(raw.read_at)
+            time.live(raw.read_at, is_first=raw.is_first)
+        known = self._asked(raw, decoded.events)
         if raw.is_sent:
             self._receive(decoded.parcels)
-            self._time.received(raw.partition, raw.first_position + len(raw.raws))
+            time.received(raw.partition, raw.first_position + len(raw.raws))
         else:
-            self._read(raw, decoded.events, records)
+            self._read(raw, decoded.events, known, records)
         here = elsewhere = None
         if raw.is_marked:
-            time = self._time
-            here = Marker(time.reached, time.leads_reached, time.top_at)
+            here = Marker(time.reached, time.leads_reached, time.top_at, time.clock)
             self.tally.leads_reached = time.leads_reached
-            elsewhere = Marker(time.own_reached, time.through, time.top_at)
-        return Resolved(self._dealer.deal(here, elsewhere, is_sent=raw.is_sent), records)
+            elsewhere = Marker(time.own_reached, time.through, time.top_at, self._clock)
+        return Resolved(self._dealer.deal(here, elsewhere, self._taken), records)
 
-    def _read(self, raw: RawBatch, events: list[Event], records: list[Any]) -> None:
+    def _asked(self, raw: RawBatch, events: list[Event]) -> dict[str, str]:
+        """Ask the store, once a batch, and note what a run that goes on must find again.
+
+        Other shards are told how far the store's clock had come, also by one that has nothing to ask.
+        """
+        store = self._store
+        if not store.is_private:
+            self._members.clear()
+        known = store.look_up(events, raw.as_of)
+        if raw.as_of is not None:
+            self._clock = raw.as_of
+            return known
+        self._clock = store.clock
+        if self._journal is not None:
+            if raw.is_marked and not events:
+                self._clock = store.read_clock()
+            self._journal.note(raw, self._clock)
+        return known
+
+    def _read(self, raw: RawBatch, events: list[Event], known: dict[str, str], records: list[Any]) -> None:
         """Deal out a batch of the source."""
         partition = raw.partition
         visitors, leads = self._dealer.visitors, self._dealer.leads
-        known = self._look_up(events)
         duplicates, time = self._duplicates, self._time
         top, mark = time.tops.get(partition, -1), time.marks.get(partition, -1)
         lateness_ms, drops = time.lateness_ms + 1, self._drops_duplicates
@@ -202,6 +246,11 @@ class Resolver:
         """Deal out what other shards have sent: it is resolved already."""
         dealer, time = self._dealer, self._time
         for parcel in parcels:
+            way, place = parcel.way, (parcel.number, parcel.part)
+            if place <= self._last.get(way, (-1, -1)):
+                self.tally.repeated += len(parcel.items)
+                continue
+            self._last[way] = place
             is_first = parcel.step == "visitors"
             by_place, mark = (dealer.visitors, time.reached) if is_first else (dealer.leads, time.leads_reached)
             for item in parcel.items:
@@ -213,7 +262,7 @@ class Resolver:
                     handover.mark, handover.lead_mark = time.reached, time.leads_reached
                     whose = handover.profile_id if is_first else handover.to
                 by_place[dealer.place_of(whose)].append(item)
-            if parcel.marker is not None and parcel.timeline == dealer.timeline:
+            if parcel.marker is not None:
                 time.hear(parcel.sender, parcel.slot, parcel.marker, is_first=is_first)
 
     def _count(self, raw: RawBatch, new: int, copies: int, late: int, sum_at: int) -> None:
@@ -228,12 +277,6 @@ class Resolver:
         self.tally.top_at = max(self.tally.top_at, top)
         source.tops[partition] = top
         source.marks[partition] = FOREVER if raw.complete == FOREVER else self._time.marks[partition]
-
-    def _look_up(self, events: list[Event]) -> dict[str, str]:
-        """Ask the store, once a batch."""
-        if not self._store.is_private:
-            self._members.clear()
-        return self._store.look_up(events)
 
     def _recognise(self, anonymous_id: str, known: dict[str, str]) -> Member:
         """Find the profile of events with no more than this anonymous id."""
@@ -273,8 +316,7 @@ class Resolver:
                 event.at,
                 event.event_id,
                 order,
-                event.partition,
-                event.position,
+                self._store.linked_at,
                 event.mark,
                 min(event.mark, leads_limit),
             )
@@ -297,7 +339,12 @@ class Resolver:
                 self._changelog.append(entries)
             self._changelog.compact(self._live(), self._live_bytes)
             generation, length = self._changelog.checkpoint()
-        return write_snapshot(ResolverSnapshot(generation, length, self._time.marks, self._time.tops))
+        if self._journal is not None:
+            self._journal.checkpoint(self._taken)
+        time = self._time
+        return write_snapshot(
+            ResolverSnapshot(generation, length, time.marks, time.tops, self._taken, self._last, time.heard)
+        )
 
     def _log_ids(self, generation: int, ids: list[str]) -> tuple[str, int, bytes]:
         """Return the entry that adds `ids` to a generation of those in the changelog."""
@@ -327,7 +374,8 @@ class Resolver:
 
     def _resume(self, changelog: Changelog, snapshot: bytes) -> None:
         told = read_snapshot(snapshot)
-        self._time.resume(told.marks, told.tops)
+        self._time.resume(told.marks, told.tops, told.heard)
+        self._taken, self._last = told.taken, told.last
         found: dict[str, bytes] = {}
         for block in changelog.load(told.generation, told.length):
             found.update((key, raw) for key, _, raw in block)

@@ -32,12 +32,12 @@ from connectors.file_sink import FileSink, SinkError
 from connectors.file_source import FileSource, SourceError
 from connectors.kafka_client import KafkaFault
 from connectors.kafka_outbox import Outbox
+from connectors.kafka_part import KafkaPart
 from connectors.kafka_sink import KafkaSink
-from connectors.kafka_source import KafkaPart, KafkaSource
+from connectors.kafka_source import KafkaSource
 from connectors.redis_identity import RedisIdentity, StoreError
 from operators.ids import digest
 from pipeline import connect, flow
-from pipeline.exchange import NO_FORMER, Former
 from pipeline.health import ServeError, serve
 from pipeline.parts import Parts
 from pipeline.recovery import Recovery, RecoveryFacts, RunError, locked
@@ -128,9 +128,11 @@ def run(
             state = stack.enter_context(locked(recovery)) if recovery is not None else None
             taken = None if state is None or savepoint is None else take_up(state, savepoint, out, shard.name)
             files = connect.file_source(settings, inputs, speed, stop) if inputs else None
-            source = files or connect.kafka_source(settings, shard, state, stop, beat)
+            journal = connect.journal(settings, shard, state)
+            source = files or connect.kafka_source(settings, shard, state, stop, beat, journal)
             shard = connect.with_slots(settings, shard, state, stop)
             store = connect.store(settings, stop, telemetry)
+            shard = connect.on_timeline(settings, shard, state, store)
             sink, encoder = connect.outputs(settings, out, state, shard, stop, telemetry)
             config = _begun(settings, inputs, out, state, (source, sink), store, shard)
             if taken is not None:
@@ -138,10 +140,10 @@ def run(
             beat.sink = telemetry.sink = sink.outbox if isinstance(sink, KafkaSink) else None
             telemetry.store = store
             telemetry.is_ready = bool(inputs)
-            if store is not None:
-                shard = connect.on_timeline(shard, store.store_id)
-            former = NO_FORMER if state is None or state.known is None else Former(state.known.leftovers, state.starts)
-            parts = Parts(settings, source.partitions, recovery, tally, connect.now, store, encoder, shard, former)
+            former = connect.former(shard, state)
+            parts = Parts(
+                settings, source.partitions, recovery, tally, connect.now, store, encoder, shard, former, journal
+            )
             with _watching(watch, tally), _quiet_collector():
                 _execute(flow.build(parts.seeds.source(source), parts, parts.seeds.sink(sink)), settings, config, out)
     except (SourceError, KafkaFault, StoreError, ServeError) as error:
@@ -215,6 +217,8 @@ def _begun(
         store_id="" if store is None else store.store_id,
         shard=shard.name,
         slots=shard.slots,
+        timeline=shard.timeline,
+        lives={} if state.known is None else state.known.lives,
         leftovers=leftovers,
     )
     if state.known is not None and store is not None and state.known.store_id not in ("", store.store_id):

@@ -25,7 +25,7 @@ from uuid import uuid4
 
 import msgspec
 
-from connectors import changelog
+from connectors import changelog, journal
 from connectors.changelog import ChangelogError
 from connectors.cloudevents import STREAMS
 from operators.ids import digest
@@ -54,6 +54,12 @@ def save(checkpoint: Part, folder: Path) -> Path:
         RunError: the folder has something else in it, or cannot be written, or the checkpoint is damaged.
     """
     manifest = checkpoint.manifest
+    unsaved = journal.entries_after(checkpoint.folder, manifest.taken) if manifest.shards > 1 else 0
+    if unsaved:
+        raise RunError(
+            f"{checkpoint.folder}: its process was killed, and {unsaved} batches of which other shards have heard are"
+            " in no checkpoint; start it once more, and stop it then"
+        )
     name = manifest.name
     target, new = folder / name, folder / f".{name}.new"
     try:
@@ -162,8 +168,12 @@ def _facts(parts: list[Part], shard: str) -> RecoveryFacts:
     for part in parts:
         for name, offset in part.manifest.floors.items():
             ends[name] = min(offset, ends.get(name, offset))
+    lives: dict[str, dict[str, int]] = {}
+    for part in parts:
+        for timeline, taken in part.manifest.facts.lives.items():
+            lives[timeline] = lives.get(timeline, {}) | taken
     return msgspec.structs.replace(
-        facts, shard=shard, slots=slots, starts=starts, trigger_ends=ends, savepoint=identity_of(parts)
+        facts, shard=shard, slots=slots, starts=starts, trigger_ends=ends, lives=lives, savepoint=identity_of(parts)
     )
 
 

@@ -14,8 +14,9 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from connectors.batches import RawBatch
 from connectors.file_source import FileSource
-from connectors.kafka_source import MEMORY, KafkaSource
-from connectors.kafka_source import PART as TOPICS
+from connectors.kafka_part import MEMORY
+from connectors.kafka_part import PART as TOPICS
+from connectors.kafka_source import KafkaSource
 from pipeline.manifest import Manifest, packed, read_manifest
 from pipeline.recovery import SEED_FILE
 

@@ -16,7 +16,7 @@ from connectors.formats.common import PAYLOAD_BYTES_MAX
 from connectors.kafka_topics import EXCHANGE
 from operators.rejected import Rejected
 from pipeline.deal import Dealer
-from pipeline.exchange import NO_FORMER, Elsewhere, Former, packed, unpacked
+from pipeline.exchange import Elsewhere, Former, packed, unpacked
 from pipeline.gather import Gather
 from pipeline.key_groups import KeyGroup, read_snapshot
 from pipeline.messages import Decoded, GroupBatch, GroupOutput, Parcel, Resolved
@@ -33,9 +33,7 @@ lane_snapshots: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 """Takes a lane's snapshot apart into those of its key groups."""
 
 
-def decode(
-    format_: Format, bytes_max: int, tally: Tally, former: Former = NO_FORMER
-) -> Callable[[RawBatch], tuple[str, Decoded]]:
+def decode(format_: Format, bytes_max: int, tally: Tally, former: Former) -> Callable[[RawBatch], tuple[str, Decoded]]:
     """Return the step that turns raw records into events, or rejects them; it never raises."""
     timing = tally.steps["decode"]
 
@@ -70,7 +68,7 @@ def unpack(raw: RawBatch, former: Former) -> Decoded:
     rejected: list[Rejected] = []
     for position, message in enumerate(raw.raws, raw.first_position):
         try:
-            parcels.append(former.kept(unpacked(message), raw.partition, position))
+            parcels.append(former.kept(unpacked(message)))
         except ValueError as error:
             rejected.append(
                 Rejected("unknown_format", str(error), raw.partition, position, message[:PAYLOAD_BYTES_MAX])
@@ -190,7 +188,6 @@ def publish(
                 records += output.records
                 tally.awake += output.awake
                 tally.profiles += output.held
-                tally.repeated += output.repeated
                 if output.parcel is not None:
                     parcels.append(output.parcel)
         lines: list[tuple[str, Any]] = list(encoder.encode(records).items()) if records else []

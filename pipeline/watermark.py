@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from connectors.batches import RawBatch
 from operators.event import FOREVER
@@ -25,6 +25,27 @@ def channel(sender: int, slot: int) -> int:
 def _leftover(partition: str, end: int) -> str:
     """Name what lies in a partition up to there, as if it were a partition itself: no partition has such a name."""
     return f"{partition}@{end}"
+
+
+class Heard(NamedTuple):
+    """What one of several shards knows of time beside its own marks: as it is kept, so that it goes on just so.
+
+    `channels` has for each way by which others tell: its number, the instants that they have told, for the first step
+    and for the second, when, and the store's clock then. `empty` and `empty_beyond` are those of shards that have no
+    events yet. The rest are the fields of `Watermark`.
+    """
+
+    channels: list[tuple[int, int, int, int, int]]
+    empty: list[int]
+    empty_beyond: list[int]
+    awaited: dict[str, int]
+    now_ms: int
+    top_at: int
+    reached: int
+    floor: int
+
+
+NOTHING_HEARD: Final = Heard([], [], [], {}, 0, -1, -1, -1)
 
 
 class Watermark:
@@ -72,6 +93,9 @@ class Watermark:
         self._heard_at: dict[int, int] = {}
         self._before: dict[int, int] = dict.fromkeys(channels, -1)
         self._beyond: dict[int, int] = dict(self._before)
+        self._clocks: dict[int, int] = dict.fromkeys(self._before, 0)
+        self._empty: set[int] = set()
+        self._empty_beyond: set[int] = set()
         self._top_heard = -1
 
     def received(self, partition: str, position: int) -> None:
@@ -82,20 +106,58 @@ class Watermark:
             self.marks[_leftover(partition, end)] = self._awaited[_leftover(partition, end)] = FOREVER
 
     def hear(self, sender: int, slot: int, marker: Marker, *, is_first: bool) -> None:
-        """Take in what another shard says of time, for the first of the two steps or for the second."""
-        heard, key = (self._before if is_first else self._beyond), channel(sender, slot)
-        before = heard.get(key, -1)
-        heard[key] = marker.watermark if before == EMPTY else max(before, marker.watermark)
+        """Take in what another shard says of time, for the first of the two steps or for the second.
+
+        One that has no events yet holds nobody up when it says so, but nobody goes on from there without hearing of it
+        again: it may be dead by then, and its first events there.
+        """
+        heard, empty = (self._before, self._empty) if is_first else (self._beyond, self._empty_beyond)
+        key, mark = channel(sender, slot), marker.watermark
+        if mark == EMPTY:
+            empty.add(key)
+            told = [others for other, others in heard.items() if other not in empty]
+            mark = min([*told, self.own_reached])
+        else:
+            empty.discard(key)
+        if mark < EMPTY:
+            heard[key] = max(heard.get(key, -1), mark)
         self._heard_at[key] = self._now_ms
+        if is_first:
+            self._clocks[key] = max(self._clocks.get(key, 0), marker.clock)
         self._top_heard = max(self._top_heard, marker.top_at)
 
-    def resume(self, marks: dict[str, int], tops: dict[str, int]) -> None:
+    def resume(self, marks: dict[str, int], tops: dict[str, int], heard: Heard = NOTHING_HEARD) -> None:
         """Go on from what a checkpoint has kept; of a savepoint's partitions other shards may read some."""
         self.marks = {partition: mark for partition, mark in marks.items() if partition in self._awaited}
         self.tops = {partition: top for partition, top in tops.items() if partition in self._awaited}
         self._awaited |= self.marks
         self._reached = min(self._awaited.values(), default=-1)
-        self._floor = min(self._reached, self._heard())
+        if heard.channels:
+            self._awaited |= {name: mark for name, mark in heard.awaited.items() if name in self._awaited}
+            for key, before, beyond, heard_at, clock in heard.channels:
+                self._before[key], self._beyond[key] = before, beyond
+                self._heard_at[key], self._clocks[key] = heard_at, clock
+            self._empty, self._empty_beyond = set(heard.empty), set(heard.empty_beyond)
+            self._now_ms, self._top_heard = heard.now_ms, heard.top_at
+            self._reached, self._floor = heard.reached, heard.floor
+        else:
+            self._floor = min(self._reached, self._heard())
+
+    @property
+    def heard(self) -> Heard:
+        """What a checkpoint keeps beside marks and tops."""
+        channels = [
+            (key, before, self._beyond[key], self._heard_at.get(key, 0), self._clocks[key])
+            for key, before in self._before.items()
+        ]
+        awaited = self._awaited if channels else {}
+        empty, beyond = sorted(self._empty), sorted(self._empty_beyond)
+        return Heard(channels, empty, beyond, awaited, self._now_ms, self._top_heard, self._reached, self._floor)
+
+    @property
+    def clock(self) -> int:
+        """How far the store's clock had come when any of the other shards last asked it, as far as it has told."""
+        return 0 if self._leftovers else min(self._clocks.values(), default=FOREVER)
 
     @property
     def top_at(self) -> int:
@@ -107,10 +169,14 @@ class Watermark:
         """How far other shards have come, as far as leads wait for them; FOREVER where there is no other."""
         return min(min(self._before.values(), default=FOREVER), min(self._beyond.values(), default=FOREVER))
 
-    def live(self, now_ms: int) -> None:
-        """Note what time it is by the wall clock."""
-        if not self._now_ms:
-            self._heard_at = dict.fromkeys(self._before, now_ms)  # patience begins here
+    def live(self, now_ms: int, *, is_first: bool = False) -> None:
+        """Note what time it is by the wall clock; patience begins anew where a process does, with its first batch."""
+        if is_first or not self._heard_at:
+            self._heard_at = dict.fromkeys(self._before, now_ms)
+        if is_first:  # what had no events may have some by now
+            for name, mark in self._awaited.items():
+                if mark == EMPTY:
+                    self._awaited[name] = self.marks.get(name, -1)
         self._now_ms = now_ms
 
     def _heard(self) -> int:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.memory import MemoryIdentity
-from connectors.redis_identity import VERSIONS_MAX, RedisRules
+from connectors.redis_identity import VERSIONS_MAX, RedisIdentity, RedisRules
 from operators.event import Event
 from operators.identity import plan
 from pipeline.ports import IdentityStore
@@ -170,6 +170,72 @@ def test_a_replay_links_again_though_what_comes_later_is_there(connect: Callable
     assert resumed.look_up([event(15)]) == {"a:d1": "mara"}
     assert resumed.link({"a:d1": "joe"}, event(20), {"a:d1": "mara"}) == {}
     assert resumed.look_up([event(21)]) == {"a:d1": "joe"}
+
+
+def test_a_replay_is_told_what_was_known_then(connect: Callable[[], IdentityStore]) -> None:
+    """
+    An event of another partition saw nobody, then the device logged in, then the process died: asked as of the clock
+    that it had noted it sees nobody again, and a process that asks now sees the lead.
+    """
+    first, second = connect(), connect()
+    assert first.look_up([event(5, "p1")]) == {}
+    noted = first.clock
+    second.link({"a:d1": "lead-1"}, event(10), {})
+    assert second.linked_at == noted + 1
+
+    resumed = connect()
+    assert resumed.look_up([event(5, "p1")], noted) == {}
+    assert resumed.look_up([event(6, "p1")], noted + 1) == {"a:d1": "lead-1"}
+    assert resumed.look_up([event(7, "p1")]) == {"a:d1": "lead-1"}
+    assert resumed.clock == resumed.read_clock() == noted + 1
+
+
+def test_a_replay_links_as_it_did_though_others_have_gone_on(connect: Callable[[], IdentityStore]) -> None:
+    """
+    Mara's login on the device, then Joe's, read by another process, then the first died. The replay of Mara's finds
+    what it found then, so it is no conflict: its clock is that of then, and the device stays Joe's.
+    """
+    first, second = connect(), connect()
+    first.link({"a:d1": "mara"}, event(10), {})
+    linked_at = first.linked_at
+    second.link({"a:d1": "joe"}, event(3, "p1"), {"a:d1": "mara"})
+
+    resumed = connect()
+    assert resumed.link({"a:d1": "mara"}, event(10), {}) == {}
+    assert resumed.linked_at == linked_at
+    assert resumed.look_up([event(11)]) == {"a:d1": "joe"}
+    assert resumed.look_up([event(11)], linked_at) == {"a:d1": "mara"}
+
+
+def test_a_replay_loses_to_whom_it_lost(connect: Callable[[], IdentityStore]) -> None:
+    """
+    Where another process was faster the first time, it is again.
+    """
+    first, second = connect(), connect()
+    first.link({"e:m@x": "lead-1"}, event(1, "p1"), {})
+    assert second.link({"e:m@x": "lead-2", "a:d1": "lead-2"}, event(10), {}) == {"e:m@x": "lead-1"}
+    assert second.link({"a:d1": "lead-1"}, event(10), {"e:m@x": "lead-1"}) == {}
+    linked_at = second.linked_at
+
+    resumed = connect()
+    assert resumed.link({"e:m@x": "lead-2", "a:d1": "lead-2"}, event(10), {}) == {"e:m@x": "lead-1"}
+    assert resumed.link({"a:d1": "lead-1"}, event(10), {"e:m@x": "lead-1"}) == {}
+    assert resumed.linked_at == linked_at
+
+
+def test_shards_that_begin_together_share_a_life(connect: Callable[[], IdentityStore]) -> None:
+    """
+    Each of them once, however often it starts on its folder; whoever comes with a new folder begins the next one.
+    """
+    store = connect()
+    assert isinstance(store, RedisIdentity | SimulatedIdentity)
+    joined = [
+        store.life("shop", member, token, 2) for member, token in (("0", "a"), ("1", "b"), ("0", "a"), ("1", "b"))
+    ]
+    assert joined == [1, 1, 1, 1]
+    assert [store.life("shop", "1", "c", 2), store.life("shop", "0", "d", 2)] == [2, 2]
+    assert [store.life("shop", "0", "e", 2), store.life("shop", "0", "f", 2)] == [3, 4]
+    assert store.life("another", "0", "a", 2) == 1
 
 
 def test_two_processes_do_not_link_past_each_other(connect: Callable[[], IdentityStore]) -> None:

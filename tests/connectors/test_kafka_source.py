@@ -16,7 +16,8 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: 
 from connectors.batches import RawBatch
 from connectors.kafka_client import KafkaFault
 from connectors.kafka_options import KafkaOptions
-from connectors.kafka_source import MEMORY, KafkaPart, KafkaSource, Places
+from connectors.kafka_part import MEMORY, TAKEN, KafkaPart, Places
+from connectors.kafka_source import KafkaSource
 from operators.event import FOREVER
 from tests.services.kafka import KafkaServer
 
@@ -71,7 +72,7 @@ def read(part: KafkaPart, until: Callable[[list[RawBatch]], bool]) -> list[RawBa
 
 
 def offsets(part: KafkaPart) -> dict[str, int]:
-    return {name: offset for name, (offset, _) in part.snapshot().items() if name != MEMORY}
+    return {name: offset for name, (offset, _) in part.snapshot().items() if name not in (MEMORY, TAKEN)}
 
 
 def count(batches: list[RawBatch]) -> int:

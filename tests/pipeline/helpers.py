@@ -27,6 +27,7 @@ from config.settings import (
 from connectors.batches import RawBatch
 from connectors.cloudevents import Encoder
 from connectors.formats import event_times
+from connectors.journal import Journal, Taken
 from connectors.kafka_topics import EXCHANGE
 from operators.event import FOREVER
 from pipeline.parts import Parts
@@ -76,12 +77,13 @@ class Chain:
         snapshots: Snapshots | None = None,
         store: IdentityStore | None = None,
         shard: Shard = ALONE,
+        journal: Journal | None = None,
     ) -> None:
         """Start anew, or from `snapshots` and the changelogs in `folder`; `store` is the embedded one if none."""
         self.tally = Tally()
         self.sent: list[tuple[int, bytes]] = []
         """What has been sent to other shards, by slot."""
-        parts = Parts(settings, partitions, folder, self.tally, lambda: 0, store, shard=shard)
+        parts = Parts(settings, partitions, folder, self.tally, lambda: 0, store, shard=shard, journal=journal)
         self._parts = parts
         self._builders = {
             "resolve": parts.resolve,
@@ -169,12 +171,13 @@ class Player:
         self._names = [name for name in partitions if shard.count == 1 or shard.owns_partition(name)]
         self._lines = {name: list(lines) for name, lines in partitions.items()}
         self._complete = {name: _complete(lines) for name, lines in self._lines.items()}
-        self.chain = self._started({})
         self.told: list[Told] = []
         self.at = dict.fromkeys(self._names, 0)
         self._is_ended: set[str] = set()
+        self._taken = 0
+        self.chain = self._started({})
         self._saved: Snapshots = {name: {} for name in self.chain.steps}
-        self._committed = dict(self.at), dict(self._received), 0
+        self._committed = dict(self.at), dict(self._received), 0, 0
 
     def play(self, script: Iterable[Action]) -> list[Told]:
         """Do what the script says, read what is left, and return all that was told, sorted."""
@@ -220,11 +223,11 @@ class Player:
         """End an epoch."""
         for name, keys in self.chain.snapshot().items():
             self._saved[name].update(keys)
-        self._committed = dict(self.at), dict(self._received), len(self.told)
+        self._committed = dict(self.at), dict(self._received), len(self.told), self._taken
 
     def crash(self) -> None:
-        """Lose what came after the last checkpoint, and go on from it."""
-        at, received, length = self._committed
+        """Lose what came after the last checkpoint, and go on from it: one of several shards just as it did before."""
+        at, received, length, self._taken = self._committed
         self.at, self._received = dict(at), dict(received)
         del self.told[length:]
         self._is_ended.clear()
@@ -232,14 +235,36 @@ class Player:
         self.chain = self._started(self._saved)
 
     def _started(self, snapshots: Snapshots) -> Chain:
-        store = self._connect and self._connect()
-        return Chain(self._settings, self._names, self._folder, snapshots, store, self._shard)
+        store, journal, taken = self._connect and self._connect(), None, list[Taken]()
+        if self._shard.count > 1 and self._folder is not None:
+            journal = Journal(self._folder, fsync=False)
+            taken = journal.resume(self._taken)
+        chain = Chain(self._settings, self._names, self._folder, snapshots, store, self._shard, journal)
+        for one in taken:
+            self._again(chain, one)
+        return chain
+
+    def _again(self, chain: Chain, one: Taken) -> None:
+        """Take in a batch as before."""
+        name, end = one.partition, one.first_position + one.count
+        if name.startswith(EXCHANGE):
+            slot = int(name.partition("/")[2])
+            raws, self._received[slot] = self._slots[slot][one.first_position : end], end
+        else:
+            raws, self.at[name] = self._lines[name][one.first_position - 1 : end - 1], end - 1
+        if one.complete == FOREVER:
+            self._is_ended.add(name)
+        self._pass(chain, [one.batch(raws, [], is_sent=name.startswith(EXCHANGE))])
 
     def _take(self, raws: list[RawBatch]) -> None:
-        self.told += self.chain.take(raws)
-        for slot, message in self.chain.sent:
+        self._pass(self.chain, raws)
+
+    def _pass(self, chain: Chain, raws: list[RawBatch]) -> None:
+        self._taken += len(raws)
+        self.told += chain.take(raws)
+        for slot, message in chain.sent:
             self._slots[slot].append(message)
-        self.chain.sent.clear()
+        chain.sent.clear()
 
     def _batch(self, name: str, count: int, is_marked: bool) -> RawBatch:  # noqa: FBT001
         first, lines = self.at[name], self._lines[name]

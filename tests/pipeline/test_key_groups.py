@@ -277,9 +277,9 @@ def event(at: int, key: str = "anna", kind: Kind = "page_viewed", **more: object
     return replaced(known, **more)
 
 
-def share(items: Iterable[Any] = (), mark: int | None = None, top_at: int = -1) -> GroupBatch:
+def share(items: Iterable[Any] = (), mark: int | None = None, top_at: int = -1, clock: int = FOREVER) -> GroupBatch:
     """Make a batch for group 0, with a marker if there is a mark."""
-    marker = None if mark is None else Marker(mark, mark, max(mark if mark < FOREVER else -1, top_at))
+    marker = None if mark is None else Marker(mark, mark, max(mark if mark < FOREVER else -1, top_at), clock)
     return GroupBatch(group=0, batch=1, groups=1, items=list(items), passing=[], marker=marker)
 
 
@@ -288,11 +288,12 @@ def group(
     *,
     folder: Path | None = None,
     resume: bytes | None = None,
+    forwards: bool = False,
 ) -> KeyGroup:
     """Make a key group, with a changelog where there is a folder."""
 
     changelog = None if folder is None else Changelog(folder, "group-0", Rewrites(), fsync=False)
-    return KeyGroup(0, operator, changelog, resume)
+    return KeyGroup(0, operator, changelog, resume, forwards=forwards)
 
 
 def told_by(*outputs: GroupOutput) -> list[tuple[str, str]]:
@@ -403,6 +404,25 @@ def test_a_visitor_made_known_by_its_first_event_hands_over_nothing_but_its_name
 
     assert [(absorb.handover, absorb.state) for absorb in output.absorbed] == [(handover, None)]
     assert output.created == 1
+
+
+def test_what_comes_too_late_for_a_visitor_is_forwarded(tmp_path: Path) -> None:
+    """
+    Another shard read it before it could know: it goes on to the lead, after a resume too, until every shard has asked
+    the store since the link. Nobody but shards can come so late.
+    """
+    late = event(BEGIN_AT + SECOND)
+    alone, host = group(), group(folder=tmp_path, forwards=True)
+    for one in (alone, host):
+        one.take(share([event(BEGIN_AT), HandOver("anna", "anna", "lead-1", BEGIN_AT, linked_at=7)]))
+    host.take(share(mark=BEGIN_AT, clock=6))
+    resumed = group(folder=tmp_path, resume=host.snapshot(), forwards=True)
+
+    output = resumed.take(share([replaced(late)]))
+    assert [(one.event_id, one.profile_id, one.mark) for one in output.forwarded] == [(late.event_id, "lead-1", -1)]
+    assert output.created == 0
+    resumed.take(share(mark=BEGIN_AT, clock=7))
+    assert [one.take(share([replaced(late)])).created for one in (alone, resumed)] == [1, 1]
 
 
 def test_a_visitor_who_expired_just_before_the_login_stays_gone(tmp_path: Path) -> None:

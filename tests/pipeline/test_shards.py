@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from config.durations import HOUR, MINUTE, SECOND
 from config.settings import Settings
-from connectors.memory import MemoryIdentity
 from operators.ids import murmur2
 from operators.trigger import FAMILIES
 from pipeline.shards import Shard, ShardError, shard_of
@@ -36,6 +35,7 @@ from tests.pipeline.helpers import (
     without_coordinates,
 )
 from tests.pipeline.test_acceptance import ordered, split_by_person, traffic_lines
+from tests.simulation.store import SharedStore, SimulatedIdentity
 
 GROUPS: Final = 12
 KEYED: Final = msgspec.structs.replace(SMALL, key_groups=GROUPS)
@@ -43,20 +43,6 @@ ROUNDS: Final = 4
 """After which everything has arrived: the end of one's own, by way of the visitors' step, and what that closes."""
 ON_THE_EVENT: Final = ("journey", "offer")
 """Families of triggers that an event causes itself."""
-
-
-class Shared(MemoryIdentity):
-    """
-    A store that several chains share, and that is in nobody's checkpoint.
-    """
-
-    is_private = False
-
-    def changes(self) -> list[tuple[str, str]]:
-        """
-        Return nothing.
-        """
-        return []
 
 
 def keyed(lines: Sequence[Line], count: int) -> dict[str, list[bytes]]:
@@ -89,14 +75,14 @@ def played(settings: Settings, partitions: dict[str, list[bytes]], count: int, s
     Let `count` shards work through the partitions; each action of the script is the next one's.
     """
     slots: list[list[bytes]] = [[] for _ in partitions]
-    store = Shared()
+    store = SharedStore()
     with TemporaryDirectory() as folder:
         players = []
         for index in range(count):
             own = Path(folder, str(index))
             own.mkdir()
             shard = Shard(index, count, len(slots), "now")
-            players.append(Player(settings, partitions, own, lambda: store, shard, slots))
+            players.append(Player(settings, partitions, own, lambda: SimulatedIdentity(store), shard, slots))
         for turn, action in enumerate(script):
             player = players[turn % count]
             player.do(action)
@@ -140,13 +126,13 @@ def settled(told: Sequence[Told]) -> list[Told]:
     return kept
 
 
-@given(done=acts(households=4), script=scripts(with_crashes=False), count=st.integers(2, 3))
+@given(done=acts(households=4), script=scripts(with_crashes=True), count=st.integers(2, 3))
 @example(done=[act("add"), act("identify", 10 * MINUTE), act("page", 3 * HOUR)], script=[], count=2)
 @example(done=[act("identify"), *[act("view", SECOND)] * 3], script=[Read(((0, 2, True),)), Epoch()], count=3)
 def test_shards_together_do_what_one_process_does(done: list[Act], script: list[Action], count: int) -> None:
     """
-    A log keyed by visitor over six partitions and two or three shards, read in any turns, yields what it yields as
-    one file in one process.
+    A log keyed by visitor over six partitions and two or three shards, read in any turns and with any crashes, yields
+    what it yields as one file in one process.
     """
     lines = as_arrived(lines_of(alone(done)))
 
@@ -155,7 +141,7 @@ def test_shards_together_do_what_one_process_does(done: list[Act], script: list[
     assert without_coordinates(told) == without_coordinates(reference(KEYED, lines))
 
 
-@given(done=acts(households=4), script=scripts(with_crashes=False), count=st.integers(2, 3))
+@given(done=acts(households=4), script=scripts(with_crashes=True), count=st.integers(2, 3))
 def test_events_in_wrong_partitions_are_sent_where_they_belong(
     done: list[Act], script: list[Action], count: int
 ) -> None:

@@ -132,6 +132,29 @@ def test_a_shard_without_any_event_holds_nobody_up() -> None:
     assert (time.reached, time.leads_reached, time.top_at) == (BEGIN_AT, BEGIN_AT - SECOND, BEGIN_AT)
 
 
+def test_a_shard_that_has_gone_before_its_first_event_is_waited_for() -> None:
+    """
+    It said that it had none, so time went on to there; what it reads when it is back is not late (simulation, seed
+    1016).
+    """
+    time = Watermark(["part"], RULES, [channel(1, 0), channel(1, 1)], 10 * SECOND)
+    time.live(BEGIN_AT)
+    told(time, "part", BEGIN_AT)
+    for slot in (0, 1, 0, 1):
+        time.hear(1, slot, Marker(EMPTY, EMPTY, -1), is_first=True)
+        time.hear(1, slot, Marker(EMPTY, EMPTY, -1), is_first=False)
+    assert time.leads_reached == BEGIN_AT
+
+    told(time, "part", BEGIN_AT + MINUTE)
+    assert time.leads_reached == BEGIN_AT
+    time.hear(1, 0, Marker(EMPTY, EMPTY, -1), is_first=True)
+    time.hear(1, 0, Marker(EMPTY, EMPTY, -1), is_first=False)
+    assert time.leads_reached == BEGIN_AT
+    time.hear(1, 1, Marker(EMPTY, EMPTY, -1), is_first=True)
+    time.hear(1, 1, Marker(EMPTY, EMPTY, -1), is_first=False)
+    assert time.leads_reached == BEGIN_AT + MINUTE
+
+
 def test_visitors_do_not_wait_for_a_shard_that_is_silent() -> None:
     """
     Not after their patience has come to its end; leads do, and visitors again once it speaks.

@@ -209,16 +209,19 @@ class Process:
         state = Folder(self._disk.root)
         beat = run._Beat(telemetry)  # noqa: SLF001 -- the real one
         shard = connect.which_shard(settings, [], None)
-        source = connect.kafka_source(settings, shard, state, stop, beat)
+        journal = connect.journal(settings, shard, state)
+        source = connect.kafka_source(settings, shard, state, stop, beat, journal)
         shard = connect.with_slots(settings, shard, state, stop)
         shared = None if around.store is None else SimulatedIdentity(around.store, self._ask_store)
         store = cast("RedisIdentity | None", shared)
+        shard = connect.on_timeline(settings, shard, state, store)
         sink, encoder = connect.outputs(settings, None, state, shard, stop, telemetry)
         run._begun(settings, [], None, state, (source, sink), store, shard)  # noqa: SLF001 -- the real one
         beat.sink = cast("Any", sink).outbox
-        if shared is not None:
-            shard = connect.on_timeline(shard, shared.store_id)
-        parts = Parts(settings, source.partitions, self._disk.root, tally, self._now, shared, encoder, shard)
+        former = connect.former(shard, state)
+        parts = Parts(
+            settings, source.partitions, self._disk.root, tally, self._now, shared, encoder, shard, former, journal
+        )
         host = Host(self._clock.random, around.time.time, self.step, self._committed)
         interval_s = settings.checkpoint.interval_ms / 1000
         return Engine(flow.build(source, parts, sink), self.recovery, interval_s, host)

@@ -4,14 +4,14 @@ The identity store that processes share, without a server: what `connectors/redi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from connectors.redis_identity import VERSIONS_MAX
 from operators.event import Event
 from operators.identity import identifiers, user_key
 
-Version = tuple[str, str, int]
+Version = tuple[str, str, int, int]
 STORE_ID: Final = "simulated"
 
 
@@ -21,21 +21,35 @@ class SharedStore:
     def __init__(self) -> None:
         """Hold nothing."""
         self.versions: dict[str, list[Version]] = {}
+        self.clock = 0
+        self._lives: dict[str, tuple[int, dict[str, str]]] = {}
 
-    def seen(self, name: str, partition: str, position: int) -> str:
+    def seen(self, name: str, partition: str, position: int, as_of: int) -> str:
         """Return the lead that an event at `position` of `partition` sees, "" for none."""
-        for lead, its_partition, its_position in self.versions.get(name, ()):
-            if its_partition != partition or its_position < position:
+        for lead, its_partition, its_position, linked_at in self.versions.get(name, ()):
+            if (its_partition != partition or its_position < position) and linked_at <= as_of:
                 return lead
         return ""
 
-    def link(self, name: str, lead: str, partition: str, position: int) -> None:
-        """Put a version where it belongs: before what other partitions have linked, after this one's later ones."""
-        versions = self.versions.setdefault(name, [])
-        later = [n for n, (_, whose, at) in enumerate(versions) if whose == partition and at >= position]
-        if (lead, partition, position) not in versions:
-            versions.insert(later[-1] + 1 if later else 0, (lead, partition, position))
-            del versions[VERSIONS_MAX:]
+    def linked_by(self, names: Iterable[str], partition: str, position: int) -> int:
+        """Return when an event has linked any of these names before, 0 where it has not."""
+        versions = [version for name in names for version in self.versions.get(name, ())]
+        return next((at for _, whose, place, at in versions if (whose, place) == (partition, position)), 0)
+
+    def link(self, name: str, lead: str, partition: str, position: int, linked_at: int) -> None:
+        """Put a version where it belongs, in the order of the links."""
+        others = [one for one in self.versions.get(name, ()) if one[3] != linked_at]
+        versions = sorted([*others, (lead, partition, position, linked_at)], key=lambda one: -one[3])
+        self.versions[name] = versions[:VERSIONS_MAX]
+
+    def life(self, deployment: str, member: str, token: str, members: int) -> int:
+        """Return which life of a deployment a member is of."""
+        number, known = self._lives.setdefault(deployment, (1, {}))
+        if known.get(member) != token:
+            if member in known or len(known) == members:
+                number, known = self._lives[deployment] = number + 1, {}
+            known[member] = token
+        return number
 
 
 class SimulatedIdentity:
@@ -44,17 +58,20 @@ class SimulatedIdentity:
     is_private = False
     store_id = STORE_ID
     resets = 0
+    clock = 0
+    linked_at = 0
 
     def __init__(self, store: SharedStore, ask: Callable[[], None] = lambda: None) -> None:
         """Connect."""
         self._store, self._ask = store, ask
 
-    def look_up(self, events: Sequence[Event]) -> dict[str, str]:
+    def look_up(self, events: Sequence[Event], as_of: int | None = None) -> dict[str, str]:
         """Return what was known of the identifiers of `events` before the first of them."""
         if not events:
             return {}
         partition, position = events[0].partition, events[0].position
         self._ask()
+        self.clock = self._store.clock if as_of is None else as_of
         names = {name for event in events for name in identifiers(event)}
         known = self._known(names, partition, position)
         named = {known[name] for event in events if event.user_id for name in identifiers(event) if name in known}
@@ -62,15 +79,33 @@ class SimulatedIdentity:
         self._ask()
         return found
 
+    def read_clock(self) -> int:
+        """Return how many links there are now."""
+        self._ask()
+        self.clock = self._store.clock
+        self._ask()
+        return self.clock
+
+    def life(self, deployment: str, member: str, token: str, members: int) -> int:
+        """Return which life of a deployment this member is of."""
+        self._ask()
+        number = self._store.life(deployment, member, token, members)
+        self._ask()
+        return number
+
     def link(self, links: Mapping[str, str], event: Event, known: Mapping[str, str]) -> dict[str, str]:
         """Link all or nothing; return what others have made of these identifiers since."""
         partition, position, store = event.partition, event.position, self._store
         self._ask()
-        seen = {name: store.seen(name, partition, position) for name in links}
+        before = store.linked_by(links, partition, position)
+        seen = {name: store.seen(name, partition, position, before - 1 if before else store.clock) for name in links}
         changed = {name: lead for name, lead in seen.items() if lead != known.get(name, "")}
         if not changed:
+            if not before:
+                store.clock += 1
+            self.linked_at = before or store.clock
             for name, lead in links.items():
-                store.link(name, lead, partition, position)
+                store.link(name, lead, partition, position, self.linked_at)
         self._ask()
         return changed
 
@@ -87,5 +122,5 @@ class SimulatedIdentity:
         raise AssertionError(f"a link of {lead} ({name[:1]}) in the checkpoint of a store that keeps none there")
 
     def _known(self, names: set[str], partition: str, position: int) -> dict[str, str]:
-        found = {name: self._store.seen(name, partition, position) for name in sorted(names)}
+        found = {name: self._store.seen(name, partition, position, self.clock) for name in sorted(names)}
         return {name: lead for name, lead in found.items() if lead}

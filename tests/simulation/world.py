@@ -16,8 +16,8 @@ import connectors.changelog
 import connectors.kafka_client
 import connectors.kafka_ends
 import connectors.kafka_outbox
+import connectors.kafka_part
 import connectors.kafka_sink
-import connectors.kafka_source
 import pipeline.connect
 import pipeline.recovery
 import pipeline.run
@@ -38,7 +38,7 @@ CLOCKED: Final = (
     connectors.kafka_ends,
     connectors.kafka_outbox,
     connectors.kafka_sink,
-    connectors.kafka_source,
+    connectors.kafka_part,
     pipeline.connect,
     pipeline.run,
     pipeline.steps,
@@ -126,8 +126,8 @@ class World:
         replaced: list[tuple[Any, dict[str, Any]]] = [(module, {"time": time}) for module in CLOCKED]
         replaced += [
             (connectors.kafka_client, {"AdminClient": lambda options: Admin(around.worker, options)}),
-            (connectors.kafka_source, {"Consumer": lambda options: Consumer(around.worker, options)}),
-            (connectors.kafka_source, {"datetime": Calendar(time), "threading": SimpleNamespace(Thread=InlineThread)}),
+            (connectors.kafka_part, {"Consumer": lambda options: Consumer(around.worker, options)}),
+            (connectors.kafka_part, {"datetime": Calendar(time), "threading": SimpleNamespace(Thread=InlineThread)}),
             (connectors.kafka_sink, {"Consumer": lambda options: Consumer(around.worker, options)}),
             (connectors.kafka_outbox, {"Producer": lambda options: Producer(around.worker, options)}),
             (connectors.changelog, SMALL_LIMITS),

@@ -86,18 +86,15 @@ class Journal:
 
     def resume(self, number: int) -> list[Taken]:
         """Go on from a checkpoint that holds the first `number` batches; return those that were taken in after them."""
-        files = {int(path.name.rpartition(".")[2]): path for path in self._folder.glob(PATTERN)}
+        files, taken = _files(self._folder), list[Taken]()
         start = max((first for first in files if first <= number), default=number)
-        first, taken = start, list[Taken]()
-        while first in files:
-            path = files.pop(first)
+        while (path := files.pop(start + len(taken), None)) is not None:
             entries, size = _read(path)
             self._reopen(path, size)
             taken += entries
-            first += len(entries)
         for path in files.values():
             path.unlink()
-        self._checkpoints, self.count = [start], first
+        self._checkpoints, self.count = [start], start + len(taken)
         if self._file is None:
             self._begin(number)
         return taken[number - start :]
@@ -162,19 +159,24 @@ class Journal:
 
     def _forget(self, number: int) -> None:
         """Remove the files that end before the first `number` batches do."""
-        firsts = sorted(int(path.name.rpartition(".")[2]) for path in self._folder.glob(PATTERN))
-        for first, following in pairwise(firsts):
+        files = _files(self._folder)
+        for first, following in pairwise(sorted(files)):
             if following <= number:
-                (self._folder / f"journal.{first}").unlink()
+                files[first].unlink()
 
 
 def entries_after(folder: Path, number: int) -> int:
     """Return how many batches were taken in after the first `number`, without touching anything."""
-    files = {int(path.name.rpartition(".")[2]): path for path in folder.glob(PATTERN)}
-    first = max((first for first in files if first <= number), default=number)
-    while first in files:
-        first += len(_read(files[first])[0])
-    return max(0, first - number)
+    files = _files(folder)
+    count = max((first for first in files if first <= number), default=number)
+    while (path := files.pop(count, None)) is not None:
+        count += len(_read(path)[0])
+    return max(0, count - number)
+
+
+def _files(folder: Path) -> dict[int, Path]:
+    """Return the files by how many batches came before each."""
+    return {int(path.name.rpartition(".")[2]): path for path in folder.glob(PATTERN)}
 
 
 def _read(path: Path) -> tuple[list[Taken], int]:

@@ -80,9 +80,9 @@ def on_timeline(settings: Settings, shard: Shard, state: Recovery | None, store:
     return replace(shard, timeline=digest(store.store_id, deployment, number))
 
 
-def journal(settings: Settings, shard: Shard, state: Recovery | None) -> Journal | None:
-    """Return the journal of one of several shards; one process alone tells nobody else what it has taken in."""
-    return Journal(state.folder, fsync=settings.checkpoint.fsync) if shard.count > 1 and state is not None else None
+def journal(settings: Settings, inputs: Sequence[str], state: Recovery | None) -> Journal | None:
+    """Return the journal of a run that reads topics: files are read as before without one."""
+    return None if inputs or state is None else Journal(state.folder, fsync=settings.checkpoint.fsync)
 
 
 def former(shard: Shard, state: Recovery | None) -> Former:

@@ -179,6 +179,7 @@ class Resolver:
             here = Marker(time.reached, time.leads_reached, time.top_at, time.clock)
             self.tally.leads_reached = time.leads_reached
             elsewhere = Marker(time.own_reached, time.through, time.top_at, self._clock)
+            time.marked()
         return Resolved(self._dealer.deal(here, elsewhere, self._taken), records)
 
     def _asked(self, raw: RawBatch, events: list[Event]) -> dict[str, str]:

@@ -128,7 +128,7 @@ def run(
             state = stack.enter_context(locked(recovery)) if recovery is not None else None
             taken = None if state is None or savepoint is None else take_up(state, savepoint, out, shard.name)
             files = connect.file_source(settings, inputs, speed, stop) if inputs else None
-            journal = connect.journal(settings, shard, state)
+            journal = connect.journal(settings, inputs, state)
             source = files or connect.kafka_source(settings, shard, state, stop, beat, journal)
             shard = connect.with_slots(settings, shard, state, stop)
             store = connect.store(settings, stop, telemetry)

@@ -94,6 +94,7 @@ class Watermark:
         self._before: dict[int, int] = dict.fromkeys(channels, -1)
         self._beyond: dict[int, int] = dict(self._before)
         self._clocks: dict[int, int] = dict.fromkeys(self._before, 0)
+        self._said_empty: set[str] = set()
         self._empty: set[int] = set()
         self._empty_beyond: set[int] = set()
         self._top_heard = -1
@@ -119,7 +120,7 @@ class Watermark:
             mark = min([*told, self.own_reached])
         else:
             empty.discard(key)
-        if mark < EMPTY:
+        if mark != EMPTY:
             heard[key] = max(heard.get(key, -1), mark)
         self._heard_at[key] = self._now_ms
         if is_first:
@@ -173,11 +174,22 @@ class Watermark:
         """Note what time it is by the wall clock; patience begins anew where a process does, with its first batch."""
         if is_first or not self._heard_at:
             self._heard_at = dict.fromkeys(self._before, now_ms)
-        if is_first:  # what had no events may have some by now
-            for name, mark in self._awaited.items():
-                if mark == EMPTY:
-                    self._awaited[name] = self.marks.get(name, -1)
+        if is_first:
+            self._doubt()
         self._now_ms = now_ms
+
+    def marked(self) -> None:
+        """Note that a marker has been given: what has not been said to be empty since the last one may be so no more.
+
+        Its leader may be away, and its first events with a producer that waits for it.
+        """
+        self._doubt()
+        self._said_empty.clear()
+
+    def _doubt(self) -> None:
+        for name, mark in self._awaited.items():
+            if mark == EMPTY and name not in self._said_empty:
+                self._awaited[name] = self.marks.get(name, -1)
 
     def _heard(self) -> int:
         """Return how far the shards have come that visitors wait for."""
@@ -205,6 +217,8 @@ class Watermark:
         self.tops[partition] = top
         self.marks[partition] = mark = self._after(raw, mark, top)
         is_empty = raw.idle_ms > 0 and top < 0
+        if is_empty:
+            self._said_empty.add(partition)
         self._awaited[partition] = FOREVER if raw.complete == FOREVER else EMPTY if is_empty else mark
         reached = self.own_reached
         if reached < EMPTY:

@@ -132,6 +132,24 @@ def test_a_shard_without_any_event_holds_nobody_up() -> None:
     assert (time.reached, time.leads_reached, time.top_at) == (BEGIN_AT, BEGIN_AT - SECOND, BEGIN_AT)
 
 
+def test_a_partition_without_any_event_whose_leader_goes_is_waited_for() -> None:
+    """
+    It holds nobody up while it is said to be empty; its first events are not late (simulation, seed 1539).
+    """
+    time = Watermark(["part", "other"], RULES)
+    idle = RawBatch("other", [], read_at=BEGIN_AT, idle_ms=SECOND)
+    told(time, "part", BEGIN_AT)
+    for minutes in (1, 2):
+        time.advance(idle, -1, -1)
+        time.marked()
+        assert told(time, "part", BEGIN_AT + minutes * MINUTE) == BEGIN_AT + minutes * MINUTE
+
+    time.marked()
+    assert told(time, "part", BEGIN_AT + HOUR) == BEGIN_AT + 2 * MINUTE
+    time.advance(idle, -1, -1)
+    assert time.reached == BEGIN_AT + HOUR
+
+
 def test_a_shard_that_has_gone_before_its_first_event_is_waited_for() -> None:
     """
     It said that it had none, so time went on to there; what it reads when it is back is not late (simulation, seed

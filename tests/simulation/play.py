@@ -92,9 +92,11 @@ def _resume(world: World) -> None:
 
 
 def _stop(world: World) -> None:
-    """Have all processes end well, and nobody start them."""
+    """Have all processes end well, and nobody start or kill them."""
     clock = world.clock
+    clock.run(clock.now + QUIET_S_MAX, lambda: all(process.is_alive for process in world.processes))
     for process in world.processes:
+        process.steps_left = process.steps_after_commit = 0
         process.is_held = True
         process.stop()
     clock.run(clock.now + QUIET_S_MAX, lambda: not any(process.is_alive for process in world.processes))

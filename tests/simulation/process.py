@@ -209,7 +209,7 @@ class Process:
         state = Folder(self._disk.root)
         beat = run._Beat(telemetry)  # noqa: SLF001 -- the real one
         shard = connect.which_shard(settings, [], None)
-        journal = connect.journal(settings, shard, state)
+        journal = connect.journal(settings, [], state)
         source = connect.kafka_source(settings, shard, state, stop, beat, journal)
         shard = connect.with_slots(settings, shard, state, stop)
         shared = None if around.store is None else SimulatedIdentity(around.store, self._ask_store)

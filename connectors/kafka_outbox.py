@@ -84,7 +84,7 @@ class Outbox:
             try:
                 self._producer.produce(topic, message.value, message.key, partition, delivered, headers=message.headers)
             except BufferError:
-                waiting = waiting or _Waiting(self._stop)
+                waiting = waiting or Waiting(self._stop)
                 self._wait(waiting)
             except KafkaException as error:
                 raise KafkaFault(f"{topic}: {error.args[0].str()}; mend that and start again") from None
@@ -106,7 +106,7 @@ class Outbox:
         Raises:
             KafkaFault: one was refused, or the run is to stop while no broker takes any.
         """
-        waiting = _Waiting(self._stop)
+        waiting = Waiting(self._stop)
         while self._producer.flush(PAUSE_S):
             self._wait(waiting)
         self._check()
@@ -128,7 +128,7 @@ class Outbox:
         if error is None:
             self._observe(message.family, max(0.0, time.time() - datetime.fromisoformat(message.caused_at).timestamp()))
 
-    def _wait(self, waiting: _Waiting) -> None:
+    def _wait(self, waiting: Waiting) -> None:
         silent_s = time.monotonic() - max(waiting.began_at, self._heard_at)
         if silent_s > LONG_S and not self.is_away:
             self.is_away = True
@@ -154,7 +154,7 @@ class Outbox:
             self._failure = self._failure or error
 
 
-class _Waiting:
+class Waiting:
     """Since when something has been waited for, and whether that is enough now that the run is to stop."""
 
     def __init__(self, stop: Stop) -> None:
@@ -164,6 +164,7 @@ class _Waiting:
 
     @property
     def is_over(self) -> bool:
+        """Whether it is: enough for a server that works, and too little for one that hangs to hold up the end."""
         if self._told_at is None and self._stop.is_set():
             self._told_at = time.monotonic()
         return self._told_at is not None and time.monotonic() - self._told_at > STOP_S_MAX

@@ -66,6 +66,8 @@ TAKEN: Final = "#"
 PART: Final = "kafka"
 # How soon to look again when there is nothing: short beside the 20 ms that a trigger may take.
 POLL: Final = timedelta(milliseconds=5)
+# From then on waiting for what is to be read again is worth a line.
+LONG_S: Final = 10.0
 # How long the brokers may take to hear that we leave.
 LEAVE_S_MAX: Final = 2.0
 
@@ -106,7 +108,7 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
         resume = dict(resume)
         memory = resume.pop(MEMORY, None)
         self._taken = resume.pop(TAKEN, (0, -1))[0]
-        self._has_begun = False
+        self._has_begun = self._is_waiting = False
         self._replay: Replay | None = None
         gone = sorted(resume.keys() - set(partitions))
         if gone:
@@ -221,6 +223,9 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
                 replay.add(name, message)
                 replay.reached(name, (message.offset() or 0) + 1)
         if not replay.is_whole:
+            if not self._is_waiting and time.monotonic() - self._discovered_at > LONG_S:
+                self._is_waiting = True
+                self._tell(f"{replay.missing}: waiting for it, to take it in again as before")
             return []
         self._replay = None
         for name, end in replay.ends.items():

@@ -19,11 +19,12 @@ class Replay:
         self._taken, self._is_sent = taken, is_sent
         self.ends: dict[str, int] = {}
         """The partitions that have to be read, and up to where."""
-        self._missing = 0
+        self._missing: dict[str, set[int]] = {}
         for one in taken:
             if one.count:
-                self.ends[one.partition] = max(one.first_position + one.count, self.ends.get(one.partition, 0))
-                self._missing += one.count
+                end = one.first_position + one.count
+                self.ends[one.partition] = max(end, self.ends.get(one.partition, 0))
+                self._missing.setdefault(one.partition, set()).update(range(one.first_position, end))
         self._found: dict[str, dict[int, tuple[bytes, int]]] = {name: {} for name in self.ends}
         self.came_at: dict[str, int] = {}
         """When the last record of each partition came."""
@@ -31,20 +32,21 @@ class Replay:
     @property
     def is_whole(self) -> bool:
         """Whether all records are there."""
-        return self._missing <= 0
+        return not any(self._missing.values())
+
+    @property
+    def missing(self) -> str:
+        """Name a record that is not there yet: `topic/3 at offset 17`."""
+        return next(f"{name} at offset {min(offsets)}" for name, offsets in self._missing.items() if offsets)
 
     def add(self, name: str, message: Message) -> None:
-        """Keep a record, if it is one of those.
-
-        Raises:
-            KafkaFault: a record that should have come before it is gone.
-        """
+        """Keep a record, if it is one of those."""
         offset, value = message.offset(), message.value()
         assert offset is not None, "a message has an offset"
-        if offset < self.ends[name] and value is not None and offset not in self._found[name]:
+        if value is not None and offset in self._missing[name]:
+            self._missing[name].remove(offset)
             self.came_at[name] = message.timestamp()[1]
             self._found[name][offset] = value, self.came_at[name]
-            self._missing -= 1
 
     def reached(self, name: str, position: int) -> None:
         """Hear that a partition has been read up to there.
@@ -52,17 +54,12 @@ class Replay:
         Raises:
             KafkaFault: not all has come that was there before.
         """
-        if position < self.ends.get(name, 0):
-            return
-        found = self._found[name]
-        for one in self._taken:
-            if one.partition == name:
-                for offset in range(one.first_position, one.first_position + one.count):
-                    if offset not in found:
-                        raise KafkaFault(
-                            f"{name}: the broker no longer has offset {offset}; what lies between is lost:"
-                            " restore the topic, or start with a new recovery folder"
-                        )
+        missing = self._missing.get(name)
+        if missing and position >= self.ends[name]:
+            raise KafkaFault(
+                f"{name}: the broker no longer has offset {min(missing)}; what lies between is lost:"
+                " restore the topic, or start with a new recovery folder"
+            )
 
     def batches(self) -> list[RawBatch]:
         """Return the batches, all of them."""

@@ -36,7 +36,7 @@ from confluent_kafka import Message as KafkaMessage
 from connectors.batches import Stop
 from connectors.cloudevents import Message
 from connectors.kafka_client import Brokers, KafkaFault, assigned, made, settings, split
-from connectors.kafka_outbox import PAUSE_S, Outbox, SinkOptions
+from connectors.kafka_outbox import PAUSE_S, Outbox, SinkOptions, Waiting
 from connectors.kafka_topics import EXCHANGE, checked, exchange_topic, output_topics
 
 # How long what a dead producer had sent may take to be written, once the broker answers.
@@ -231,8 +231,9 @@ class Tails:
         reader.assign([assigned(name, start)])
         found: dict[str, int] = {}
         next_offset = start
+        waiting = Waiting(self._stop)
         while next_offset < end:
-            if self._stop.is_set():
+            if waiting.is_over:
                 raise KafkaFault(f"{name}: stopped while no broker answered; the next run goes on from the checkpoint")
             for message in reader.consume(10_000, PAUSE_S):
                 error, offset = message.error(), message.offset()

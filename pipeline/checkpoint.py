@@ -29,8 +29,9 @@ from typing import Any, Final, NamedTuple
 from connectors.kafka_part import MEMORY, TAKEN
 from connectors.kafka_part import PART as TOPICS
 from connectors.kafka_sink import floors_of
+from pipeline import resolve
 from pipeline.key_groups import read_snapshot
-from pipeline.manifest import STEPS, Manifest, read_manifest, unpacked
+from pipeline.manifest import STEPS, Manifest, packed, read_manifest, unpacked
 from pipeline.recovery import ENGINE_FILES, SEED_FILE, RecoveryFacts, RunError, facts_of
 from pipeline.steps import lane_snapshots
 
@@ -89,6 +90,7 @@ def manifest_of(facts: RecoveryFacts, saved: Saved, seed: Manifest | None = None
     lengths = {} if is_published else (dict(seed.lengths) if seed else {}) | dict(parts)
     resolver = [unpacked(raw) for raw in found.get("resolve", {}).values()] or [seed.resolver if seed else []]
     shard, _, shards = facts.shard.partition("-of-")
+    told = resolve.read_snapshot(packed(resolver[0])) if resolver[0] else None
     return Manifest(
         nextmove=facts.nextmove,
         shard=int(shard),
@@ -96,6 +98,7 @@ def manifest_of(facts: RecoveryFacts, saved: Saved, seed: Manifest | None = None
         slots=facts.slots,
         timeline=facts.timeline,
         lives=facts.lives,
+        taken=told.taken if told else 0,
         epoch=saved.epoch,
         saved_at=max(saved.saved_at, seed.saved_at if seed else 0),
         key_groups=facts.key_groups,

@@ -34,8 +34,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     `made_at` and `saved_at` (ms) say when it was written and when the checkpoint was. `places` is how far each
     partition is read: bytes and lines of a file, next offset and the last record's instant of a topic. `brokers` is
     what the source remembers of them. `lengths` are those of output files, `floors` the offsets of partitions of
-    triggers before which each is in the checkpoint. `timeline` and `lives` are those of the recovery folder. `resolver`
-    is empty where nothing has been resolved yet.
+    triggers before which each is in the checkpoint. `timeline` and `lives` are those of the recovery folder;
+    `taken` is how many batches had been taken in there. `resolver` is empty where nothing has been resolved yet.
     """
 
     format: int = FORMAT
@@ -49,6 +49,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     slots: int = 1
     timeline: str = ""
     lives: dict[str, dict[str, int]] = {}
+    taken: int = 0
     key_groups: int
     inputs: list[str]
     out: str
@@ -87,12 +88,6 @@ class Manifest(msgspec.Struct, kw_only=True):
             lives=self.lives | ({self.timeline: {str(self.shard): self.taken}} if self.timeline else {}),
             savepoint=self.id,
         )
-
-    @property
-    def taken(self) -> int:
-        """How many batches had been taken in."""
-        told = self.resolved()
-        return 0 if told is None else told.taken
 
     def resolved(self) -> resolve.ResolverSnapshot | None:
         """Read the resolver's row."""

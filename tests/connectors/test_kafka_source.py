@@ -5,6 +5,7 @@ The Kafka source against a real broker: every record once, from where it was lef
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]  # it has them
 
 from connectors.batches import RawBatch
+from connectors.journal import Journal
 from connectors.kafka_client import KafkaFault
 from connectors.kafka_options import KafkaOptions
 from connectors.kafka_part import MEMORY, TAKEN, KafkaPart, Places
@@ -84,8 +86,8 @@ def opened(options: KafkaOptions) -> Iterator[Callable[..., KafkaPart]]:
     """Open a part, as a new process would."""
     parts: list[KafkaPart] = []
 
-    def start(resume: Places | None = None, **more: object) -> KafkaPart:
-        source = KafkaSource(msgspec.structs.replace(options, **more), threading.Event(), print)
+    def start(resume: Places | None = None, journal: Journal | None = None, **more: object) -> KafkaPart:
+        source = KafkaSource(msgspec.structs.replace(options, **more), threading.Event(), print, journal=journal)
         source.begin({})
         parts.append(source.build_part("source", "kafka", resume))
         return parts[-1]
@@ -93,6 +95,57 @@ def opened(options: KafkaOptions) -> Iterator[Callable[..., KafkaPart]]:
     yield start
     for part in parts:
         part.close()
+
+
+def test_what_a_dead_run_had_taken_in_comes_again_as_it_was(
+    kafka: KafkaServer, topic: str, opened: Callable[..., KafkaPart], tmp_path: Path
+) -> None:
+    """
+    The same batches in the same order, with what was known then, records and words on the time; more has come since,
+    and follows. A tombstone in between is read over.
+    """
+    for partition in range(3):
+        produce(kafka, topic, partition, *[f"{partition}-{i}".encode() for i in range(50)], None, b"more")
+    journal = Journal(tmp_path, fsync=False)
+    first = opened(journal=journal, batch_records=7)
+    before = read(first, lambda found: count(found) >= 60)
+    saved = first.snapshot()
+    for raw in before:
+        journal.note(raw, 5)
+    journal.checkpoint(len(before))
+    taken = read(first, lambda found: count(before + found) == 153 and not found[-1].raws)
+    for number, raw in enumerate(taken):
+        journal.note(raw, number)
+        raw.as_of = number
+    journal.close()
+    first.close()
+    for partition in range(3):
+        produce(kafka, topic, partition, b"later")
+
+    second = opened(saved, journal=Journal(tmp_path, fsync=False))
+    again = read(second, lambda found: len(found) >= len(taken))
+    assert again[: len(taken)] == taken
+    after = again[len(taken) :] + read(second, lambda found: count(again[len(taken) :] + found) == 3)
+    assert sorted(raw for batch in after for raw in batch.raws) == [b"later"] * 3
+    assert [batch.is_first for batch in after if batch.raws][:1] == [True]
+    assert all(batch.as_of is None for batch in after)
+
+
+def test_a_record_that_is_to_be_taken_in_again_and_is_gone_stops_the_start(
+    kafka: KafkaServer, topic: str, opened: Callable[..., KafkaPart], tmp_path: Path
+) -> None:
+    """
+    Whatever was decided upon it, others know.
+    """
+    produce(kafka, topic, 0, b"0", b"1", b"2", None, b"4")
+    journal = Journal(tmp_path, fsync=False)
+    journal.resume(0)
+    journal.note(RawBatch(f"{topic}/0", [b""] * 5, 0), 0)
+    journal.close()
+
+    part = opened(journal=Journal(tmp_path, fsync=False))
+    with pytest.raises(KafkaFault, match=f"{topic}/0: the broker no longer has offset 3; what lies between is lost"):
+        read(part, bool)
 
 
 def test_each_record_comes_once_with_its_coordinates(

@@ -12,9 +12,11 @@ from unittest.mock import patch
 
 import connectors.kafka_outbox
 import connectors.kafka_sink
+import pipeline.connect
 import pipeline.parts
 import pipeline.steps
 from connectors.changelog import Changelog, Entry
+from connectors.journal import Journal, Taken
 from pipeline.deal import Dealer
 from pipeline.messages import Absorb, GroupBatch
 from pipeline.tally import Tally
@@ -117,12 +119,24 @@ def retire_at_once() -> AbstractContextManager[object]:
     return patch.object(pipeline.parts, "Changelog", Careless)
 
 
+def forget_the_journal() -> AbstractContextManager[object]:
+    """A process that goes on takes in what comes, not what its former life had taken in."""
+
+    class Careless(Journal):
+        def resume(self, number: int) -> list[Taken]:
+            super().resume(number)
+            return []
+
+    return patch.object(pipeline.connect, "Journal", Careless)
+
+
 PLANTED: Final[dict[str, Bug]] = {
     "a marker dropped": drop_markers,
     "a tail not cut off on resume": keep_tails,
     "a tombstone forgotten": forget_tombstones,
     "a delivery error ignored": ignore_refusals,
     "a hand-over applied twice": absorb_twice,
+    "a journal not gone by": forget_the_journal,
     "an old changelog removed too soon": retire_at_once,
     "published triggers not looked for": skip_tails_of_triggers,
     "a checkpoint before its records": commit_unacknowledged,

@@ -76,6 +76,7 @@ def _live(random: Random, world: World, log: Sequence[Sent]) -> None:
     last_s = (max(sent.sent_at for sent in log) - clock.true_ms) / 1000
     plan(random, world, 0.0, last_s + RULES.settled)
     clock.run(last_s + RULES.settled)
+    world.around.are_safe = True  # else one may die when all is told, and tell some of it again
     end_s = clock.now + QUIET_S_MAX
     while clock.now < end_s and world.watermark <= last_at + ms(RULES.settled):
         clock.run(clock.now + 1.0)
@@ -92,11 +93,9 @@ def _resume(world: World) -> None:
 
 
 def _stop(world: World) -> None:
-    """Have all processes end well, and nobody start or kill them."""
+    """Have all processes end well, and nobody start them."""
     clock = world.clock
-    clock.run(clock.now + QUIET_S_MAX, lambda: all(process.is_alive for process in world.processes))
     for process in world.processes:
-        process.steps_left = process.steps_after_commit = 0
         process.is_held = True
         process.stop()
     clock.run(clock.now + QUIET_S_MAX, lambda: not any(process.is_alive for process in world.processes))

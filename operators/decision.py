@@ -183,7 +183,7 @@ class Decider:
             "returning_visitor",
             self._rules.returning_cooldown_ms,
             why,
-            _occasion(person, "visit", event),
+            f"{person.assignment_id}|visit|{visit}",
             {"visits": visit},
         )
         return self._on_event(memories, person, event, candidate)
@@ -203,8 +203,11 @@ class Decider:
             "views": views,
             "url": event.url,
         }
-        occasion = _occasion(person, item.product_id, event)
-        candidate = _Candidate("offer_prompt", key, self._rules.offer_cooldown_ms, why, occasion, context)
+        # Two offers of one product lie at least a cool-down apart, so in different ones of these spans; and
+        # whichever view of an occasion comes first, nearly always in the same.
+        span = event.at // max(self._rules.offer_cooldown_ms, 1)
+        occurrence_key = f"{person.assignment_id}|{item.product_id}|{span}"
+        candidate = _Candidate("offer_prompt", key, self._rules.offer_cooldown_ms, why, occurrence_key, context)
         return self._on_event(memories, person, event, candidate)
 
     def union(self, memory: Memory, other: Memory) -> None:
@@ -266,14 +269,6 @@ class Decider:
             candidate.context,
             rfc3339(at + self._rules.expires_ms),
         )
-
-
-def _occasion(person: Person, what: str, event: Event) -> str:
-    """Name what an event decides by itself: by the instant, for two people may share a device and have both come twice.
-
-    A run that goes on after a crash takes events in as before, so it names the same.
-    """
-    return f"{person.assignment_id}|{what}|{event.at}"
 
 
 def _outlet(memory: Memory, *, is_onsite: bool) -> Outlet | None:

@@ -163,8 +163,7 @@ class KeyGroup:
                     next_due_at = heap[0][0] if heap else FOREVER
             key = item.profile_id
             if gone and key in gone:
-                item.profile_id, item.mark = gone[key][0], -1
-                forwarded.append(item)
+                forwarded.append(_forwarded(item, gone[key][0]))
                 continue
             known = hot.get(key)
             if known is None:
@@ -371,3 +370,9 @@ class KeyGroup:
         self._live_bytes = sum(map(len, rest.values())) + sum(map(len, rest)) + ENTRY_OVERHEAD * len(rest)
         self._watermark, self._top_at, self._swept_at = told.watermark, told.top_at, told.swept_at
         self._gone = told.gone
+
+
+def _forwarded(event: Event, lead: str) -> Event:
+    """Make an event one of the lead's; it comes after whatever has been reached there."""
+    event.profile_id, event.mark = lead, -1
+    return event

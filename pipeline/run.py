@@ -140,10 +140,8 @@ def run(
             beat.sink = telemetry.sink = sink.outbox if isinstance(sink, KafkaSink) else None
             telemetry.store = store
             telemetry.is_ready = bool(inputs)
-            former = connect.former(shard, state)
-            parts = Parts(
-                settings, source.partitions, recovery, tally, connect.now, store, encoder, shard, former, journal
-            )
+            former, names = connect.former(shard, state), source.partitions
+            parts = Parts(settings, names, recovery, tally, connect.now, store, encoder, shard, former, journal)
             with _watching(watch, tally), _quiet_collector():
                 _execute(flow.build(parts.seeds.source(source), parts, parts.seeds.sink(sink)), settings, config, out)
     except (SourceError, KafkaFault, StoreError, ServeError) as error:

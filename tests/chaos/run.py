@@ -17,7 +17,7 @@ from tests.chaos.rules import Rules
 from tests.chaos.stage import Job, Stage
 
 BURST_RATE: Final = 1_000.0
-RECORDS_MAX: Final = 4_000_000
+RECORDS_MAX: Final = 8_000_000
 """Of a run: the state grows with each household, and the audit holds all of them in memory."""
 BEHIND_MAX: Final = 2
 """After so many faults in a row without catching up a run is given up: what comes later shows nothing."""

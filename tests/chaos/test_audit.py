@@ -298,7 +298,7 @@ def test_the_load_is_its_seed_and_comes_late_and_twice() -> None:
 @pytest.mark.parametrize(
     ("faults", "asked", "capacity", "rate", "reason"),
     [
-        (100, 0.0, 4_000.0, RECORDS_MAX / 100 / FULL.fault, "4,000,000 records in all are the most"),
+        (100, 0.0, 4_000.0, RECORDS_MAX / 100 / FULL.fault, "8,000,000 records in all are the most"),
         (10, 0.0, 4_000.0, 2_000.0, "half of what the machine carries"),
         (10, 300.0, 4_000.0, 300.0, "as asked for"),
         (10, 300.0, 0.0, 300.0, "as asked for"),
@@ -308,7 +308,7 @@ def test_a_run_sends_no_more_than_can_be_audited(
     faults: int, asked: float, capacity: float, rate: float, reason: str
 ) -> None:
     """
-    The rate is half of what the machine carries, what is asked for, or what comes to 4,000,000 records in all,
+    The rate is half of what the machine carries, what is asked for, or what comes to 8,000,000 records in all,
     whichever is least; and it is told which.
     """
     assert paced(Plan(FULL, faults, 1, asked), capacity) == (rate, reason)

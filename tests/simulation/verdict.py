@@ -26,6 +26,7 @@ ON_THE_EVENT: Final = ("journey", "offer")
 """Families of triggers that an event causes itself."""
 MAY_BE_SAID: Final = re.compile(
     r"no broker answers; waiting for Kafka|Kafka is back|no broker takes records; waiting|Kafka takes records again"
+    r"|waiting for it, to take it in again"
 )
 
 

@@ -202,13 +202,43 @@ class OutputSettings(Section, frozen=True, kw_only=True):
     """The `source` of each CloudEvent, a URI reference. With the id it must be unique: one a deployment."""
 
 
+PORT_MAX: Final = 65_535
+
+
 class TelemetrySettings(Section, frozen=True, kw_only=True):
     """Where Prometheus finds metrics."""
 
-    port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    port: Annotated[int, Meta(ge=0, le=PORT_MAX)] = 0
     """0: no metrics are served."""
     host: Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[!-~]+\Z")] = "0.0.0.0"  # noqa: S104 - no personal data in metrics, and Prometheus asks from another host
     """The address that is listened on; 0.0.0.0 are all of this machine's."""
+
+
+Address = Annotated[
+    str, Meta(min_length=3, max_length=260, pattern=r"^[!-~]+:[0-9]{1,5}\Z", description="of the form host:port")
+]
+
+
+class ClusterSettings(Section, frozen=True, kw_only=True):
+    """Several processes that run one flow together, by the engine's own cluster mode."""
+
+    process: Annotated[int, Meta(ge=0, le=9_999)] = 0
+    """Which of `addresses` is this process's, from 0 on."""
+    addresses: Annotated[tuple[Address, ...], Meta(min_length=0, max_length=1_000)] = ()
+    """Where the members reach each other, the same list for each of them; empty: one process alone."""
+
+    def __post_init__(self) -> None:
+        """Refuse a process that has no address, and an address that two have."""
+        if self.process >= max(1, len(self.addresses)):
+            raise ValueError(
+                f"cluster.process is {self.process} but cluster.addresses names {len(self.addresses)}: it must name"
+                " all members, this one too"
+            )
+        if len(set(self.addresses)) < len(self.addresses):
+            raise ValueError("cluster.addresses names an address twice; name each member once")
+        for address in self.addresses:
+            if not 1 <= int(address.rpartition(":")[2]) <= PORT_MAX:
+                raise ValueError(f"cluster.addresses names {address}, whose port is not one of 1 to {PORT_MAX}")
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -221,6 +251,7 @@ class Settings(Section, frozen=True, kw_only=True):
         "0/1"
     )
     """Which of how many processes this is, from 0 on; ordinal: as the host's name ends, in a Kubernetes StatefulSet."""
+    cluster: ClusterSettings = ClusterSettings()
     source: SourceSettings = SourceSettings()
     kafka: KafkaSettings = KafkaSettings()
     session: SessionSettings = SessionSettings()

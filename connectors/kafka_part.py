@@ -1,9 +1,9 @@
-"""The part of a Kafka source that reads: one consumer for all partitions of this process.
+"""A part of a Kafka source, which reads: one consumer for all partitions of this process.
 
 Theory of operation
 -------------------
-The engine sees one part; its snapshot is the next offset of every partition, and that is the truth: on
-resume each partition is read from there, and an offset that the broker no longer has stops the run
+The engine sees one part, or one a member of a cluster; its snapshot is the next offset of every partition, and that
+is the truth: on resume each partition is read from there, and an offset that the broker no longer has stops the run
 (`auto.offset.reset=error`), for what lay in between would be lost without a word. The offsets of the checkpoint
 before are also committed to the consumer group, for tools that show lag; nothing is read from there.
 
@@ -63,7 +63,6 @@ MEMORY: Final = ""
 TAKEN: Final = "#"
 """What it has by the number of batches that were handed on: nor such a one."""
 
-PART: Final = "kafka"
 # How soon to look again when there is nothing: short beside the 20 ms that a trigger may take.
 POLL: Final = timedelta(milliseconds=5)
 # From then on waiting for what is to be read again is worth a line.

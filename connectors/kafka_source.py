@@ -10,7 +10,7 @@ from connectors.batches import RawBatch, Stop
 from connectors.journal import Journal
 from connectors.kafka_client import Brokers, KafkaFault
 from connectors.kafka_options import KafkaOptions
-from connectors.kafka_part import PART, KafkaPart, Places
+from connectors.kafka_part import KafkaPart, Places
 from connectors.kafka_topics import partitions_of
 
 
@@ -32,7 +32,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         Raises:
             KafkaFault: no broker answers, or a topic is not there.
         """
-        self._options, self._stop, self._tell, self._beat = options, stop, tell, beat
+        self.options, self._stop, self._tell, self._beat = options, stop, tell, beat
         self._journal = journal
         self._brokers = Brokers(options.servers, options.client, stop)
         topics = self._brokers.topics_with(topic for topic in options.wanted if not topic.startswith("^"))
@@ -59,8 +59,8 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
             KafkaFault: no broker answers.
         """
         new = [name for name in self._all if name not in known]
-        start = "earliest" if known else self._options.start
-        found = self._brokers.firsts(name for name in new if self._options.is_sent(name))
+        start = "earliest" if known else self.options.start
+        found = self._brokers.firsts(name for name in new if self.options.is_sent(name))
         new = [name for name in new if name not in found]
         if start == "earliest":
             found |= self._brokers.firsts(new)
@@ -76,22 +76,24 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
 
     def leftovers(self) -> dict[str, int]:
         """Return where the partitions of the internal topic end that hold something to be read, once begun."""
-        ends = self._brokers.ends(name for name in self._all if self._options.is_sent(name))
+        ends = self._brokers.ends(name for name in self._all if self.options.is_sent(name))
         return {name: end for name, end in ends.items() if end > self._starts[name]}
 
     def list_parts(self) -> list[str]:
-        """Return the one part (bytewax calls this)."""
-        return [PART]
+        """Return the parts (bytewax calls this)."""
+        return self.options.parts
 
     def build_part(
         self,
         step_id: str,  # noqa: ARG002 -- the engine's signature
-        for_part: str,  # noqa: ARG002 -- there is but one
+        for_part: str,
         resume_state: Places | None,
     ) -> KafkaPart:
         """Start where the checkpoint left it (bytewax calls this)."""
-        places = {name: (self._starts[name], -1) for name in self._all} | (resume_state or {})
-        part = KafkaPart(self._options, self._brokers, self._all, self._stop, self._tell, places)
+        options = self.options.of(for_part)
+        partitions = list(filter(options.owns, self._all))
+        places = {name: (self._starts[name], -1) for name in partitions} | (resume_state or {})
+        part = KafkaPart(options, self._brokers, partitions, self._stop, self._tell, places)
         part.beat = self._beat
         part.read_first(self.first)
         if self._journal is not None:

@@ -26,12 +26,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from connectors.kafka_options import is_of_topics
 from connectors.kafka_part import MEMORY, TAKEN
-from connectors.kafka_part import PART as TOPICS
 from connectors.kafka_sink import floors_of
 from pipeline import resolve
 from pipeline.key_groups import read_snapshot
-from pipeline.manifest import STEPS, Manifest, packed, read_manifest, unpacked
+from pipeline.manifest import STEPS, Manifest, brokers_of, packed, read_manifest, unpacked
 from pipeline.recovery import ENGINE_FILES, SEED_FILE, RecoveryFacts, RunError, facts_of
 from pipeline.steps import lane_snapshots
 
@@ -80,12 +80,16 @@ def manifest_of(facts: RecoveryFacts, saved: Saved, seed: Manifest | None = None
     sources, parts = found.get("source", {}), found.get("sink", {})
     places = dict(seed.places) if seed else {}
     brokers = seed.brokers if seed else None
+    read: dict[str, Any] = {}
+    memories: list[tuple[int, int]] = []
     for part, told in sources.items():
-        if part == TOPICS and isinstance(told, dict):
-            brokers = told[MEMORY]
-            places = {name: place for name, place in told.items() if name not in (MEMORY, TAKEN)}
+        if isinstance(told, dict) and is_of_topics(part):
+            read |= {name: place for name, place in told.items() if name not in (MEMORY, TAKEN)}
+            memories.append(told[MEMORY])
         else:
             places[part] = told
+    if memories:
+        places, brokers = read, brokers_of(memories)
     is_published = bool(facts.trigger_ends)
     lengths = {} if is_published else (dict(seed.lengths) if seed else {}) | dict(parts)
     resolver = [unpacked(raw) for raw in found.get("resolve", {}).values()] or [seed.resolver if seed else []]

@@ -105,6 +105,8 @@ Progress goes to stderr, the summary at the end to stdout.""",
 @click.option(
     "--shard", metavar="I/N", help="Be the I-th of N processes, from 0 on; ordinal/N: as the host's name ends."
 )
+@click.option("--process", type=click.IntRange(0), metavar="I", help="Be the I-th member of a cluster, from 0 on.")
+@click.option("--address", multiple=True, metavar="HOST:PORT", help="Of each member of the cluster, in their order.")
 @click.option(
     "--restart",
     type=click.IntRange(0),
@@ -121,6 +123,8 @@ def run(  # noqa: PLR0913 -- one an option
     from_savepoint: Path | None,
     speed: float,
     shard: str | None,
+    process: int | None,
+    address: tuple[str, ...],
     restart: int,
 ) -> None:
     """Run events through the flow, from Kafka to Kafka or between files.
@@ -137,7 +141,8 @@ def run(  # noqa: PLR0913 -- one an option
 
     if speed and "-" in inputs:
         raise click.UsageError("--speed paces files, but stdin comes at its own speed; leave one of them out")
-    settings = load(config, os.environ | ({} if shard is None else {"NEXTMOVE_SHARD": shard}))
+    told = {"SHARD": shard, "CLUSTER_PROCESS": process, "CLUSTER_ADDRESSES": [*address] or None}
+    settings = load(config, os.environ | {f"NEXTMOVE_{k}": str(v) for k, v in told.items() if v is not None})
     if not settings.kafka.servers and (out is None or not inputs):
         raise click.UsageError("name INPUT and --out, or set kafka.servers to read and publish topics")
     if recovery is None and settings.checkpoint.folder:
@@ -150,7 +155,7 @@ def run(  # noqa: PLR0913 -- one an option
             settings, inputs, out, recovery=recovery, savepoint=from_savepoint, speed=speed, watch=progress.watch
         )
     place = _place(out) if out is not None else f"{settings.kafka.prefix}*.v1 at {settings.kafka.servers}"
-    summarize(outcome, place, _ending(outcome, is_recoverable=recovery is not None))
+    summarize(outcome, place, outcome.role + _ending(outcome, is_recoverable=recovery is not None))
 
 
 @command.command(

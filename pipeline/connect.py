@@ -80,9 +80,14 @@ def on_timeline(settings: Settings, shard: Shard, state: Recovery | None, store:
     return replace(shard, timeline=digest(store.store_id, deployment, number))
 
 
-def journal(settings: Settings, inputs: Sequence[str], state: Recovery | None) -> Journal | None:
-    """Return the journal of a run that reads topics: files are read as before without one."""
-    return None if inputs or state is None else Journal(state.folder, fsync=settings.checkpoint.fsync)
+def journal(settings: Settings, inputs: Sequence[str], state: Recovery | None, members: int = 1) -> Journal | None:
+    """Return the journal of a run that reads topics: files are read as before without one.
+
+    Several members of a cluster have none: they go back to a checkpoint together, and nobody else has heard of them.
+    """
+    if inputs or state is None or members > 1:
+        return None
+    return Journal(state.folder, fsync=settings.checkpoint.fsync)
 
 
 def former(shard: Shard, state: Recovery | None) -> Former:
@@ -122,8 +127,11 @@ def kafka_source(
     stop: Stop,
     beat: Callable[[KafkaPart], None],
     journal: Journal | None = None,
+    readers: int = 1,
 ) -> KafkaSource:
-    """Find the partitions that `shard` reads, and begin with what the `journal` tells of.
+    """Find the partitions that `shard` reads, in as many parts as there are `readers`.
+
+    With a `journal` it begins with what that tells of.
 
     Where its `state` comes from several shards, one process too reads what was on its way between them.
 
@@ -145,6 +153,7 @@ def kafka_source(
         client=kafka.for_librdkafka(),
         internal=exchange if is_shared else "",
         owns=shard.owns_partition,
+        readers=readers,
     )
     source = KafkaSource(options, stop, warn, beat, journal)
     ours = {exchange, *(topic.name for topic in output_topics(kafka.prefix).values())}

@@ -99,13 +99,13 @@ def packed(parcel: Parcel) -> list[bytes]:
     rows: list[bytes] = []
     size = 0
     for item in parcel.items:
-        row = _encode(_row(item))
+        row = _encode(row_of(item))
         if rows and size + len(row) > BYTES_MAX:
-            messages.append(_message(parcel, len(messages), rows, None))
+            messages.append(_message(parcel, parcel.part + len(messages), rows, None))
             rows, size = [], 0
         rows.append(row)
         size += len(row)
-    messages.append(_message(parcel, len(messages), rows, parcel.marker))
+    messages.append(_message(parcel, parcel.part + len(messages), rows, parcel.marker))
     return messages
 
 
@@ -120,7 +120,7 @@ def unpacked(raw: bytes) -> Parcel:
         if version != VERSION:
             raise ValueError(f"a parcel of version {version}")
         timeline, sender, slot, step, number, part, rows, marked = told
-        items = [_item(_decode(row)) for row in rows]
+        items = [item_of(_decode(row)) for row in rows]
         return Parcel(timeline, sender, slot, step, number, items, None if marked is None else Marker(*marked), part)
     except (msgspec.MsgspecError, TypeError, IndexError, KeyError) as error:
         raise ValueError(f"no parcel: {error}") from None
@@ -132,7 +132,8 @@ def _message(parcel: Parcel, part: int, rows: list[bytes], marker: Marker | None
     return _encode([VERSION, *whose, parcel.number, part, rows, marked])
 
 
-def _row(item: Event | HandOver | Absorb) -> list[Any]:
+def row_of(item: Event | HandOver | Absorb) -> list[Any]:
+    """Return an item as a row of plain values."""
     if isinstance(item, Event):
         return [_EVENT, item.pack()]
     if isinstance(item, HandOver):
@@ -145,7 +146,8 @@ def _handover_row(one: HandOver) -> list[Any]:
     return [one.profile_id, one.visitor_id, one.to, one.at, one.event_id, one.order, one.linked_at]
 
 
-def _item(row: Sequence[Any]) -> Event | HandOver | Absorb:
+def item_of(row: Sequence[Any]) -> Event | HandOver | Absorb:
+    """Make an item of the row that `row_of` gave; what a row has beyond that is left alone."""
     kind = row[0]
     if kind == _EVENT:
         return event.unpack(row[1])

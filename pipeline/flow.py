@@ -33,8 +33,9 @@ def build(
     resolved = op.stateful_batch("resolve", decoded, parts.resolve)
     shares = op.flat_map("deal", resolved, parts.deal)
     visited = op.stateful_batch("visitors", shares, parts.visitors)
-    gathered = op.flat_map_batch("gather", visited, parts.gather)
-    decided = op.stateful_batch("profiles", gathered, parts.profiles)
+    gathered = op.stateful_batch("gather", op.flat_map_batch("collect", visited, parts.collect), parts.gather)
+    leads = op.flat_map("deal_again", gathered, parts.deal)
+    decided = op.stateful_batch("profiles", leads, parts.profiles)
     published = op.flat_map_batch("publish", op.merge("records", resolved, visited, decided), parts.publish)
     op.output("sink", published, sink)
     return flow

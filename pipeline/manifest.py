@@ -9,6 +9,7 @@ Rows are the snapshots of key groups and of the resolver, each with a version of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -100,6 +101,11 @@ class Manifest(msgspec.Struct, kw_only=True):
     def rows(self, step: str) -> dict[int, list[Any]]:
         """Return the rows themselves, by the numbers of the groups."""
         return {told.group: row for told, row in zip(self.held(step), self.groups.get(step, []), strict=True)}
+
+
+def brokers_of(memories: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return what several sources remember of the brokers: an outage that one of them had to wait for is waited for."""
+    return min(answered for answered, _ in memories), max(held for _, held in memories)
 
 
 def packed(row: list[Any]) -> bytes:

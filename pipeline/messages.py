@@ -26,6 +26,11 @@ class Decoded:
         self.rejected = rejected
         self.parcels = parcels
 
+    @property
+    def is_live(self) -> bool:
+        """Whether there are records, read as they came."""
+        return self.raw.read_at is not None and bool(self.events or self.rejected)
+
 
 @mypyc_attr(acyclic=True)
 class Resolved:

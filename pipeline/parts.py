@@ -22,7 +22,7 @@ from pipeline.ports import IdentityStore
 from pipeline.resolve import Resolver
 from pipeline.seeds import Seeds
 from pipeline.shards import ALONE, Shard
-from pipeline.steps import LaneStep, ResolveStep, deal, decode, gather, publish
+from pipeline.steps import GatherStep, LaneStep, ResolveStep, collect, deal, decode, publish
 from pipeline.telemetry import Tally
 from pipeline.watermark import Watermark, channel
 
@@ -80,7 +80,10 @@ class Parts:
         self.resolve = resolve
         self.deal = deal
         self.visitors = key_groups("visitors", settings.visitor_rules())
-        self.gather = gather(Dealer(settings.key_groups, shard), tally)
+        self.collect = collect
+        self.gather: Callable[[bytes | None], GatherStep] = lambda _: GatherStep(
+            Dealer(settings.key_groups, shard), tally
+        )
         self.profiles = key_groups("profiles", settings.lead_rules())
         self.publish = publish(encoder or Encoder(settings.output.source, now), tally)
 
@@ -91,4 +94,5 @@ def _watermark(settings: Settings, partitions: Sequence[str], shard: Shard, left
     mine = [slot for slot in range(shard.slots) if shard.owns_number(slot)]
     others = [sender for sender in range(shard.count) if sender != shard.index]
     channels = [channel(sender, slot) for sender in others for slot in mine]
-    return Watermark(partitions, rules, channels, settings.source.patience_ms, leftovers)
+    readers = max(1, len(settings.cluster.addresses))
+    return Watermark(partitions, rules, channels, settings.source.patience_ms, leftovers, readers)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import IO, Final, Literal, NamedTuple
 from uuid import uuid4
 
 import msgspec
@@ -33,6 +34,11 @@ OWN_FILES: Final = (
 )
 """All that a run makes beside its facts; whoever names a folder that is not empty keeps the rest of it."""
 FACTS_VERSION: Final = 1
+MEMBER_LOCKS: Final = "lock-*"
+"""Those that members of a cluster have each."""
+# How long another member of a cluster may take to make the folder, or to find its brokers.
+GATE_S_MAX: Final = 60.0
+GATE_POLL_S: Final = 0.05
 
 
 class RunError(Exception):
@@ -45,10 +51,10 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     `inputs` are files, or what names the topics; `out` is a folder, or what the topics' names begin with.
     `starts` says where reading each partition of a topic began, `trigger_ends` where the partitions of triggers ended
     when the folder was made, `store_id` which shared store of identities its states go with, `shard` whose they are,
-    `slots` how many partitions the internal topic had, and `timeline` the life that these shards share. Where the
-    folder was made from a savepoint, `savepoint` says from which, `leftovers` where the internal topic ended then, and
-    `lives` how many batches the shards of former lives had taken in, by their timelines. `nextmove` is which version
-    was the last to run on it.
+    `slots` how many partitions the internal topic had, `timeline` the life that these shards share, and `readers` in
+    how many parts topics are read. Where the folder was made from a savepoint, `savepoint` says from which, `leftovers`
+    where the internal topic ended then, and `lives` how many batches the shards of former lives had taken in, by their
+    timelines. `nextmove` is which version was the last to run on it.
     """
 
     version: int = FACTS_VERSION
@@ -64,6 +70,7 @@ class RecoveryFacts(msgspec.Struct, kw_only=True):
     timeline: str = ""
     lives: dict[str, dict[str, int]] = {}
     leftovers: dict[str, int] = {}
+    readers: int = 1
     savepoint: str = ""
     nextmove: str = ""
 
@@ -86,13 +93,13 @@ class InUseError(RunError):
 class Recovery:
     """A recovery folder that this process has locked."""
 
-    def __init__(self, folder: Path) -> None:
-        """Read what is known of it.
+    def __init__(self, folder: Path, gate: IO[bytes] | None = None) -> None:
+        """Read what is known of it; `gate` keeps other members of a cluster waiting until it is ready.
 
         Raises:
             RunError: what is there cannot be read.
         """
-        self.folder = folder
+        self.folder, self._gate = folder, gate
         self.known = facts_of(folder)
         """What it was made with, or what the savepoint was that it comes from; None where it is quite new."""
         self.is_new = self.known is None
@@ -111,7 +118,8 @@ class Recovery:
         """
         if self.known is not None:
             place = self.folder if self._origin is None else self._origin.place
-            _check_facts(place, self.known, facts)
+            readers = self.known.readers if self._origin is None else facts.readers
+            _check_facts(place, msgspec.structs.replace(self.known, readers=readers), facts)
             facts = msgspec.structs.replace(facts, savepoint=self.known.savepoint)
         if self.is_new:
             _clear(self.folder)
@@ -122,6 +130,8 @@ class Recovery:
         new = self.folder / f"{STATE_FILE}.new"
         new.write_bytes(msgspec.json.encode(facts))
         new.replace(self.folder / STATE_FILE)
+        if self._gate is not None:
+            self._gate.close()
         return RecoveryConfig(self.folder)  # type: ignore[no-untyped-call]  # bytewax has no types here
 
     def token(self) -> str:
@@ -145,29 +155,55 @@ class Recovery:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[Recovery]:
+def locked(folder: Path, member: int = 0, addresses: Sequence[str] = ()) -> Iterator[Recovery]:
     """Make the folder if need be, and hold its lock.
+
+    The members of one cluster, that is of the same `addresses`, hold it together; each has a lock of its own too.
 
     Raises:
         RunError: another process holds it, or it cannot be made or read.
     """
     make_folder(folder)
-    try:
-        lock = (folder / LOCK_FILE).open("a+b")
-    except OSError as error:
-        raise RunError(f"{folder}: {error.strerror}; name a folder that can be written") from None
-    with lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InUseError(f"{folder} is in use by another run; wait for it to end or name another folder") from None
-        lock.truncate(0)
-        lock.write(msgspec.json.encode(this_holder()))
-        lock.flush()
+            lock = stack.enter_context((folder / LOCK_FILE).open("a+b"))
+            gate = stack.enter_context((folder / "gate").open("ab")) if addresses else None
+            mine = stack.enter_context((folder / f"lock-{member}").open("a+b")) if addresses else lock
+        except OSError as error:
+            raise RunError(f"{folder}: {error.strerror}; name a folder that can be written") from None
+        since = time.monotonic()
+        while gate is not None and not _holds(gate, fcntl.LOCK_EX):
+            if time.monotonic() - since > GATE_S_MAX:
+                raise RunError(f"{folder} is held by another member that does not start; see what hinders it")
+            time.sleep(GATE_POLL_S)
+        if not _holds(mine, fcntl.LOCK_EX) or (gate is not None and not _joins(lock, ",".join(addresses).encode())):
+            raise InUseError(f"{folder} is in use by another run; wait for it to end or name another folder")
+        mine.truncate(0)
+        mine.write(msgspec.json.encode(this_holder()))
+        mine.flush()
         try:
-            yield Recovery(folder)
+            yield Recovery(folder, gate)
         finally:
-            lock.truncate(0)
+            mine.truncate(0)
+
+
+def _holds(lock: IO[bytes], how: int) -> bool:
+    """Take a lock, if that can be done at once."""
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _joins(lock: IO[bytes], cluster: bytes) -> bool:
+    """Take a folder's lock together with the others of `cluster`, whose name the first of them writes into it."""
+    if _holds(lock, fcntl.LOCK_EX):
+        lock.truncate(0)
+        lock.write(cluster)
+        lock.flush()
+    lock.seek(0)
+    return _holds(lock, fcntl.LOCK_SH) and lock.read() == cluster
 
 
 def make_folder(folder: Path) -> None:
@@ -233,6 +269,11 @@ def _check_facts(place: Path, known: RecoveryFacts, facts: RecoveryFacts) -> Non
         raise RunError(
             f"{place} was made by shard {known.shard}, not {facts.shard}: another number of shards needs a savepoint;"
             " set the shard back, or start with an empty folder"
+        )
+    if known.readers != facts.readers:
+        raise RunError(
+            f"{place} was made by a cluster of {known.readers}, which share out the partitions, not of"
+            f" {facts.readers}; name as many addresses as then, or start with an empty folder"
         )
     if known.out != facts.out:
         raise RunError(f"{place} belongs to the output {known.out}; name that, or start with an empty folder")

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple
 
-from bytewax.dataflow import Dataflow
 from bytewax.recovery import (
     InconsistentPartitionsError,
     MissingPartitionsError,
@@ -38,6 +37,7 @@ from connectors.kafka_source import KafkaSource
 from connectors.redis_identity import RedisIdentity, StoreError
 from operators.ids import digest
 from pipeline import connect, flow
+from pipeline.cluster import ALONE, Cluster, member, which_cluster
 from pipeline.health import ServeError, serve
 from pipeline.parts import Parts
 from pipeline.recovery import Recovery, RecoveryFacts, RunError, locked
@@ -59,18 +59,29 @@ class TooManyRejectedError(RunError):
 
 
 class Outcome(NamedTuple):
-    """How a run ended: its counts, whether it was told to stop, and how long it took."""
+    """How a run ended: its counts, whether it was told to stop, how long it took, and what member of a cluster it was.
+
+    A member counts what it has done itself.
+    """
 
     tally: Tally
     is_stopped: bool
     seconds: float
+    cluster: Cluster = ALONE
+
+    @property
+    def role(self) -> str:
+        """What to say before all else: whose counts these are."""
+        member = self.cluster
+        return "" if member.is_alone else f"Member {member.process} of {member.members}, which counts its own work. "
 
 
 class _Stop:
     """Tells sources to end: for a signal, or because too large a share of the records was rejected."""
 
-    def __init__(self, tally: Tally, ratio_max: float) -> None:
+    def __init__(self, tally: Tally, ratio_max: float, cluster: Cluster = ALONE) -> None:
         self._tally, self._ratio_max = tally, ratio_max
+        self._is_alone = cluster.is_alone
         self.is_told = False
 
     def is_set(self) -> bool:
@@ -78,17 +89,29 @@ class _Stop:
 
     @property
     def is_too_much(self) -> bool:
-        read, rejected = self._tally.read, self._tally.rejected.total()
-        return read >= RATIO_RECORDS_MIN and rejected > self._ratio_max * read
+        read = self._tally.read
+        return read >= RATIO_RECORDS_MIN and self._rejected > self._ratio_max * read
+
+    @property
+    def _rejected(self) -> int:
+        # What a member publishes, others may have read.
+        return self._tally.rejected.total() if self._is_alone else self._tally.unreadable
 
     def check(self) -> None:
         if self.is_too_much:
-            read, rejected = self._tally.read, self._tally.rejected.total()
+            read = self._tally.read
             msg = (
-                f"{rejected} of {read} records were rejected, more than dead_letters.ratio_max"
+                f"{self._rejected} of {read} records were rejected, more than dead_letters.ratio_max"
                 f" {self._ratio_max:g}; the dead letters say why; mend the input or raise the limit"
             )
             raise TooManyRejectedError(msg)
+
+
+class _Run(NamedTuple):
+    settings: Settings
+    out: Path | None
+    cluster: Cluster
+    stop: _Stop
 
 
 def run(
@@ -113,10 +136,11 @@ def run(
         TooManyRejectedError: of the records read, more than `dead_letters.ratio_max` were rejected; what had
             been handled by then is published and, with a `recovery` folder, saved.
     """
+    cluster = which_cluster(settings, inputs, speed)
     shard = connect.which_shard(settings, inputs, out)
     recovery = _folder(settings, recovery, shard, is_needed=not inputs, is_wanted=savepoint is not None)
     tally = Tally()
-    stop = _Stop(tally, settings.dead_letters.ratio_max)
+    stop = _Stop(tally, settings.dead_letters.ratio_max, cluster)
     telemetry = Telemetry(tally, config_hash=digest(describe(settings)))
     started_at = time.monotonic()
     try:
@@ -125,11 +149,11 @@ def run(
             if settings.telemetry.port:
                 stack.enter_context(serve(telemetry, settings.telemetry.host, settings.telemetry.port))
             beat = _Beat(telemetry)
-            state = stack.enter_context(locked(recovery)) if recovery is not None else None
+            state = stack.enter_context(locked(recovery, *cluster)) if recovery is not None else None
             taken = None if state is None or savepoint is None else take_up(state, savepoint, out, shard.name)
             files = connect.file_source(settings, inputs, speed, stop) if inputs else None
-            journal = connect.journal(settings, inputs, state)
-            source = files or connect.kafka_source(settings, shard, state, stop, beat, journal)
+            journal = connect.journal(settings, inputs, state, cluster.members)
+            source = files or connect.kafka_source(settings, shard, state, stop, beat, journal, cluster.members)
             shard = connect.with_slots(settings, shard, state, stop)
             store = connect.store(settings, stop, telemetry)
             shard = connect.on_timeline(settings, shard, state, store)
@@ -143,15 +167,13 @@ def run(
             former, names = connect.former(shard, state), source.partitions
             parts = Parts(settings, names, recovery, tally, connect.now, store, encoder, shard, former, journal)
             with _watching(watch, tally), _quiet_collector():
-                _execute(flow.build(parts.seeds.source(source), parts, parts.seeds.sink(sink)), settings, config, out)
+                _execute((source, sink), parts, config, _Run(settings, out, cluster, stop))
     except (SourceError, KafkaFault, StoreError, ServeError) as error:
         raise RunError(str(error)) from None
-    seconds = time.monotonic() - started_at
-    if tally.imbalance:
-        msg = f"{tally.imbalance} of {tally.read} records read are unaccounted for; please report this"
-        raise RunError(msg)
+    if tally.imbalance and cluster.is_alone:
+        raise RunError(f"{tally.imbalance} of {tally.read} records read are unaccounted for; please report this")
     stop.check()
-    return Outcome(tally, stop.is_told, seconds)
+    return Outcome(tally, stop.is_told, time.monotonic() - started_at, cluster)
 
 
 def _folder(
@@ -204,6 +226,11 @@ def _begun(
         starts = source.begin(state.starts)
         if state.is_new and state.known is not None:
             leftovers = source.leftovers()
+        if leftovers and len(source.list_parts()) > 1:
+            raise RunError(
+                "the savepoint is of shards, and some of it is on its way between them: a cluster cannot go on from it;"
+                " let one process do that, and stop it with a savepoint of its own"
+            )
         source.first = leftovers
     facts = RecoveryFacts(
         key_groups=settings.key_groups,
@@ -218,6 +245,7 @@ def _begun(
         timeline=shard.timeline,
         lives={} if state.known is None else state.known.lives,
         leftovers=leftovers,
+        readers=len(source.list_parts()) if isinstance(source, KafkaSource) else 1,
     )
     if state.known is not None and store is not None and state.known.store_id not in ("", store.store_id):
         store.resets += 1
@@ -279,16 +307,26 @@ def _quiet_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _execute(dataflow: Dataflow, settings: Settings, recovery_config: RecoveryConfig | None, out: Path | None) -> None:
+def _execute(
+    ends: tuple[FileSource | KafkaSource, FileSink | KafkaSink],
+    parts: Parts,
+    config: RecoveryConfig | None,
+    run: _Run,
+) -> None:
+    cluster = run.cluster
+    source, sink = parts.seeds.source(ends[0]), parts.seeds.sink(ends[1])
     try:
-        cli_main(  # type: ignore[no-untyped-call]  # bytewax has no types here
-            dataflow,
-            workers_per_process=1,
-            epoch_interval=timedelta(milliseconds=settings.checkpoint.interval_ms),
-            recovery_config=recovery_config,
-        )
+        with member(cluster, run.stop, source, parts, sink):
+            cli_main(  # type: ignore[no-untyped-call]  # bytewax has no types here
+                flow.build(source, parts, sink),
+                workers_per_process=1,
+                process_id=cluster.process,
+                addresses=None if cluster.is_alone else [*cluster.addresses],
+                epoch_interval=timedelta(milliseconds=run.settings.checkpoint.interval_ms),
+                recovery_config=config,
+            )
     except Exception as error:
-        told = _told(error, out)
+        told = _told(error, run.out)
         if told is None:
             raise
         raise RunError(told) from None
@@ -297,7 +335,7 @@ def _execute(dataflow: Dataflow, settings: Settings, recovery_config: RecoveryCo
 def _told(error: Exception, out: Path | None) -> str | None:
     """Put what the world did to a run in one line; None for what is no fault of the world."""
     cause = _cause(error)
-    if isinstance(cause, (SourceError, SinkError, StoreError, ChangelogError, KafkaFault)):
+    if isinstance(cause, (RunError, SourceError, SinkError, StoreError, ChangelogError, KafkaFault)):
         return str(cause)
     if isinstance(cause, RECOVERY_ERRORS) or "SqliteFailure" in str(cause):
         words = SQLITE_WORDS.search(str(cause))

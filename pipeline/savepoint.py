@@ -30,7 +30,16 @@ from connectors.changelog import ChangelogError
 from connectors.cloudevents import STREAMS
 from operators.ids import digest
 from pipeline import key_groups, resolve
-from pipeline.manifest import IDENTITY, STEPS, Manifest, changelog_name, read_manifest, unpacked, write_manifest
+from pipeline.manifest import (
+    IDENTITY,
+    STEPS,
+    Manifest,
+    brokers_of,
+    changelog_name,
+    read_manifest,
+    unpacked,
+    write_manifest,
+)
 from pipeline.recovery import SEED_FILE, Origin, Recovery, RecoveryFacts, RunError
 from pipeline.version import own_version
 
@@ -239,8 +248,8 @@ def _gather(parts: list[Part], target: Path, owns: Callable[[int], bool]) -> Man
         groups={step: [] for step in STEPS},
     )
     memories = [manifest.brokers for manifest in manifests if manifest.brokers is not None]
-    if memories:  # an outage that one of them had to wait for is waited for
-        merged.brokers = min(answered for answered, _ in memories), max(held for _, held in memories)
+    if memories:
+        merged.brokers = brokers_of(memories)
     resolvers = [
         (told, _live(part.folder, IDENTITY, told.generation, told.length))
         for part in parts

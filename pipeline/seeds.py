@@ -15,7 +15,6 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from connectors.batches import RawBatch
 from connectors.file_source import FileSource
 from connectors.kafka_part import MEMORY
-from connectors.kafka_part import PART as TOPICS
 from connectors.kafka_source import KafkaSource
 from pipeline.manifest import Manifest, packed, read_manifest
 from pipeline.recovery import SEED_FILE
@@ -45,9 +44,13 @@ class Seeds:
         if self._manifest is None:
             return source
         places: dict[str, Any] = self._manifest.places
-        if self._manifest.brokers is not None:
+        if self._manifest.brokers is not None and isinstance(source, KafkaSource):
             own = {name: place for name, place in places.items() if name in source.partitions}
-            places = {TOPICS: own | {MEMORY: self._manifest.brokers}}
+            memory = {MEMORY: self._manifest.brokers}
+            places = {
+                part: {name: place for name, place in own.items() if source.options.of(part).owns(name)} | memory
+                for part in source.list_parts()
+            }
         return _Source(source, places)
 
     def sink(self, sink: FixedPartitionedSink[Any, Any]) -> FixedPartitionedSink[Any, Any]:

@@ -24,7 +24,7 @@ from pipeline.resolve import Resolver
 from pipeline.tally import StepTally, Tally
 
 ONE: Final = "resolve"
-"""The one key of the resolve step: the embedded identity store is one, in one process."""
+"""The one key of the resolve step, for the embedded identity store is one, and of gathering, which is to be with it."""
 
 LANES: Final = 8
 """What the engine has as keys of the key groups' steps: it pays by the key and batch, so many groups share one."""
@@ -55,6 +55,7 @@ def decode(format_: Format, bytes_max: int, tally: Tally, former: Former) -> Cal
         )
         tally.arrived(raw.partition, len(raw.raws), is_live=raw.read_at is not None)
         tally.decoded += len(result.events)
+        tally.unreadable += len(result.rejected)
         tally.clamped += result.clamped
         timing.took(began)
         return ONE, Decoded(raw, result.events, result.rejected)
@@ -92,6 +93,8 @@ class ResolveStep(StatefulBatchLogic[Decoded, Resolved, bytes]):
         watermarks = {name: source.watermark for name, source in self._tally.sources.items()}
         if watermarks != self._watermarks:
             self._watermarks, self._tally.still_since = watermarks, None
+        elif self._tally.still_since is None and any(decoded.is_live for decoded in values):
+            self._tally.still_since = time.monotonic()
         self._tally.steps["resolve"].took(began)
         return resolved, StatefulBatchLogic.RETAIN
 
@@ -158,16 +161,27 @@ class LaneStep(StatefulBatchLogic[Shares, Outputs, bytes]):
         return group
 
 
-def gather(dealer: Dealer, tally: Tally) -> Callable[[list[tuple[str, Outputs]]], list[tuple[str, Shares]]]:
-    """Return the step that brings the first half's outputs together for the second."""
-    gathering = Gather(dealer)
+def collect(lanes: list[tuple[str, Outputs]]) -> list[tuple[str, Outputs]]:
+    """Bring the first half's outputs to where they are gathered."""
+    return [(ONE, [output for _, outputs in lanes for output in outputs])]
 
-    def step(lanes: list[tuple[str, Outputs]]) -> list[tuple[str, Shares]]:
-        batches = gathering.take([output for _, outputs in lanes for output in outputs])
-        tally.visitors = gathering.created
-        return [lane for shares in batches for lane in by_lane(shares)]
 
-    return step
+class GatherStep(StatefulBatchLogic[Outputs, Resolved, bytes]):
+    """Lets the engine drive a `Gather`."""
+
+    def __init__(self, dealer: Dealer, tally: Tally) -> None:
+        """Deal on by `dealer`."""
+        self._gathering, self._tally = Gather(dealer), tally
+
+    def on_batch(self, values: list[Outputs]) -> tuple[Iterable[Resolved], bool]:
+        """Take in outputs, and hand on the batches that are whole now (bytewax calls this)."""
+        batches = self._gathering.take([output for outputs in values for output in outputs])
+        self._tally.visitors = self._gathering.created
+        return [Resolved(shares, []) for shares in batches], StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> bytes:
+        """Keep nothing (bytewax calls this at the end of an epoch)."""
+        return b""
 
 
 def publish(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.processes import Holder, Process, read_holder
-from pipeline.recovery import LOCK_FILE, InUseError, RunError, facts_of, locked
+from pipeline.recovery import LOCK_FILE, MEMBER_LOCKS, InUseError, RunError, facts_of, locked
 
 POLL_S: Final = 0.05
 
@@ -26,23 +26,30 @@ def stopped(folder: Path, timeout_s: float) -> Iterator[bool]:
     if facts_of(folder) is None:
         raise RunError(f"{folder} is no recovery folder: there is no nextmove.json in it; check the name")
     deadline = time.monotonic() + timeout_s
-    before = read_holder(folder / LOCK_FILE)
-    told: Process | None = None
+    before = _holders(folder)
+    told: dict[str, Process] = {}
     with ExitStack() as stack:
         while not _is_held(stack, folder):
-            holder = read_holder(folder / LOCK_FILE)
-            if told is None and holder is not None:
-                told = _told_to_end(folder, holder)
+            for name, holder in _holders(folder).items():
+                if name not in told:
+                    told[name] = _told_to_end(folder, holder)
             if time.monotonic() > deadline:
-                who = "the process" if told is None else f"process {told.pid}"
+                who = f"process {' or '.join(str(one.pid) for one in told.values())}" if told else "the process"
                 raise RunError(
                     f"{who} on {folder} has not ended within {timeout_s:g} s; see what it waits for,"
                     " or wait longer with --timeout"
                 )
             time.sleep(POLL_S)
-        if told is None and before is not None and before.supervisor is not None:
-            _end_pause(folder, before.supervisor, deadline)
-        yield told is not None
+        for holder in () if told else before.values():
+            if holder.supervisor is not None:
+                _end_pause(folder, holder.supervisor, deadline)
+        yield bool(told)
+
+
+def _holders(folder: Path) -> dict[str, Holder]:
+    """Return who holds a folder, by the lock: one process, or the members of a cluster that run on this machine."""
+    locks = [folder / LOCK_FILE, *sorted(folder.glob(MEMBER_LOCKS))]
+    return {path.name: holder for path in locks if (holder := read_holder(path)) is not None}
 
 
 def _is_held(stack: ExitStack, folder: Path) -> bool:

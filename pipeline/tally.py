@@ -91,6 +91,8 @@ class Tally:
 
     read: int = 0
     decoded: int = 0
+    unreadable: int = 0
+    """Records that were rejected as they were decoded, in this process."""
     sources: dict[str, SourceTally] = field(default_factory=dict)
     steps: dict[str, StepTally] = field(default_factory=lambda: {name: StepTally() for name in STEPS})
     forgotten_early: int = 0
@@ -174,8 +176,6 @@ class Tally:
         self.source(partition).read += count
         if count and is_live:
             self.heard_at = time.monotonic()
-            if self.still_since is None:
-                self.still_since = self.heard_at
 
     def record(self, record: Record) -> None:
         """Count one record that is being published, and so complete."""

@@ -71,11 +71,13 @@ class Watermark:
         channels: Iterable[int] = (),
         patience_ms: int = 0,
         leftovers: Mapping[str, int] | None = None,
+        readers: int = 1,
     ) -> None:
         """Know the `partitions` that are waited for from the beginning, and nothing of them.
 
         `channels` are those by which other shards tell how far they are (`channel`), `leftovers` says up to where
         partitions of the internal topic hold what the shards of a former life have sent: time waits for that.
+        `readers` share the partitions, and each gives markers.
         """
         self.lateness_ms = rules.lateness_ms
         self._live_within_ms = rules.live_within_ms
@@ -94,7 +96,9 @@ class Watermark:
         self._before: dict[int, int] = dict.fromkeys(channels, -1)
         self._beyond: dict[int, int] = dict(self._before)
         self._clocks: dict[int, int] = dict.fromkeys(self._before, 0)
-        self._said_empty: set[str] = set()
+        self._readers = readers
+        self._markers = 0
+        self._said_empty: dict[str, int] = {}
         self._empty: set[int] = set()
         self._empty_beyond: set[int] = set()
         self._top_heard = -1
@@ -181,14 +185,16 @@ class Watermark:
     def marked(self) -> None:
         """Note that a marker has been given: what has not been said to be empty since the last one may be so no more.
 
-        Its leader may be away, and its first events with a producer that waits for it.
+        Its leader may be away, and its first events with a producer that waits for it. Of several readers each has its
+        turn in between.
         """
         self._doubt()
-        self._said_empty.clear()
+        self._markers += 1
 
     def _doubt(self) -> None:
+        since = self._markers - self._readers
         for name, mark in self._awaited.items():
-            if mark == EMPTY and name not in self._said_empty:
+            if mark == EMPTY and self._said_empty.get(name, since) <= since:
                 self._awaited[name] = self.marks.get(name, -1)
 
     def _heard(self) -> int:
@@ -218,7 +224,7 @@ class Watermark:
         self.marks[partition] = mark = self._after(raw, mark, top)
         is_empty = raw.idle_ms > 0 and top < 0
         if is_empty:
-            self._said_empty.add(partition)
+            self._said_empty[partition] = self._markers
         self._awaited[partition] = FOREVER if raw.complete == FOREVER else EMPTY if is_empty else mark
         reached = self.own_reached
         if reached < EMPTY:

@@ -88,6 +88,7 @@ class Chain:
         self._builders = {
             "resolve": parts.resolve,
             "visitors": parts.visitors,
+            "gather": parts.gather,
             "profiles": parts.profiles,
         }
         self._encoder = Encoder("/test", lambda: 0)
@@ -101,7 +102,8 @@ class Chain:
         """Carry batches that come in one activation through all steps; return what is published."""
         resolved = self._step("resolve", [self._parts.decode(raw) for raw in raws])
         visited = self._step("visitors", [share for item in resolved for share in self._parts.deal(item)])
-        decided = self._step("profiles", self._parts.gather(visited))
+        gathered = self._step("gather", self._parts.collect(visited))
+        decided = self._step("profiles", [share for item in gathered for share in self._parts.deal(item)])
         told: list[Told] = []
         for part, published in self._parts.publish([*resolved, *visited, *decided]):
             if part.startswith(f"{EXCHANGE}/"):
@@ -151,6 +153,8 @@ Action = Read | Epoch | Crash
 
 class Player:
     """Plays a log through a chain, as a script says."""
+
+    chain_type: type[Chain] = Chain
 
     def __init__(
         self,
@@ -239,7 +243,7 @@ class Player:
         if self._shard.count > 1 and self._folder is not None:
             journal = Journal(self._folder, fsync=False)
             taken = journal.resume(self._taken)
-        chain = Chain(self._settings, self._names, self._folder, snapshots, store, self._shard, journal)
+        chain = self.chain_type(self._settings, self._names, self._folder, snapshots, store, self._shard, journal)
         for one in taken:
             self._again(chain, one)
         return chain

@@ -150,6 +150,27 @@ def test_a_partition_without_any_event_whose_leader_goes_is_waited_for() -> None
     assert time.reached == BEGIN_AT + HOUR
 
 
+def test_empty_partitions_of_several_readers_hold_nobody_up() -> None:
+    """
+    Each reader gives markers of its own and speaks for its own partitions; one that falls silent is waited for.
+    """
+    time = Watermark(["part", "one", "two", "three"], RULES, readers=3)
+    idles = [RawBatch(name, [], read_at=BEGIN_AT, idle_ms=SECOND) for name in ("one", "two", "three")]
+    for idle in idles:
+        time.advance(idle, -1, -1)
+        time.marked()
+    for minutes, idle in enumerate([*idles, *idles]):
+        time.advance(idle, -1, -1)
+        assert told(time, "part", BEGIN_AT + minutes * MINUTE) == BEGIN_AT + minutes * MINUTE
+        time.marked()
+
+    for _ in range(2):
+        for idle in idles[:2]:
+            time.advance(idle, -1, -1)
+            time.marked()
+    assert told(time, "part", BEGIN_AT + HOUR) == BEGIN_AT + 5 * MINUTE
+
+
 def test_a_shard_that_has_gone_before_its_first_event_is_waited_for() -> None:
     """
     It said that it had none, so time went on to there; what it reads when it is back is not late (simulation, seed

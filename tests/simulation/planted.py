@@ -14,34 +14,26 @@ import connectors.kafka_outbox
 import connectors.kafka_sink
 import pipeline.connect
 import pipeline.parts
-import pipeline.steps
 from connectors.changelog import Changelog, Entry
 from connectors.journal import Journal, Taken
-from pipeline.deal import Dealer
-from pipeline.messages import Absorb, GroupBatch
-from pipeline.tally import Tally
+from pipeline.messages import Absorb, GroupBatch, Resolved
+from pipeline.steps import GatherStep, Outputs
 
-Gathered = list[tuple[str, list[GroupBatch]]]
 Bug = Callable[[], AbstractContextManager[object]]
 
 
 def _gathering(change: Callable[[GroupBatch], None]) -> AbstractContextManager[object]:
     """Change what the second half is dealt."""
-    real = pipeline.steps.gather
 
-    def gather(dealer: Dealer, tally: Tally) -> Callable[[Any], Gathered]:
-        step = real(dealer, tally)
-
-        def changed(lanes: Any) -> Gathered:  # noqa: ANN401 -- handed on
-            dealt = step(lanes)
-            for _, shares in dealt:
-                for share in shares:
+    class Changed(GatherStep):
+        def on_batch(self, values: list[Outputs]) -> tuple[Iterable[Resolved], bool]:
+            dealt, stays = super().on_batch(values)
+            for resolved in dealt:
+                for share in resolved.groups:
                     change(share)
-            return dealt
+            return dealt, stays
 
-        return changed
-
-    return patch.object(pipeline.parts, "gather", gather)
+    return patch.object(pipeline.parts, "GatherStep", Changed)
 
 
 def drop_markers() -> AbstractContextManager[object]:

@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    bench_cluster,
     bench_groups,
     bench_growth,
     bench_kafka,
@@ -39,7 +40,7 @@ from benchmarks.brokers import NoServersError, lent
 from benchmarks.measure import ROOT, BenchmarkError, facts, missing_shared
 from config.settings import Settings
 
-PARTS: Final = ("throughput", "kafka", "latency", "tuning", "state", "shards", "growth")
+PARTS: Final = ("throughput", "kafka", "latency", "tuning", "state", "cluster", "shards", "growth")
 # Of what Kafka to Kafka takes at most: the load at which latency is promised.
 LOAD_SHARE: Final = 0.5
 RESULTS: Final = ROOT / "benchmarks" / "results"
@@ -70,6 +71,7 @@ class Findings(msgspec.Struct, kw_only=True):
 
     facts: dict[str, str]
     throughput: bench_throughput.Throughput | None = None
+    cluster: bench_cluster.ClusterFound | None = None
     state: bench_state.State | None = None
     filled: bench_groups.Filled | None = None
     resumed: bench_groups.Resumed | None = None
@@ -98,6 +100,8 @@ def main(arguments: list[str]) -> int:
             found.growth = bench_growth.Growth(sizes=bench_growth.profiles(options.sizes, options.rounds, tell))
         if options.only in (None, "throughput"):
             found.throughput = bench_throughput.run(options.events, options.rounds, tell)
+        if options.only in (None, "cluster"):
+            found.cluster = bench_cluster.run(options.events, options.rounds, tell)
         if options.only in (None, "kafka", "latency", "tuning", "shards", "growth"):
             try:
                 _on_kafka(options, found, tell)
@@ -144,6 +148,8 @@ def _are_right(found: Findings) -> Iterator[bool]:
     """Tell of each part that can be wrong whether what it put out is right."""
     if found.throughput is not None:
         yield from (comparison.is_equal for comparison in found.throughput.comparisons.values())
+    if found.cluster is not None:
+        yield found.cluster.is_equal
     if found.kafka is not None:
         yield found.kafka.is_equal
     if found.shards is not None:
@@ -185,6 +191,9 @@ def sections(found: Findings) -> Iterator[Section]:
         said = [f"{name}: {comparison.told()}" for name, comparison in through.comparisons.items()]
         title = f"{through.events:,} events (sha256 {through.input_sha256}), middle (lowest-highest)"
         yield title, bench_throughput.table(through), [*said, f"At rest: {through.resting.told()}"]
+    if found.cluster is not None:
+        title = f"{found.cluster.events:,} events from files, middle (lowest-highest)"
+        yield title, bench_cluster.table(found.cluster), [bench_cluster.told(found.cluster)]
     if found.kafka is not None:
         title = f"{found.kafka.events:,} events from Kafka to Kafka, middle (lowest-highest)"
         yield title, bench_kafka.table(found.kafka), bench_kafka.told(found.kafka)

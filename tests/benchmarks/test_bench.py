@@ -65,6 +65,19 @@ def test_every_variant_finds_what_the_bare_loop_finds(tmp_path: Path) -> None:
     assert 100 < found.resting.total_bytes < 10_000
 
 
+def test_two_members_of_a_cluster_find_what_one_process_finds(tmp_path: Path) -> None:
+    """
+    One process, two members and two processes apart each leave their figures; members publish what one process does.
+    """
+    if gone := missing_shared():
+        pytest.skip(gone)
+    found = benchmarks(tmp_path, "--only", "cluster", "--events", "4000", "--rounds", "1").cluster
+    assert found is not None
+    assert found.is_equal
+    assert [len(row.cpu_us) for row in found.rows] == [1, 1, 1]
+    assert all(row.cpu_us[0] > 0 and row.events_a_second[0] > 0 and row.rss_mb[0] > 0 for row in found.rows)
+
+
 def test_state_is_measured_while_it_changes_and_after_it_is_gone(tmp_path: Path) -> None:
     """
     Profiles are loaded, changed in live epochs, resumed from, and expire; each leaves its figures.

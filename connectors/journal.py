@@ -115,10 +115,13 @@ class Journal:
             raw.is_first,
             as_of,
         )
-        file.write(framed(_encode(entry)))
-        file.flush()
-        if self._fsync:
-            os.fsync(file.fileno())
+        try:
+            file.write(framed(_encode(entry)))
+            file.flush()
+            if self._fsync:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._folder / f"journal.{self._first}")) from None
         self.count += 1
 
     def checkpoint(self, number: int) -> None:

@@ -30,6 +30,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 from bytewax.inputs import StatefulSourcePartition
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
@@ -124,6 +125,8 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
     def take_again(self, journal: Journal) -> None:
         """Hand on first what a former life had taken in after the checkpoint."""
         taken = journal.resume(self._taken)
+        # What a partition held that is gone cannot be had again.
+        taken = [one if one.partition in self._places else msgspec.structs.replace(one, count=0) for one in taken]
         if taken:
             self._replay = Replay(taken, self._options.is_sent)
             self._assign()

@@ -244,8 +244,13 @@ class Resolver:
         self._count(raw, len(events) - copies, copies, late, sum_at)
 
     def _receive(self, parcels: Sequence[Parcel]) -> None:
-        """Deal out what other shards have sent: it is resolved already."""
+        """Deal out what other shards have sent: it is resolved already.
+
+        What a marker says to leads holds behind the batch only: the states of visitors come to them in the order of the
+        key groups that let them go, so one that was sent before the marker may come behind one that was sent after it.
+        """
         dealer, time = self._dealer, self._time
+        leads_reached = time.leads_reached
         for parcel in parcels:
             way, place = parcel.way, (parcel.number, parcel.part)
             if place <= self._last.get(way, (-1, -1)):
@@ -253,14 +258,14 @@ class Resolver:
                 continue
             self._last[way] = place
             is_first = parcel.step == "visitors"
-            by_place, mark = (dealer.visitors, time.reached) if is_first else (dealer.leads, time.leads_reached)
+            by_place, mark = (dealer.visitors, time.reached) if is_first else (dealer.leads, leads_reached)
             for item in parcel.items:
                 if isinstance(item, Event):
                     item.mark = mark
                     whose = item.profile_id
                 else:
                     handover = item if isinstance(item, HandOver) else item.handover
-                    handover.mark, handover.lead_mark = time.reached, time.leads_reached
+                    handover.mark, handover.lead_mark = time.reached, leads_reached
                     whose = handover.profile_id if is_first else handover.to
                 by_place[dealer.place_of(whose)].append(item)
             if parcel.marker is not None:

@@ -175,6 +175,24 @@ def test_a_day_over_two_shards_is_that_of_one() -> None:
         )
 
 
+def test_a_backlog_of_a_shard_abandons_no_cart_that_was_bought() -> None:
+    """
+    While a shard is away the other one reads of a hundred visitors who fill a cart, sign in and buy it, one after the
+    other. All of it comes at once then, from several key groups to those of the leads: nobody's timer fires before
+    what is known of the visitor is there, neither that of the cart nor that of a session without its beginning.
+    """
+    shopping = ((HOUR, "add"), (10 * MINUTE, "identify"), (20 * SECOND, "order"))
+    visits = [(PAUSES.index(pause), 4 * number, 0, what, 0, 0) for number in range(100) for pause, what in shopping]
+    lines = as_arrived(lines_of(visits))
+    nothing, all_empty, one_visit = Read(()), Read(((0, 0, True), (1, 0, True))), Read(((0, len(shopping), True),))
+
+    script: list[Action] = [all_empty, all_empty, Epoch(), nothing, *[one_visit, nothing] * 100]
+    told = played(KEYED, spread(lines, 4), 2, script)
+
+    assert without_coordinates(settled(told)) == without_coordinates(settled(reference(KEYED, lines)))
+    assert {e["data"]["state"] for s, e in told if s == "carts"} == {"open", "purchased"}
+
+
 def test_a_shard_is_named_or_takes_its_host_s_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     ordinal/3 is 2/3 in the third pod of a StatefulSet, and refused where the host's name says nothing of the kind.

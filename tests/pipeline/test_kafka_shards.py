@@ -57,18 +57,23 @@ def test_two_shards_publish_what_one_process_does(
     A made-up day, spread over partitions by person so that most visitors live in the other shard, gives the sessions,
     carts and decisions of timers of the run from files, each trigger once; also where one shard after the other is
     killed.
+
+    The end of the day comes after the last kill: what it closes needs both shards, so by then both are there to be
+    told to stop. No shard loses patience with another, however slow the machine is, and time may stand still for its
+    lateness more than once.
     """
     parts = split_by_person(traffic_lines(), PARTITIONS)
     over_at = max(at for at in event_times(traffic_lines()) if at) + DAY_MS
-    for number, lines in enumerate(parts.values()):
-        lines.append(event("page_viewed", over_at, f"last-{number}"))
+    over = [event("page_viewed", over_at, f"last-{number}") for number in range(PARTITIONS)]
     settings = Settings(
-        source=SourceSettings(batch_records=500), checkpoint=CheckpointSettings(interval_ms=300), key_groups=12
+        source=SourceSettings(batch_records=500, patience_ms=DAY_MS),
+        checkpoint=CheckpointSettings(interval_ms=300),
+        key_groups=12,
     )
     job = Job(tmp_path, kafka, settings, redis=redis_server, partitions=PARTITIONS)
     job.produce((number, line) for number, lines in enumerate(parts.values()) for line in lines)
-    for name, lines in parts.items():
-        (tmp_path / name).write_bytes(b"\n".join(lines))
+    for (name, lines), last in zip(parts.items(), over, strict=True):
+        (tmp_path / name).write_bytes(b"\n".join([*lines, last]))
     run(settings, [str(tmp_path / name) for name in parts], tmp_path / "out")
     expected = without_the_last(published(tmp_path / "out"))
 
@@ -80,7 +85,8 @@ def test_two_shards_publish_what_one_process_does(
             processes[number % 2].kill()
             processes[number % 2].communicate()
             processes[number % 2] = shard(job, number % 2)
-        until(lambda: len(without_the_last(streams(job))["sessions"]) >= len(expected["sessions"]))
+        job.produce(enumerate(over))
+        until(lambda: len(without_the_last(streams(job))["sessions"]) >= len(expected["sessions"]), wait_s=180)
         assert [code for code, _ in ended(*processes)] == [0, 0]
     finally:
         for process in processes:

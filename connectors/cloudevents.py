@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -19,6 +19,9 @@ from operators.session_record import SessionRecord
 from operators.trigger import FAMILIES, Suppressed, Trigger
 
 Record = SessionRecord | CartRecord | Trigger | Suppressed | IdentityRecord | ProfileRecord | Rejected
+
+Made = tuple[int, Sequence[Record]]
+"""Records, and the number of the key group that has made them, -1 where none has."""
 
 STREAMS: Final = (
     "sessions",
@@ -47,6 +50,9 @@ class CloudEvent(msgspec.Struct, gc=False):
     datacontenttype: str
     data: Any
 
+
+GROUP_HEADER: Final = "nextmove-group"
+"""By which a trigger's message says in which key group it was decided: a visitor's, or that of a lead by now."""
 
 Headers = list[tuple[str, str | bytes | None]]
 """What confluent-kafka takes; ours are bytes."""
@@ -103,15 +109,16 @@ class Encoder:
         self._source, self._stamp = source, _Stamp(now)
         self._encode = msgspec.json.Encoder().encode
 
-    def encode(self, records: list[Record]) -> dict[str, bytes]:
-        """Return the lines of `records` by stream, in their order."""
+    def encode(self, made: Iterable[Made]) -> dict[str, bytes]:
+        """Return the lines of records by stream, in their order."""
         lines: dict[str, list[bytes]] = {}
         at = ""
-        for record in records:
-            data, at = self._stamp.told(record, at)
-            id_, type_, subject, time = data.cloud_event
-            event = CloudEvent("1.0", id_, self._source, type_, subject, time, "application/json", data)
-            lines.setdefault(data.stream, []).append(self._encode(event))
+        for _, records in made:
+            for record in records:
+                data, at = self._stamp.told(record, at)
+                id_, type_, subject, time = data.cloud_event
+                event = CloudEvent("1.0", id_, self._source, type_, subject, time, "application/json", data)
+                lines.setdefault(data.stream, []).append(self._encode(event))
         return {stream: b"\n".join(parts) + b"\n" for stream, parts in lines.items()}
 
 
@@ -132,24 +139,30 @@ class MessageEncoder:
             ("ce_source", source.encode()),
         ]
 
-    def encode(self, records: list[Record]) -> dict[str, list[Message]]:
-        """Return the messages of `records` by the sink's part, in their order."""
+    def encode(self, made: Iterable[Made]) -> dict[str, list[Message]]:
+        """Return the messages of records by the sink's part, in their order."""
         parts: dict[str, list[Message]] = {}
         at = ""
-        for record in records:
-            data, at = self._stamp.told(record, at)
-            message = self._message(data)
-            if len(message.value) + 3 * len(message.key) > MESSAGE_BYTES_MAX:
-                data = self._stamp.too_large(data, message)
+        for group, records in made:
+            for record in records:
+                data, at = self._stamp.told(record, at)
                 message = self._message(data)
-            part = data.stream
-            if type(data) is Trigger:
-                family = data.family
-                part = f"{part}.{family}/{murmur2(message.key) % self._partitions[family]}"
-                message.headers.append(("ce_expirytime", data.expires_at.encode()))
-                message = message._replace(family=family, caused_at=data.cause.time)
-            parts.setdefault(part, []).append(message)
+                if len(message.value) + 3 * len(message.key) > MESSAGE_BYTES_MAX:
+                    data = self._stamp.too_large(data, message)
+                    message = self._message(data)
+                part = data.stream
+                if type(data) is Trigger:
+                    part, message = self._trigger(data, message, group)
+                parts.setdefault(part, []).append(message)
         return parts
+
+    def _trigger(self, data: Trigger, message: Message, group: int) -> tuple[str, Message]:
+        """Return the part that a trigger goes to, and its message with what a trigger's has more than others."""
+        family = data.family
+        message.headers.append(("ce_expirytime", data.expires_at.encode()))
+        message.headers.append((GROUP_HEADER, b"%d" % group))
+        part = f"{data.stream}.{family}/{murmur2(message.key) % self._partitions[family]}"
+        return part, message._replace(family=family, caused_at=data.cause.time)
 
     def _message(self, data: Any) -> Message:  # noqa: ANN401 -- a record, or the dead letter made of one
         id_, type_, subject, time = data.cloud_event

@@ -34,7 +34,7 @@ from confluent_kafka import Consumer, KafkaError
 from confluent_kafka import Message as KafkaMessage
 
 from connectors.batches import Stop
-from connectors.cloudevents import Message
+from connectors.cloudevents import GROUP_HEADER, Message
 from connectors.kafka_client import Brokers, KafkaFault, assigned, made, settings, split
 from connectors.kafka_outbox import PAUSE_S, Outbox, SinkOptions, Waiting
 from connectors.kafka_topics import EXCHANGE, checked, exchange_topic, output_topics
@@ -57,13 +57,14 @@ class KafkaSink(FixedPartitionedSink[list[Message], int]):
         stop: Stop,
         tell: Callable[[str], None],
         observe: Callable[[str, float], None] = lambda _family, _seconds: None,
-        owns: Callable[[bytes], bool] = lambda _key: True,
+        owns: Callable[[bytes, bytes], bool] = lambda _group, _key: True,
     ) -> None:
         """Connect and check the topics.
 
         `known` is where the partitions of triggers ended when the recovery folder was made (`ends`), None where it is
         made now. `observe` hears of each trigger its family and the seconds from its cause until it was acknowledged.
-        Of what other processes of ours publish to the same topics, `owns` is false by a record's key.
+        Of triggers that other processes of ours publish to the same topics, `owns` is false by the key group that has
+        decided it, b"" where the message does not say, and by the key.
 
         Raises:
             KafkaFault: no broker answers, or a topic is missing or not as it must be.
@@ -201,7 +202,12 @@ class Tails:
     """Reads what lies at the end of a partition of triggers: the epoch that a crash has lost."""
 
     def __init__(
-        self, brokers: Brokers, options: SinkOptions, stop: Stop, settled_at: float, owns: Callable[[bytes], bool]
+        self,
+        brokers: Brokers,
+        options: SinkOptions,
+        stop: Stop,
+        settled_at: float,
+        owns: Callable[[bytes, bytes], bool],
     ) -> None:
         """Read from `settled_at` (monotonic) on; `stop` ends waiting for a broker that is away."""
         self._brokers, self._options, self._stop, self._settled_at = brokers, options, stop, settled_at
@@ -242,7 +248,7 @@ class Tails:
                 assert offset is not None, "a message has an offset"
                 next_offset = max(next_offset, offset if error else offset + 1)
                 id_ = b"" if error else header(message, "ce_id")
-                if id_ and self._owns(message.key() or b""):
+                if id_ and self._owns(header(message, GROUP_HEADER), message.key() or b""):
                     found[id_.decode(errors="surrogatepass")] = offset
         reader.unassign()
         return found

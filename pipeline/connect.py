@@ -183,8 +183,9 @@ def outputs(
     )
     known = None if state is None else state.trigger_ends
 
-    def owns(key: bytes) -> bool:
-        return shard.owns_group(murmur2(key) % settings.key_groups)
+    def owns(group: bytes, key: bytes) -> bool:
+        # A visitor's trigger is a lead's business once the visitor is known. Earlier versions did not tell whose.
+        return shard.owns_group(int(group) if group.isdigit() else murmur2(key) % settings.key_groups)
 
     sink = KafkaSink(options, known, stop, warn, telemetry.trigger_delivered, owns)
     return sink, MessageEncoder(name, now, sink.partitions)

@@ -10,7 +10,7 @@ import msgspec
 from bytewax.operators import StatefulBatchLogic
 
 from connectors.batches import RawBatch
-from connectors.cloudevents import Encoder, Message, MessageEncoder, Record
+from connectors.cloudevents import Encoder, Made, Message, MessageEncoder
 from connectors.formats import Format, decode_batch
 from connectors.formats.common import PAYLOAD_BYTES_MAX
 from connectors.kafka_topics import EXCHANGE
@@ -192,24 +192,25 @@ def publish(
 
     def step(outputs: Sequence[tuple[str, Resolved] | tuple[str, Outputs]]) -> list[tuple[str, Any]]:
         began = time.perf_counter()
-        records: list[Record] = []
+        made: list[Made] = []
         parcels: list[Parcel] = []
         for _, told in outputs:
             if isinstance(told, Resolved):
-                records += told.records
+                made.append((-1, told.records))
                 continue
             for output in told:
-                records += output.records
+                made.append((output.batch.group, output.records))
                 tally.awake += output.awake
                 tally.profiles += output.held
                 if output.parcel is not None:
                     parcels.append(output.parcel)
-        lines: list[tuple[str, Any]] = list(encoder.encode(records).items()) if records else []
+        lines: list[tuple[str, Any]] = list(encoder.encode(made).items())
         for parcel in parcels:
             tally.sent[parcel.step] += len(parcel.items)
             lines.append((f"{EXCHANGE}/{parcel.slot}", [Message(b"", raw, [], "") for raw in packed(parcel)]))
-        for record in records:
-            tally.record(record)
+        for _, records in made:
+            for record in records:
+                tally.record(record)
         timing.took(began)
         return lines
 

@@ -4,7 +4,7 @@ The Kafka sink against a real broker: what a consumer sees of records and trigge
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import uuid4
 
@@ -25,6 +25,7 @@ from tests.services.kafka import KafkaServer
 
 WAIT_S: Final = 30.0
 NOW_MS: Final = 1_795_381_000_000
+GROUP: Final = 7
 
 
 @pytest.fixture
@@ -42,8 +43,13 @@ def options(kafka: KafkaServer) -> SinkOptions:
     return options
 
 
-def opened(options: SinkOptions, known: Mapping[str, int] | None = None, told: list[str] | None = None) -> KafkaSink:
-    return KafkaSink(options, known, threading.Event(), print if told is None else told.append)
+def opened(
+    options: SinkOptions,
+    known: Mapping[str, int] | None = None,
+    told: list[str] | None = None,
+    owns: Callable[[bytes, bytes], bool] = lambda _group, _key: True,
+) -> KafkaSink:
+    return KafkaSink(options, known, threading.Event(), print if told is None else told.append, owns=owns)
 
 
 def trigger(number: int, profile: str = "mara") -> Trigger:
@@ -63,7 +69,7 @@ def trigger(number: int, profile: str = "mara") -> Trigger:
 
 
 def encoded(sink: KafkaSink, *records: Any) -> dict[str, list[Message]]:  # noqa: ANN401 -- records of any stream
-    return MessageEncoder("/test", lambda: NOW_MS, sink.partitions).encode(list(records))
+    return MessageEncoder("/test", lambda: NOW_MS, sink.partitions).encode([(GROUP, list(records))])
 
 
 def publish(sink: KafkaSink, *triggers: Trigger, resume: int | None = None) -> int:
@@ -115,6 +121,7 @@ def test_a_trigger_is_a_cloudevent_in_binary_mode_where_its_profile_belongs(opti
         "ce_partitionkey": "mara",
         "ce_time": "2026-11-22T20:56:40.000Z",
         "ce_expirytime": "2026-11-23T00:00:00.000Z",
+        "nextmove-group": "7",
     }
     value = message.value()
     assert value is not None
@@ -143,6 +150,19 @@ def test_what_a_dead_run_has_published_is_left_out(options: SinkOptions) -> None
     publish(first, trigger(2), trigger(3), resume=saved)
     publish(opened(options, first.ends), trigger(2), trigger(3), trigger(4), resume=saved)
     assert ids(options) == ["trigger-1", "trigger-2", "trigger-3", "trigger-4"]
+
+
+@pytest.mark.parametrize(("mine", "published"), [(GROUP, 1), (8, 2)])
+def test_who_decided_a_trigger_knows_it_again(options: SinkOptions, mine: int, published: int) -> None:
+    """
+    Of several shards that one leaves out what a dead run has published whose key group decided it, whoever has that
+    of its key: a visitor's trigger is decided by the lead's group once the visitor is one. No other waits for it.
+    """
+    sink = opened(options)
+    publish(sink, trigger(1))
+    again = opened(options, dict.fromkeys(sink.ends, 0), owns=lambda group, _key: group == b"%d" % mine)
+    assert publish(again, trigger(1)) == published
+    assert ids(options) == ["trigger-1"] * published
 
 
 def test_without_a_checkpoint_the_folders_beginning_counts(options: SinkOptions) -> None:

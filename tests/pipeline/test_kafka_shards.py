@@ -11,8 +11,10 @@ from typing import Final
 
 import pytest
 
-from config.settings import CheckpointSettings, Settings, SourceSettings
+from config.durations import MINUTE
+from config.settings import CartSettings, CheckpointSettings, Settings, SourceSettings
 from connectors.formats import event_times
+from operators.ids import murmur2
 from pipeline.run import run
 from tests.pipeline.kafka_job import Job, until
 from tests.pipeline.test_acceptance import (
@@ -22,7 +24,7 @@ from tests.pipeline.test_acceptance import (
     split_by_person,
     traffic_lines,
 )
-from tests.pipeline.test_kafka_run import DAY_MS, event, streams, trigger_ids, without_the_last
+from tests.pipeline.test_kafka_run import DAY_MS, event, item, now_ms, streams, trigger_ids, without_the_last
 from tests.services.kafka import KafkaServer
 from tests.services.redis import RedisServer
 
@@ -97,3 +99,44 @@ def test_two_shards_publish_what_one_process_does(
         assert kind(found) == kind(expected), kind.__name__
     ids = trigger_ids(job)
     assert len(ids) == len(set(ids)) > 100
+
+
+def test_what_was_told_of_leads_as_visitors_is_told_once(
+    tmp_path: Path, kafka: KafkaServer, redis_server: RedisServer
+) -> None:
+    """
+    A cart is due before its visitor is known, and late enough that a lead's key group, which another shard may have,
+    tells of it by the visitor's key: also where all are killed before a checkpoint, each trigger comes once.
+    """
+    settings = Settings(
+        source=SourceSettings(lateness_ms=10 * MINUTE),
+        cart=CartSettings(cart_delay_ms=20 * MINUTE),
+        checkpoint=CheckpointSettings(interval_ms=MINUTE),
+        key_groups=12,
+    )
+    job = Job(tmp_path, kafka, settings, redis=redis_server, partitions=PARTITIONS)
+    names, begin_at = [f"visitor-{number}" for number in range(40)], now_ms() - 2 * DAY_MS
+    known_at = begin_at + settings.cart.cart_delay_ms + MINUTE
+    lines = [(name, event("product_added", begin_at, name, **item("kettle", f"cart-of-{name}"))) for name in names]
+    lines += [(name, event("identified", known_at, name, user_id=f"user-of-{name}")) for name in names]
+    job.produce((murmur2(name.encode()) % PARTITIONS, line) for name, line in lines)
+    job.produce((number, event("page_viewed", begin_at + DAY_MS, f"last-{number}")) for number in range(PARTITIONS))
+
+    processes = [shard(job, index) for index in range(2)]
+    try:
+        until(lambda: len(trigger_ids(job)) >= len(names))
+        for index, process in enumerate(processes):
+            process.kill()
+            process.communicate()
+            processes[index] = job.start(NEXTMOVE_SHARD=f"{index}/2", NEXTMOVE_CHECKPOINT_INTERVAL="300ms")
+        until(lambda: job.lag() == 0)
+        assert [code for code, _ in ended(*processes)] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    triggers = job.consumed()["triggers"]
+    assert {trigger["subject"] for trigger in triggers} == set(names)
+    assert len(triggers) == len(names)
+    elsewhere = [one for one in triggers if int(one["nextmove-group"]) != murmur2(one["subject"].encode()) % 12]
+    assert len(elsewhere) > len(names) / 2

@@ -105,7 +105,7 @@ def read_parts(folder: Path) -> list[Part]:
         raise RunError(
             f"{folder} has parts of savepoints of {counts[0]} and {counts[1]} processes; take one of the two"
         )
-    missing = [name for i in range(counts[0]) if (name := f"{i}-of-{counts[0]}") not in found]
+    missing = missing_in(folder)
     if missing:
         raise RunError(f"{folder} lacks {', '.join(missing)}; stop every process with --savepoint {folder}")
     parts = [Part(found[name], read_manifest(found[name] / CONTENTS)) for name in sorted(found)]
@@ -114,6 +114,13 @@ def read_parts(folder: Path) -> list[Part]:
         if _deployment(part.manifest) != first:
             raise RunError(f"{part.folder} is of another deployment than {parts[0].folder}; take parts of one")
     return parts
+
+
+def missing_in(folder: Path) -> list[str]:
+    """Return the names of the parts that a savepoint lacks: other processes have yet to save them."""
+    found = {path.name for path in _parts_in(folder)}
+    count = max((int(name.partition("-of-")[2]) for name in found), default=0)
+    return [name for i in range(count) if (name := f"{i}-of-{count}") not in found]
 
 
 def is_savepoint(folder: Path) -> bool:

@@ -48,7 +48,7 @@ def stop(config: Path | None, recovery: Path | None, savepoint: Path | None, tim
     from config.load import load
     from pipeline.checkpoint import read_checkpoint
     from pipeline.recovery import folders_in
-    from pipeline.savepoint import Part, save
+    from pipeline.savepoint import Part, missing_in, save
     from pipeline.stop import stopped
 
     root = recovery or Path(load(config, os.environ).checkpoint.folder or ".")
@@ -63,6 +63,10 @@ def stop(config: Path | None, recovery: Path | None, savepoint: Path | None, tim
             assert savepoint is not None, "asked above"
             say(f"its state is saved in {save(Part(folder, read_checkpoint(folder)), savepoint)}")
     if savepoint is not None:
+        missing = missing_in(savepoint)
+        if missing:
+            say(f"{savepoint} still lacks {', '.join(missing)}: stop those too, each with --savepoint {savepoint}")
+            return
         say(f"to go on from there: nextmove run --from-savepoint {savepoint}, with a new --recovery")
 
 

@@ -80,6 +80,7 @@ def test_another_number_of_processes_goes_on(tmp_path: Path, kafka: KafkaServer,
     """
     Two shards, then three, then one process, each from the savepoint of those before, midway through a day that is
     spread over partitions by person: the records are those of the run from files, and each trigger is published once.
+    Stopped one by one, each but the last says that parts are still to come.
     """
     parts = split_by_person(traffic_lines(), 4)
     over_at = max(at for at in event_times(traffic_lines()) if at) + DAY_MS
@@ -101,8 +102,12 @@ def test_another_number_of_processes_goes_on(tmp_path: Path, kafka: KafkaServer,
             until(lambda before=before: len(trigger_ids(job)) > before)  # type: ignore[misc]
             if count == 1:
                 until(lambda: len(without_the_last(streams(job))["sessions"]) >= len(expected["sessions"]))
-            saved = nextmove("stop", "--recovery", folder, "--savepoint", f"saved-{count}", cwd=tmp_path)
-            assert saved.returncode == 0, saved.stderr
+            wheres = [f"{folder}/{index}-of-3" for index in range(3)] if count == 3 else [folder]
+            said = [
+                nextmove("stop", "--recovery", where, "--savepoint", f"saved-{count}", cwd=tmp_path) for where in wheres
+            ]
+            assert [one.returncode for one in said] == [0] * len(said), said
+            assert [b"still lacks" in one.stderr for one in said] == [True] * (len(said) - 1) + [False]
             assert len(list((tmp_path / f"saved-{count}").iterdir())) == count
         finally:
             for process in processes:

@@ -3,7 +3,8 @@ A chaos run: load, faults, and an audit of what a consumer saw.
 
     make chaos FAULTS=30 SEED=1                 at half of what this machine carries; 40 minutes
     make chaos FAULTS=30 SEED=1 RATE=300        at no more than 300 records a second
-    make chaos SHARDS=2 FAULTS=100              two processes that share the work, and faults of one of them
+    make chaos SHARDS=2 FAULTS=100              two processes that share the work, faults of one of them, and savepoints
+                                                from which three go on, then one, then two; more than an hour
     python -m tests.chaos --short               short rules and pauses
     python -m tests.chaos --record              also writes benchmarks/results/DATE-chaos-COMMIT.md
 """

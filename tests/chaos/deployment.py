@@ -14,7 +14,7 @@ class Deployment:
 
     def __init__(self, config: Path, folder: Path, count: int, arguments: Sequence[str] = ()) -> None:
         """All have the same settings and `arguments`; their logs go to `folder`."""
-        self.config = config
+        self.config, self.folder = config, folder
         self.shards = [
             Supervisor(config, folder / f"logs-{index}-of-{count}", f"{index}/{count}", arguments)
             for index in range(count)
@@ -33,8 +33,16 @@ class Deployment:
         self._each(Supervisor.terminate)
 
     def stop(self) -> None:
-        """End all by SIGTERM, for good."""
+        """End all by SIGTERM, for good; `start` starts them again."""
         self._each(Supervisor.stop)
+
+    def retire(self) -> None:
+        """Start none any more: others are to end those that run, as we want it to be."""
+        self._each(Supervisor.retire)
+
+    def join(self) -> None:
+        """Wait until all is over."""
+        self._each(Supervisor.join)
 
     def abandon(self) -> None:
         """Leave no process behind, whatever has happened."""

@@ -12,6 +12,9 @@ from tests.chaos.stage import Job
 
 # After a fault the flow has this long to catch up before that itself is a finding.
 RECOVERY_S_MAX: Final = 180.0
+# From two shards a run goes on with three, then one, then two. On four partitions the first of three does
+# what each of two does: it reads two.
+SHARDS_MAX: Final = 3
 
 
 class Fault(NamedTuple):
@@ -30,6 +33,8 @@ class Happened(NamedTuple):
     began_at: float
     ended_at: float
     has_recovered: bool
+    shards: int = 1
+    """How many there were when it was over."""
 
 
 def kill(job: Job, _rules: Rules, _fault: Fault) -> None:
@@ -119,6 +124,35 @@ def pause_one(job: Job, rules: Rules, fault: Fault) -> None:
     shard.resume()
 
 
+def move(job: Job, _rules: Rules, fault: Fault) -> None:
+    """
+    Stop all with a savepoint, and let another number of processes go on from it.
+
+    They are stopped by those who supervise them, or by the command that saves; or one of them is killed meanwhile. What
+    others have heard of that one may be in no checkpoint: then there is no savepoint, and all run once more before.
+    """
+    old = job.nextmove
+    if fault.dice[0] < 1 / 3:
+        old.stop()
+    else:
+        old.retire()
+    if fault.dice[0] > 2 / 3:
+        old.one(fault.whom).kill()
+    savepoint = job.saved()
+    if savepoint is None:
+        old.start()
+        job.wait_until_committed(RECOVERY_S_MAX)
+        old.stop()
+        savepoint = job.saved()
+    assert savepoint is not None, "where none was killed, all that was told is saved"
+    job.deploy(following(len(old.shards)), "--from-savepoint", str(savepoint)).start()
+
+
+def following(shards: int) -> int:
+    """Return the number of shards that comes after a savepoint of so many."""
+    return shards % SHARDS_MAX + 1
+
+
 Doing = Callable[[Job, Rules, Fault], None]
 
 KINDS: Final[Mapping[str, Doing]] = {
@@ -138,7 +172,9 @@ AMONG_SHARDS: Final[Mapping[str, Doing]] = {
     "one shard stopped": stop_one,
     "one shard paused": pause_one,
 }
-ALL: Final = {**KINDS, **AMONG_SHARDS}
+MOVES: Final[Mapping[str, Doing]] = {"savepoint, other number of shards": move}
+"""Whatever else comes is done to as many shards as there are then; of one, what is done to one."""
+ALL: Final = {**KINDS, **AMONG_SHARDS, **MOVES}
 
 
 def kinds(shards: int) -> Mapping[str, Doing]:
@@ -164,7 +200,8 @@ def happen(fault: Fault, job: Job, rules: Rules) -> Happened:
     began_at = time.time()
     ALL[fault.kind](job, rules, fault)
     ended_at = time.time()
-    return Happened(fault.kind, began_at, ended_at, job.wait_until_committed(RECOVERY_S_MAX))
+    has_recovered = job.wait_until_committed(RECOVERY_S_MAX)
+    return Happened(fault.kind, began_at, ended_at, has_recovered, len(job.nextmove.shards))
 
 
 def _kill_some(job: Job, fault: Fault) -> None:

@@ -13,7 +13,7 @@ import confluent_kafka
 import redis
 
 from benchmarks.measure import facts
-from tests.chaos.faults import AMONG_SHARDS
+from tests.chaos.faults import AMONG_SHARDS, MOVES
 from tests.chaos.run import Result
 from tests.pipeline.helpers import ROOT
 
@@ -34,7 +34,11 @@ def rows(result: Result) -> list[tuple[str, str]]:
         later = result.recoveries.get(kind)
         told = f", {min(later):.1f}-{max(later):.1f} s to the next trigger on what came later" if later else ""
         first.append((f"  {kind}", f"{count} times{told}"))
-    away_s = [done.ended_at - done.began_at for done in result.happened if done.kind in AMONG_SHARDS]
+    numbers = Counter(done.shards for done in result.happened if done.kind in MOVES)
+    if numbers:
+        told = ", ".join(f"{number} {count} times" for number, count in sorted(numbers.items()))
+        first.append(("shards after a savepoint", told))
+    away_s = [d.ended_at - d.began_at for d in result.happened if d.kind in AMONG_SHARDS and d.shards > 1]
     if away_s:
         patience = result.plan.rules.patience
         long = sum(seconds > patience for seconds in away_s)

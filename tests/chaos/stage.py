@@ -37,6 +37,10 @@ from tests.services.redis import RedisServer
 PARTITIONS: Final = 4
 ANSWER_S: Final = 10.0
 POLL_S: Final = 0.25
+STATE: Final = "state"
+"""The recovery folder of a deployment, in its own."""
+REFUSED: Final = "start it once more, and stop it then"
+"""What `nextmove stop` says of a shard that was killed: others have heard of more than it can save."""
 
 
 class Stage:
@@ -85,6 +89,7 @@ class Job:
         self.log = stage.folder / f"{name}.jsonl"
         self.deployments: list[Deployment] = []
         """All that there were, the one that runs last."""
+        self._savepoints = 0
         config = self.deploy(shards).config
         self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
         quiet = {"enable.auto.commit": False, "log_level": 0}
@@ -107,13 +112,33 @@ class Job:
         ones are to go on from.
         """
         folder = self.stage.folder / f"{self.name}-{len(self.deployments)}"
-        checkpoint = CheckpointSettings(interval_ms=ms(self.stage.rules.checkpoint), folder=str(folder / "state"))
+        checkpoint = CheckpointSettings(interval_ms=ms(self.stage.rules.checkpoint), folder=str(folder / STATE))
         settings = msgspec.structs.replace(self._settings, checkpoint=checkpoint)
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "nextmove.yaml"
         config.write_text(describe(settings), encoding="utf-8")
         self.deployments.append(Deployment(config, folder, shards, arguments))
         return self.nextmove
+
+    def saved(self) -> Path | None:
+        """Have all shards stopped that still run, and their state saved; return the savepoint, None if it is refused.
+
+        Whoever calls this has seen to it that none is started again. With a savepoint nobody needs the recovery
+        folders any more, nor the savepoint before: they are removed.
+        """
+        for path in self.stage.folder.glob(f"{self.name}-saved-*"):
+            shutil.rmtree(path)
+        self._savepoints += 1
+        savepoint = self.stage.folder / f"{self.name}-saved-{self._savepoints}"
+        command = [sys.executable, "-m", "pipeline.cli", "stop", "--config", str(self.nextmove.config)]
+        done = run([*command, "--savepoint", str(savepoint)])
+        (self.nextmove.folder / f"{savepoint.name}.err").write_text(done.stderr, encoding="utf-8")
+        assert not done.returncode or REFUSED in done.stderr, done.stderr[-2000:]
+        self.nextmove.join()
+        if done.returncode:
+            return None
+        shutil.rmtree(self.nextmove.folder / STATE)
+        return savepoint
 
     def start_load(self, rate: float, *, is_burst: bool = False) -> None:
         """Let the households live, in real time or as fast as it is read, and tell all of it to the topic."""
@@ -171,12 +196,14 @@ class Job:
         return all(done[name] >= end for name, end in ends.items())
 
     def wait_until_committed(self, wait_s_max: float) -> bool:
-        """Wait until nextmove has done all that is there now; tell whether it came to that."""
-        end_at, ends = time.monotonic() + wait_s_max, None
+        """Wait until nextmove has done all that is there now, something at least; tell whether it came to that."""
+        end_at, ends = time.monotonic() + wait_s_max, dict[str, int]()
         while time.monotonic() < end_at:
             with suppress(KafkaException):  # a broker that has just come back
                 ends = ends or self.entered()
-                if self.has_committed(ends):
+                if not all(end for name, end in ends.items() if name.startswith(self.topic)):
+                    ends = {}
+                elif self.has_committed(ends):
                     return True
             time.sleep(POLL_S)
         return False
@@ -205,7 +232,12 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command of this checkout to its end."""
+    return subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, check=False, text=True)
+
+
 def run_ours(command: list[str]) -> None:
     """Run a command of this checkout to its end; it must end well."""
-    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, check=False, text=True)
+    done = run(command)
     assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"

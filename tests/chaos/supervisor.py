@@ -50,14 +50,17 @@ class Supervisor:
         self._may_run = threading.Event()
         self._may_run.set()
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._loop, name="supervisor", daemon=True)
+        self._thread: threading.Thread | None = None
         self.exits: list[Exit] = []
         self.stops_s: list[float] = []
         """How long each stop by SIGTERM took."""
 
     def start(self) -> None:
-        """Start the first one, and watch."""
+        """Start one, and watch; also again, when all was over."""
+        assert not self._is_watching, "one at a time"
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._is_over = False
+        self._thread = threading.Thread(target=self._loop, name="supervisor", daemon=True)
         self._thread.start()
 
     def kill(self) -> None:
@@ -67,7 +70,7 @@ class Supervisor:
     def terminate(self) -> None:
         """End it by SIGTERM; the next one is started when it has stopped."""
         began_at, count = time.monotonic(), len(self.exits)
-        while len(self.exits) == count and self._thread.is_alive():
+        while len(self.exits) == count and self._is_watching:
             self._end(signal.SIGTERM)  # one that was just being started is told, too
             time.sleep(0.02)
         self.stops_s.append(time.monotonic() - began_at)
@@ -88,24 +91,38 @@ class Supervisor:
         """Start one again."""
         self._may_run.set()
 
+    def retire(self) -> None:
+        """Start none any more; the one that runs may be ended by others, as we want it to be."""
+        with self._lock:
+            self._is_over = self._is_told = True
+        self.release()
+
+    def join(self) -> None:
+        """Wait until all is over."""
+        if self._thread is not None:
+            self._thread.join()
+
     def stop(self) -> None:
         """End it by SIGTERM, for good."""
         self._is_over = True
         self.release()
         self.terminate()
-        self._thread.join()
+        self.join()
 
     def abandon(self) -> None:
         """Leave no process behind, whatever has happened."""
         self._is_over = True
         self.release()
         self._end(signal.SIGKILL)
-        if self._thread.is_alive():
-            self._thread.join()
+        self.join()
 
     def outputs(self) -> list[str]:
         """Return what each process has printed on stdout."""
         return [path.read_text(encoding="utf-8") for path in sorted(self._folder.glob("*.out"))]
+
+    @property
+    def _is_watching(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
 
     def _end(self, number: signal.Signals) -> None:
         with self._lock:
@@ -120,15 +137,18 @@ class Supervisor:
                 self._process.send_signal(number)
 
     def _loop(self) -> None:
-        while not self._is_over:
+        while True:
             name = f"{len(self.exits):04d}"
             out, err = self._folder / f"{name}.out", self._folder / f"{name}.err"
             began_at = time.time()
-            with self._lock, out.open("wb") as told, err.open("wb") as warned:
+            with self._lock:
+                if self._is_over:
+                    return
                 self._is_told = False
-                self._process = subprocess.Popen(
-                    self._command, cwd=self._folder, env=self._environment, stdout=told, stderr=warned
-                )
+                with out.open("wb") as told, err.open("wb") as warned:
+                    self._process = subprocess.Popen(
+                        self._command, cwd=self._folder, env=self._environment, stdout=told, stderr=warned
+                    )
             code = self._process.wait()
             words = (err.read_text(errors="replace").strip().splitlines() or [""])[-1]
             self.exits.append(Exit(began_at, time.time(), code, self._is_told, words))

@@ -12,7 +12,7 @@ from pipeline.run import run
 from tests.chaos.aftermath import balances, processes
 from tests.chaos.audit import Verdict, audit, instant
 from tests.chaos.evidence import Entered, Evidence, Expected, Letter, Told, written
-from tests.chaos.faults import Happened, kinds, schedule
+from tests.chaos.faults import Happened, following, kinds, schedule
 from tests.chaos.lives import broken
 from tests.chaos.load import Town
 from tests.chaos.rules import FULL, SHORT
@@ -270,7 +270,19 @@ def test_a_schedule_is_its_seed_and_has_each_kind() -> None:
     for shards in (1, 2):
         known = kinds(shards)
         assert {fault.kind for fault in schedule(3, len(known), FULL, known)} == set(known)
-    assert set(kinds(2)) - set(kinds(1)) == {"one shard killed", "one shard stopped", "one shard paused"}
+    assert set(kinds(2)) - set(kinds(1)) == {
+        "one shard killed",
+        "one shard stopped",
+        "one shard paused",
+        "savepoint, other number of shards",
+    }
+
+
+def test_a_savepoint_of_shards_is_gone_on_from_by_another_number() -> None:
+    """
+    By three after two, by one after three, by two after one; four fall in with that.
+    """
+    assert [following(shards) for shards in (2, 3, 1, 4)] == [3, 1, 2, 2]
 
 
 def test_outages_of_a_shard_are_longer_than_patience_and_shorter() -> None:
@@ -321,7 +333,7 @@ class Tired:
 
     def __init__(self, looks: int) -> None:
         self.looks, self.kills = looks, 0
-        self.nextmove = self
+        self.nextmove, self.shards = self, [self]
 
     def kill(self) -> None:
         self.kills += 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.faults import AMONG_SHARDS, KINDS
+from tests.chaos.faults import AMONG_SHARDS, KINDS, MOVES
 from tests.chaos.report import table
 from tests.chaos.rules import SHORT
 from tests.chaos.run import Plan, play
@@ -50,6 +50,7 @@ def test_whatever_fails_each_trigger_comes_once(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("servers")
 def test_whichever_shard_fails_each_trigger_comes_once(tmp_path: Path) -> None:
     """
-    Of two shards one is killed, is stopped for a while and hangs, and both are killed at once: the same holds.
+    Of two shards one is killed, is stopped for a while and hangs, and all are killed at once; they are stopped with a
+    savepoint from which three go on, and then one: the same holds.
     """
-    suffer(tmp_path, ("nextmove killed", *AMONG_SHARDS), 2)
+    suffer(tmp_path, ("nextmove killed", *AMONG_SHARDS, *MOVES, *MOVES), 2)

@@ -44,6 +44,7 @@ COMPILED = [
     "pipeline/key_groups.py",
     "pipeline/messages.py",
     "pipeline/resolve.py",
+    "pipeline/states.py",
     "pipeline/watermark.py",
 ]
 

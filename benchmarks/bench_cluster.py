@@ -1,8 +1,8 @@
 """What the engine's cluster mode costs: two members, beside one process, and beside two that know nothing of another.
 
-All read the same events from two files, which have each visitor in one of them. The variants are run in turn; CPU
-is that of all processes of a variant, and its end is that of the last. What one process and two members publish must be
-the same.
+All read the same events from two files, which have each visitor in one of them, and make checkpoints. The variants are
+run in turn; CPU is that of all processes of a variant, and its end is that of the last. What one process and two
+members publish must be the same.
 """
 
 from __future__ import annotations
@@ -113,12 +113,16 @@ def _measured(name: str, inputs: Sequence[str]) -> list[Usage]:
     config = folder / "settings.yaml"
     config.write_text(describe(SETTINGS), encoding="utf-8")
     own: list[str | Path] = [sys.executable, "-m", "pipeline.cli", "run", "--config", config]
-    commands: list[list[str | Path]] = [[*own, *inputs, "--out", folder / "out"]]
+    kept = "--recovery", folder / "state"
+    commands: list[list[str | Path]] = [[*own, *inputs, "--out", folder / "out", *kept]]
     if name == MEMBERS:
         known = [word for port in _free_ports() for word in ("--address", f"127.0.0.1:{port}")]
         commands = [[*commands[0], "--process", str(number), *known] for number in range(PROCESSES)]
     elif name == APART:
-        commands = [[*own, path, "--out", folder / str(number)] for number, path in enumerate(inputs)]
+        commands = [
+            [*own, path, "--out", folder / str(number), "--recovery", folder / f"state-{number}"]
+            for number, path in enumerate(inputs)
+        ]
     return measured_together(commands)
 
 

@@ -113,8 +113,8 @@ class _Host:
 
     def live(self) -> tuple[int, int]:
         """Return how many profiles there are, all at rest, and the bytes of their keys and states."""
-        profiles = sum(len(host.rest) for host in self.groups)
-        states = sum(len(key) + len(state) for host in self.groups for key, state in host.rest.items())
+        profiles = sum(len(host.states.rest) for host in self.groups)
+        states = sum(len(key) + len(state) for host in self.groups for key, state in host.states.rest.items())
         return profiles, states
 
 

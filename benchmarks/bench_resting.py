@@ -77,8 +77,8 @@ def weigh(source: Path, config: Path) -> Resting:
     run(load(config), [str(source)], CACHE / "throughput" / "resting")
     for group in groups:
         group.snapshot()
-        group.lay_to_rest()
-    tables = [group.rest for group in groups]
+        group.states.lay_to_rest()
+    tables = [group.states.rest for group in groups]
     profiles = sum(map(len, tables))
     bare_visitors, bare_bytes = _bare(source)
     return Resting(

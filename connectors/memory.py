@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from operators.event import Event
+from operators.identity import TYPES, merged_lead
 
 
 class MemoryIdentity:
@@ -18,7 +20,10 @@ class MemoryIdentity:
     def __init__(self) -> None:
         """Start knowing nobody."""
         self._links: dict[str, str] = {}
+        self._names: defaultdict[str, list[str]] | None = None
+        """By lead, the identifiers that it was given, of which some may be another's by now; once that is asked."""
         self._changed: dict[str, str] = {}
+        self._given: dict[str, bytes] = {}
 
     def __len__(self) -> int:
         """How many identifiers are known."""
@@ -34,9 +39,21 @@ class MemoryIdentity:
 
     def link(self, links: Mapping[str, str], event: Event, known: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 -- nobody else links
         """Store identifiers and their leads; nothing is ever in the way."""
-        self._links.update(links)
-        self._changed.update(links)
+        for name, lead in links.items():
+            self._put(name, lead)
+            if loser := merged_lead(name):
+                for its in self._named().pop(loser, ()):
+                    if self._links.get(its) == loser:
+                        self._put(its, lead)
         return {}
+
+    def give(self, tag: str, state: bytes) -> None:
+        """Keep a state until somebody takes it."""
+        self._given[tag] = state
+
+    def take(self, tags: Sequence[str]) -> dict[str, bytes]:
+        """Return what is there, and keep it no longer."""
+        return {tag: self._given.pop(tag) for tag in tags if tag in self._given}
 
     def changes(self) -> list[tuple[str, str]]:
         """Return what has changed since the last call: what a checkpoint must add."""
@@ -46,8 +63,22 @@ class MemoryIdentity:
 
     def restore(self, name: str, lead: str) -> None:
         """Take back a link from a checkpoint."""
+        if self._names is not None and name[0] in TYPES and self._links.get(name) != lead:
+            self._names[lead].append(name)
         self._links[name] = lead
 
     def live(self) -> Iterator[tuple[str, str]]:
         """Iterate over all links."""
         return iter(self._links.items())
+
+    def _named(self) -> dict[str, list[str]]:
+        if self._names is None:
+            self._names = defaultdict(list)
+            for name, lead in self._links.items():
+                if name[0] in TYPES:
+                    self._names[lead].append(name)
+        return self._names
+
+    def _put(self, name: str, lead: str) -> None:
+        self.restore(name, lead)
+        self._changed[name] = lead

@@ -39,7 +39,7 @@ from redis.retry import Retry
 from connectors.batches import Stop
 from connectors.redis_client import client_of, shown
 from operators.event import Event
-from operators.identity import identifiers, user_key
+from operators.identity import born_key, identifiers, index_key, user_key
 
 Version = tuple[str, str, int, int]
 T = TypeVar("T")
@@ -57,6 +57,9 @@ RENEWALS: Final = 10
 MARKER: Final = "#store"
 CLOCK: Final = "#clock"
 LIFE: Final = "#life:"
+GIVEN: Final = "#given:"
+# The longest that a deployment may be away and still find what one lead has handed to another (design section 5).
+GIVEN_MS: Final = 7 * 86_400_000
 
 SCRIPT: Final = Path(__file__).with_suffix(".lua")
 LIFE_SCRIPT: Final = Path(__file__).with_name("redis_life.lua")
@@ -116,7 +119,7 @@ class RedisIdentity:
         """Connect, and try what a run needs of Redis.
 
         `tell` hears in a line when Redis is away, back, or back empty; `observe` of each round trip what it was for,
-        "mget", "link" or "renew", and how many seconds it took.
+        "mget", "link", "renew" or "hand_over", and how many seconds it took.
 
         Raises:
             StoreError: the URL is none, or Redis refuses the login or a command, or is not there.
@@ -162,7 +165,7 @@ class RedisIdentity:
         known = self._leads(dict.fromkeys(name for event in events for name in identifiers(event)), seen)
         self._renew(known)
         leads = {known[name] for event in events if event.user_id for name in identifiers(event) if name in known}
-        names = [user_key(lead) for lead in leads]
+        names = [key(lead) for lead in leads for key in (user_key, born_key)]
         users = {name: self._users[name] for name in names if name in self._users}
         missing = [name for name in names if name not in users]
         found = self._leads(missing, seen._replace(as_of=self.clock)) if missing else {}
@@ -178,12 +181,24 @@ class RedisIdentity:
         since, "" for nothing; empty where all is linked: `linked_at` is then the clock of the link.
         """
         names = list(links)
-        arguments: list[str | int] = [event.partition, event.position, self._rules.ttl_ms, VERSIONS_MAX]
+        rules = self._rules
+        arguments: list[str | int] = [event.partition, event.position, rules.ttl_ms, VERSIONS_MAX, rules.prefix]
         for name in names:
-            arguments += (links[name], known.get(name, ""))
+            arguments += (name, links[name], known.get(name, ""))
         keys = [*(self._rules.prefix + name for name in names), self._clock]
         self.linked_at, *changed = self._ask("link", lambda: self._link(keys=keys, args=arguments))
         return {names[number - 1]: lead.decode() for number, lead in zip(changed[::2], changed[1::2], strict=True)}
+
+    def give(self, tag: str, state: bytes) -> None:
+        """Keep a state for whoever takes it, as often as they do, for some days."""
+        key = f"{self._rules.prefix}{GIVEN}{tag}"
+        self._ask("hand_over", lambda: self._client.set(key, state, px=GIVEN_MS))
+
+    def take(self, tags: Sequence[str]) -> dict[str, bytes]:
+        """Return which of the states are there."""
+        keys = [f"{self._rules.prefix}{GIVEN}{tag}" for tag in tags]
+        states: list[bytes | None] = self._ask("hand_over", lambda: self._client.mget(keys))
+        return {tag: state for tag, state in zip(tags, states, strict=True) if state is not None}
 
     def read_clock(self) -> int:
         """Return how many links there are now."""
@@ -241,7 +256,7 @@ class RedisIdentity:
         names = [name for name in known if name not in self._renewed]
         if not names:
             return
-        names += {user_key(known[name]) for name in names}
+        names += {key(known[name]) for name in names for key in (user_key, born_key, index_key)}
 
         def renew() -> None:
             with self._client.pipeline(transaction=False) as pipeline:
@@ -274,8 +289,10 @@ class RedisIdentity:
     def _try_rights(self) -> None:
         """Do what a run does and `_claim` has not, to no effect: a right that is missing is to be said at the start."""
         self._client.mget([self._marker])
+        self._client.sadd(self._marker + "?", "")
+        self._client.smembers(self._marker + "?")
         self._client.pexpire(self._marker + "?", 1)
-        self._link(keys=[self._clock + "?"], args=["", 0, 0, 0])
+        self._link(keys=[self._clock + "?"], args=["", 0, 0, 0, ""])
 
     def _start_anew(self) -> None:
         """Forget what Redis has forgotten."""

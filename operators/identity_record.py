@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-What = Literal["created", "linked", "moved", "refused"]
+What = Literal["created", "linked", "moved", "merged", "refused"]
 Rule = Literal["", "one_user_id_per_lead", "identifier_of_another_lead"]
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from operators.decision import Memory, Person
 from operators.event import Event
-from operators.profile_state import Profile, Track
+from operators.profile_state import Guest, Profile, Track
 
 # Nobody has so many devices; what clears its cookies at every visit is listed by its first twenty.
 ANONYMOUS_IDS_MAX: Final = 20
@@ -14,7 +14,7 @@ ANONYMOUS_IDS_MAX: Final = 20
 
 def memories(profile: Profile, at: int) -> list[Memory]:
     """Return all that is remembered of a person by the instant `at`, guests and what is still held included."""
-    tracks = [profile.track, *[guest.track for guest in profile.guests]]
+    tracks = [profile.track, *[guest.track for guest in guests_of(profile.guests)]]
     known = [track.memory for track in tracks]
     for track in tracks:
         for event in track.pending:
@@ -27,10 +27,30 @@ def memories(profile: Profile, at: int) -> list[Memory]:
 
 def track_of(profile: Profile, event: Event) -> tuple[Track, dict[str, int]]:
     """Return the guest's track and ids for what a visitor did before becoming known, else the profile's own."""
-    for guest in profile.guests:
-        if event.at < guest.at and event.visitor_id == guest.visitor_id:
+    for guest in guests_of(profile.guests):
+        if event.at < guest.at and _is_of(guest, event):
             return guest.track, guest.anonymous_ids
     return profile.track, profile.anonymous_ids
+
+
+def guests_of(guests: list[Guest]) -> list[Guest]:
+    """Return the guests and theirs, these first."""
+    found: list[Guest] = []
+    for guest in guests:
+        if guest.guests:
+            found += guests_of(guest.guests)
+        found.append(guest)
+    return found
+
+
+def _is_of(guest: Guest, event: Event) -> bool:
+    """Whether `event` was the guest's, had it come in time. A lead is known by its devices and its address."""
+    if guest.visitor_id:
+        return event.visitor_id == guest.visitor_id
+    if event.anonymous_id in guest.anonymous_ids:
+        return True
+    track, email = guest.track, event.email
+    return bool(email) and email in {track.memory.email, *[held.email for held in track.pending]}
 
 
 def _first(anonymous_ids: dict[str, int]) -> str:
@@ -47,7 +67,7 @@ def person(profile_id: str, anonymous_ids: dict[str, int]) -> Person:
 def everyone(key: str, profile: Profile) -> Person:
     """Return the person with all devices known so far, guests included."""
     ids = dict(profile.anonymous_ids)
-    for guest in profile.guests:
+    for guest in guests_of(profile.guests):
         for anonymous_id, first_at in guest.anonymous_ids.items():
             add_anonymous_id(ids, anonymous_id, first_at)
     return person(key, ids)

@@ -12,7 +12,8 @@ When a visitor becomes known, the lead absorbs the visitor's whole state, but *a
 time*: until the watermark reaches it, the visitor's order-dependent half stays apart as a
 guest. Timers due before the link fire as the anonymous visitor's, stragglers from before the link
 go to the guest, and at the link's instant the guest's half joins the lead's. So it makes no difference
-whether the hand-over comes before or after other events of the lead.
+whether the hand-over comes before or after other events of the lead. It is the same with a lead who turns out to be
+another one, and who may have guests too.
 
 A profile without events for its retention time is over: its last record says so, and what
 comes later is a new profile. The rule looks at the gap between events, so it does not matter when
@@ -140,21 +141,24 @@ class ProfileOperator:
         """Do all that is due up to `now`, that instant included, in event-time order."""
         out: list[Output] = []
         now = min(now, FOREVER - 1)  # what is due at FOREVER is due never
-        due_at = self._advance_guests(key, profile, now, out) if profile.guests else FOREVER
-        profile.due_at = min(due_at, self._advance(profile.track, key, profile.anonymous_ids, now, out))
+        track, ids, due_at = profile.track, profile.anonymous_ids, FOREVER
+        if profile.guests:
+            due_at = self._advance_guests(track, key, ids, profile.guests, now, out)
+        profile.due_at = min(due_at, self._advance(track, key, ids, now, out))
         return profile, out
 
     def absorb(self, profile: Profile | None, visitor: Profile | None, handover: HandOver) -> Profile:
         """Add the state of a visitor who became known; commutative with events and other hand-overs.
 
-        A visitor of whom nothing is known yet (None) leaves a guest all the same: for the stragglers from before
-        the link. A lead of whom there is nothing else has no visit yet; its first event, or a visitor's, is the first.
+        Or that of a lead who became this one. A visitor of whom nothing is known yet (None) leaves a guest all the
+        same: for the stragglers from before the link. A lead of whom there is nothing else has no visit yet; its first
+        event, or a visitor's, is the first.
         """
         if visitor is None:
             visitor = Profile(handover.at)
             visitor.visits = 0
         ids = visitor.anonymous_ids
-        guest = Guest(handover.at, handover.profile_id, handover.visitor_id, ids, visitor.track)
+        guest = Guest(handover.at, handover.profile_id, handover.visitor_id, ids, visitor.track, visitor.guests)
         due_at = min(handover.at, visitor.due_at)
         if profile is None or not profile.visits:
             guests = [] if profile is None else profile.guests
@@ -196,20 +200,35 @@ class ProfileOperator:
         )
         return out
 
-    def _advance_guests(self, key: str, profile: Profile, now: int, out: list[Output]) -> int:
+    def _advance_guests(
+        self,
+        own: Track,
+        key: str,
+        anonymous_ids: dict[str, int],
+        guests: list[Guest],
+        now: int,
+        out: list[Output],
+    ) -> int:
         """Advance the guests' tracks, join those whose link is reached; return when the next guest is due."""
-        own, due_at = profile.track, FOREVER
-        for guest in sorted(profile.guests, key=_link_order):
-            until = min(now, guest.at - 1)
-            guest_due_at = self._advance(guest.track, guest.profile_id, guest.anonymous_ids, until, out)
-            if guest.at <= now:
-                self._advance(own, key, profile.anonymous_ids, guest.at - 1, out)
-                self._join(own, guest.track)
-                for anonymous_id, first_at in guest.anonymous_ids.items():
-                    add_anonymous_id(profile.anonymous_ids, anonymous_id, first_at)
-                profile.guests.remove(guest)
-            else:
+        due_at, left = FOREVER, sorted(guests, key=_link_order)
+        while left:
+            guest = left.pop(0)
+            track, ids, until = guest.track, guest.anonymous_ids, min(now, guest.at - 1)
+            guest_due_at = FOREVER
+            if guest.guests:
+                guest_due_at = self._advance_guests(track, guest.profile_id, ids, guest.guests, until, out)
+            guest_due_at = min(guest_due_at, self._advance(track, guest.profile_id, ids, until, out))
+            if guest.at > now:
                 due_at = min(due_at, guest.at, guest_due_at)
+                continue
+            self._advance(own, key, anonymous_ids, guest.at - 1, out)
+            self._join(own, track)
+            for anonymous_id, first_at in ids.items():
+                add_anonymous_id(anonymous_ids, anonymous_id, first_at)
+            guests.remove(guest)
+            for theirs in guest.guests:  # linked no sooner than their host
+                guests.append(theirs)
+                insort(left, theirs, key=_link_order)
         return due_at
 
     def _advance(

@@ -65,32 +65,59 @@ def _unpack_track(row: Row, base: int, names: Sequence[str]) -> Track:
 
 @mypyc_attr(acyclic=True)
 class Guest:
-    """A visitor's track until the watermark reaches `at`, the instant the visitor became known."""
+    """A visitor's track until the watermark reaches `at`, the instant the visitor became known.
 
-    def __init__(self, at: int, profile_id: str, visitor_id: str, anonymous_ids: dict[str, int], track: Track) -> None:
+    Or a lead's, until it became another one: its `visitor_id` is empty, and it may have guests itself.
+    """
+
+    def __init__(
+        self,
+        at: int,
+        profile_id: str,
+        visitor_id: str,
+        anonymous_ids: dict[str, int],
+        track: Track,
+        guests: list[Guest],
+    ) -> None:
         self.at = at
         self.profile_id = profile_id
         self.visitor_id = visitor_id
         self.anonymous_ids = anonymous_ids
         self.track = track
+        self.guests = guests
 
     def pack(self, base: int, names: dict[str, int]) -> Row:
         """Return the guest as a row; instants count back from `base`, a visitor among `names` is a number."""
-        return [
+        row: Row = [
             base - self.at,
             short_name(self.profile_id, names),
             short_name(self.visitor_id, names),
             {key: base - at for key, at in self.anonymous_ids.items()},
             self.track.pack(base, names),
+            [guest.pack(base, names) for guest in self.guests],
         ]
+        return trim(row, _NO_GUEST)
+
+
+_NO_GUEST: Final[Row] = [None, None, None, None, None, []]
 
 
 def _unpack_guest(row: Row, base: int, names: Sequence[str]) -> Guest:
+    at, profile_id, visitor_id, devices, track, guests = padded(row, _NO_GUEST)
     anonymous_ids: dict[str, int] = {}
-    for key in row[3]:
-        anonymous_ids[key] = base - row[3][key]
-    track = _unpack_track(row[4], base, names)
-    return Guest(base - row[0], long_name(row[1], names), long_name(row[2], names), anonymous_ids, track)
+    for key in devices:
+        anonymous_ids[key] = base - devices[key]
+    guest = Guest(
+        base - at,
+        long_name(profile_id, names),
+        long_name(visitor_id, names),
+        anonymous_ids,
+        _unpack_track(track, base, names),
+        [],
+    )
+    for told in guests:
+        guest.guests.append(_unpack_guest(told, base, names))
+    return guest
 
 
 @mypyc_attr(acyclic=True)
@@ -99,7 +126,8 @@ class HandOver:
 
     `visitor_id` is what the visitor's own events name it by, `event_id` the event that makes the link: the state
     arrives just before it, `order` tells in which order where there are several. `linked_at` is the store's clock with
-    the link, `mark` the visitor's watermark then, `lead_mark` the lead's.
+    the link, `mark` the visitor's watermark then, `lead_mark` the lead's. `life` is that of the process that has read
+    the event, where it would not read just so again: what one life has left in a store is not for another one.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 -- as the one who makes it has it
@@ -113,6 +141,7 @@ class HandOver:
         linked_at: int = 0,
         mark: int = -1,
         lead_mark: int = -1,
+        life: str = "",
     ) -> None:
         self.profile_id = profile_id
         self.visitor_id = visitor_id
@@ -123,6 +152,12 @@ class HandOver:
         self.linked_at = linked_at
         self.mark = mark
         self.lead_mark = lead_mark
+        self.life = life
+
+    @property
+    def tag(self) -> str:
+        """What tells it from any other of the same profile."""
+        return f"{self.profile_id}@{self.linked_at}{self.life}"
 
 
 @mypyc_attr(acyclic=True)

@@ -29,8 +29,8 @@ from typing import Any, Final, NamedTuple
 from connectors.kafka_options import is_of_topics
 from connectors.kafka_part import MEMORY, TAKEN
 from connectors.kafka_sink import floors_of
-from pipeline import resolve
-from pipeline.key_groups import read_snapshot
+from pipeline import resolver_snapshot
+from pipeline.group_snapshot import read_snapshot
 from pipeline.manifest import STEPS, Manifest, brokers_of, packed, read_manifest, unpacked
 from pipeline.recovery import ENGINE_FILES, SEED_FILE, RecoveryFacts, RunError, facts_of
 from pipeline.steps import lane_snapshots
@@ -94,7 +94,7 @@ def manifest_of(facts: RecoveryFacts, saved: Saved, seed: Manifest | None = None
     lengths = {} if is_published else (dict(seed.lengths) if seed else {}) | dict(parts)
     resolver = [unpacked(raw) for raw in found.get("resolve", {}).values()] or [seed.resolver if seed else []]
     shard, _, shards = facts.shard.partition("-of-")
-    told = resolve.read_snapshot(packed(resolver[0])) if resolver[0] else None
+    told = resolver_snapshot.read_snapshot(packed(resolver[0])) if resolver[0] else None
     return Manifest(
         nextmove=facts.nextmove,
         shard=int(shard),

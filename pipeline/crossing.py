@@ -18,8 +18,8 @@ from operators import event
 from operators.event import Event
 from operators.profile_state import HandOver
 from operators.rejected import Rejected
-from pipeline.exchange import item_of, packed, row_of, unpacked
-from pipeline.messages import Absorb, Decoded, GroupBatch, GroupOutput, Marker
+from pipeline.exchange import item_of, marker_row, packed, row_of, unpacked
+from pipeline.messages import Absorb, Await, Decoded, GroupBatch, GroupOutput, Marker
 
 _Decoded: Final[Any] = tuple[RawBatch, list[Any], list[Rejected], list[bytes]]
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -72,14 +72,13 @@ def _output(raw: bytes) -> GroupOutput:
 
 
 def _share_row(share: GroupBatch, items: list[Any]) -> list[Any]:
-    marker = share.marker
     return [
         share.group,
         share.batch,
         share.groups,
         [_row(item) for item in items],
         [_row(item) for item in share.passing],
-        None if marker is None else [marker.watermark, marker.next_watermark, marker.top_at, marker.clock],
+        marker_row(share.marker),
         share.number,
     ]
 
@@ -91,7 +90,7 @@ def _share_of(row: list[Any]) -> GroupBatch:
     return GroupBatch(group, batch, groups, mine, theirs, marker, number)
 
 
-def _row(item: Event | HandOver | Absorb) -> list[Any]:
+def _row(item: Event | HandOver | Absorb | Await) -> list[Any]:
     """Return a row as shards send it, and for a hand-over the marks, which shards do not share."""
     if isinstance(item, Event):
         return row_of(item)

@@ -19,7 +19,7 @@ import msgspec
 from operators import event
 from operators.event import Event
 from operators.profile_state import HandOver, pack, unpack
-from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker, Parcel
+from pipeline.messages import Absorb, Await, GroupBatch, GroupOutput, Marker, Parcel
 
 VERSION: Final = 1
 """Of the layout of a parcel."""
@@ -29,6 +29,7 @@ BYTES_MAX: Final = 800_000
 _EVENT: Final = 0
 _HANDOVER: Final = 1
 _ABSORB: Final = 2
+_AWAIT: Final = 3
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder().decode
@@ -127,32 +128,48 @@ def unpacked(raw: bytes) -> Parcel:
 
 
 def _message(parcel: Parcel, part: int, rows: list[bytes], marker: Marker | None) -> bytes:
-    marked = None if marker is None else [marker.watermark, marker.next_watermark, marker.top_at, marker.clock]
     whose = [parcel.timeline, parcel.sender, parcel.slot, parcel.step]
-    return _encode([VERSION, *whose, parcel.number, part, rows, marked])
+    return _encode([VERSION, *whose, parcel.number, part, rows, marker_row(marker)])
 
 
-def row_of(item: Event | HandOver | Absorb) -> list[Any]:
+def marker_row(one: Marker | None) -> list[int] | None:
+    """Return a marker as a row of plain values, of which it can be made."""
+    return None if one is None else [one.watermark, one.next_watermark, one.top_at, one.clock, one.next_clock]
+
+
+def row_of(item: Event | HandOver | Absorb | Await) -> list[Any]:
     """Return an item as a row of plain values."""
     if isinstance(item, Event):
         return [_EVENT, item.pack()]
     if isinstance(item, HandOver):
-        return [_HANDOVER, _handover_row(item)]
+        return [_HANDOVER, handover_row(item)]
+    if isinstance(item, Await):
+        return [_AWAIT, handover_row(item.handover)]
     state = None if item.state is None else pack(item.handover.profile_id, item.state)
-    return [_ABSORB, _handover_row(item.handover), state]
+    return [_ABSORB, handover_row(item.handover), state]
 
 
-def _handover_row(one: HandOver) -> list[Any]:
-    return [one.profile_id, one.visitor_id, one.to, one.at, one.event_id, one.order, one.linked_at]
+def handover_row(one: HandOver) -> list[Any]:
+    """Return a hand-over as a row of plain values; the marks are not for others."""
+    return [one.profile_id, one.visitor_id, one.to, one.at, one.event_id, one.order, one.linked_at, one.life]
 
 
-def item_of(row: Sequence[Any]) -> Event | HandOver | Absorb:
+def handover_of(row: Sequence[Any]) -> HandOver:
+    """Make a hand-over of the row that `handover_row` gave."""
+    handover = HandOver(*row[:7])
+    handover.life = row[7] if len(row) > 7 else ""
+    return handover
+
+
+def item_of(row: Sequence[Any]) -> Event | HandOver | Absorb | Await:
     """Make an item of the row that `row_of` gave; what a row has beyond that is left alone."""
     kind = row[0]
     if kind == _EVENT:
         return event.unpack(row[1])
-    handover = HandOver(*row[1])
+    handover = handover_of(row[1])
     if kind == _HANDOVER:
         return handover
+    if kind == _AWAIT:
+        return Await(handover)
     state = None if row[2] is None else unpack(handover.profile_id, row[2])
     return Absorb(handover, state)

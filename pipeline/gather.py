@@ -52,8 +52,8 @@ class Gather:
         for part in parts:
             marker = part.batch.marker
             if marker is not None:
-                watermark = marker.next_watermark
-                marks[part.batch.group] = Marker(watermark, watermark, marker.top_at, marker.clock)
+                watermark, clock = marker.next_watermark, marker.next_clock
+                marks[part.batch.group] = Marker(watermark, watermark, marker.top_at, clock, clock)
         return [
             GroupBatch(place, first.batch, 0, items.get(place, []), [], marks.get(place), first.number)
             for place in sorted({*items, *marks})

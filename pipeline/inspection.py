@@ -14,7 +14,7 @@ from connectors import changelog
 from connectors.changelog import ENTRY_OVERHEAD, ChangelogError
 from operators.event import FOREVER
 from operators.profile_state import last_at
-from pipeline import resolve
+from pipeline import resolver_snapshot
 from pipeline.checkpoint import read_checkpoint
 from pipeline.manifest import IDENTITY, STEPS, Manifest, changelog_name
 from pipeline.processes import read_holder
@@ -128,7 +128,7 @@ def _inspected(kind: Literal["checkpoint", "savepoint"], folder: Path, manifest:
     )
     if told is not None:
         live = changelog.live(changelog.path_of(folder, IDENTITY, told.generation), told.length)
-        found.identifiers, found.event_ids = resolve.counted(live)
+        found.identifiers, found.event_ids = resolver_snapshot.counted(live)
         found.bytes_live = _size(live)
     found.bytes_live += sum(held.bytes_live for held in found.steps.values())
     return found

@@ -6,20 +6,20 @@ bytewax keeps one logic object, one timer and one recovery row a key, and pays f
 every epoch and at resume. Here state is kept by *key group*, one of a fixed number of slices of all
 profiles; a `KeyGroup` does the rest itself, and a few lanes of groups are what bytewax has as keys:
 
-* **States.** `hot` has the states touched since the last checkpoint, as objects, `warm` a limited number of
-  those touched last before it; `rest` has all others as msgpack bytes.
+* **States.** `pipeline/states.py` has them, in use as objects, at rest as bytes.
 * **Timers.** One heap of (due, key) for the group. The operator only says `due_at(state)`, a lower bound.
   An entry whose key has since been given another due instant is stale and skipped.
 * **Watermark.** It comes with each event (how far event time was complete just before it) and, for groups that
   get no events, in markers in band. Before an event is handled, timers due by then fire: what an event finds done
   depends on the order of the input alone, not on batches.
 * **Checkpoint.** `snapshot` appends what has changed to the group's changelog and returns its name and length; the
-  engine stores that with the source's offsets and the sinks' lengths of the same epoch. In quiet times, that
-  is live, states are packed already at the end of the batch that touched them, so that the flow hardly stops
-  for a checkpoint. In a replay a state is touched many times an epoch, and packed once.
+  engine stores that with the source's offsets and the sinks' lengths of the same epoch.
 * **Hand-over.** A visitor who becomes known leaves the group: its state goes out as an `Absorb` for the
   lead's group, in the next step. State moves forward through the flow, never in a circle. Another shard may have read
   an event of the visitor before it could know; that is forwarded, until every shard has asked the store since.
+* **Leads who become one.** The younger one's state goes to the other's group, in the same step, by way of the store.
+  It leaves when nothing can come for it any more: every shard has asked the store since. The other waits for it, and
+  what comes queues up (`pipeline/waiting.py`). The timers of both stand still meanwhile: neither is known whole.
 * **Expiry.** Once a day of event time the group is swept; a state's first field says when it is over.
 
 Order inside `take`: items in the order given, each after the timers its mark lets fire; then markers.
@@ -27,75 +27,21 @@ Order inside `take`: items in the order given, each after the timers its mark le
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from heapq import heappop, heappush
-from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-import msgspec
-
-from connectors.changelog import ENTRY_OVERHEAD, Changelog, check_version
+from connectors.changelog import Changelog
 from operators.event import FOREVER, Event
 from operators.profile import Output, ProfileOperator
-from operators.profile_state import HandOver, Profile, last_at, pack, unpack
-from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker
+from operators.profile_state import HandOver, Profile
+from pipeline import waiting
+from pipeline.exchange import handover_of, handover_row
+from pipeline.group_snapshot import GroupSnapshot, read_snapshot, write_snapshot
+from pipeline.messages import Absorb, Await, GroupBatch, GroupOutput, Marker
+from pipeline.ports import HandOvers
+from pipeline.states import States
 
 DAY_MS: Final = 86_400_000
-
-# States a group keeps as objects though nothing has changed in them: who clicks every half minute is then not
-# unpacked and packed anew for each click. A limit on memory.
-WARM_MAX: Final = 256
-# The same with those who have a timer: an open session, a cart. Beyond it they rest as bytes until it fires.
-AWAKE_MAX: Final = 1_024
-# How many of them a group looks at, at a marker.
-RESTED_MAX: Final = 64
-# Batches an epoch, on average, in which a state may be touched for it to be packed each time.
-TOUCHES_MAX: Final = 2
-
-
-STATE_VERSION: Final = 3
-"""The version of the layout of what a snapshot and the changelog hold."""
-
-_Row: Final[Any] = tuple[int, int, int, int, int, int, int, dict[str, tuple[str, int]]]
-# A group knew how far what other shards send had come, by the way that it took.
-_Row2: Final[Any] = tuple[int, int, int, int, int, int, int, Any]
-# It knew the marks of partitions in place of their minimum, the watermark, and of no other shards.
-_Row1: Final[Any] = tuple[int, int, int, int, dict[str, int], int, int]
-
-
-class GroupSnapshot(NamedTuple):
-    """What a checkpoint has of a key group, beside its changelog."""
-
-    group: int
-    generation: int
-    """Of the changelog, and its length."""
-    length: int
-    watermark: int
-    top_at: int
-    swept_at: int
-    gone: dict[str, tuple[str, int]]
-    """Visitors that have been handed over, each with the lead and the store's clock with the link."""
-
-
-def read_snapshot(raw: bytes) -> GroupSnapshot:
-    """Return what a `KeyGroup.snapshot` says, of this version or an older one.
-
-    Raises:
-        ChangelogError: a later version wrote it.
-    """
-    version = check_version(raw, STATE_VERSION)
-    if version == 1:
-        _, group, generation, length, marks, top_at, swept_at = msgspec.msgpack.decode(raw, type=_Row1)
-        return GroupSnapshot(group, generation, length, min(marks.values(), default=-1), top_at, swept_at, {})
-    if version == 2:
-        _, group, generation, length, watermark, top_at, swept_at, _ = msgspec.msgpack.decode(raw, type=_Row2)
-        return GroupSnapshot(group, generation, length, watermark, top_at, swept_at, {})
-    return GroupSnapshot(*msgspec.msgpack.decode(raw, type=_Row)[1:])
-
-
-def write_snapshot(snapshot: GroupSnapshot) -> bytes:
-    """Return what `read_snapshot` reads."""
-    return msgspec.msgpack.encode([STATE_VERSION, *snapshot])
 
 
 class KeyGroup:
@@ -109,30 +55,28 @@ class KeyGroup:
         resume: bytes | None,
         *,
         forwards: bool = False,
+        store: HandOvers | None = None,
     ) -> None:
         """Start empty, or from the snapshot `resume`; without a `changelog` nothing survives the process.
 
-        It `forwards` what comes too late for a visitor where others, too, say whose events are whose.
+        It `forwards` what comes too late for a visitor where others, too, say whose events are whose. A group of leads
+        has a `store` by which they hand over what they are to each other.
         """
         self.number = number
         self._operator = operator
-        self._changelog = changelog
-        self.hot: dict[str, Profile | None] = {}
-        self._touched: dict[str, Profile | None] = {}
-        self._touches = 0
-        self._is_calm = True
-        self.warm: dict[str, Profile] = {}
-        self.rest: dict[str, bytes] = {}
-        self._due: dict[str, int] = {}
+        self.states = States(changelog)
         self._heap: list[tuple[int, str]] = []
         self._watermark = -1
         self._top_at = -1
         self._swept_at = -1
         self._forwards = forwards
         self._gone: dict[str, tuple[str, int]] = {}
-        self._live_bytes = 0
+        self._store = store
+        self._leaving: dict[str, HandOver] = {}
+        self._queues: dict[str, waiting.Queue] = {}
+        self._clock = self._fired_to = -1
         self._awake = 0
-        self._held = self._held_told = 0
+        self._held = self._held_told = self._waits_told = 0
         if resume is not None:
             self._resume(resume)
         elif changelog is not None:
@@ -144,16 +88,16 @@ class KeyGroup:
         absorbed: list[Absorb] = []
         forwarded: list[Event] = []
         created = 0
-        gone = self._gone
-        hot, touched, operator, heap = self.hot, self._touched, self._operator, self._heap
+        gone, queues = self._gone, self._queues
+        states, operator, heap = self.states, self._operator, self._heap
+        hot, touched = states.hot, states.touched
         watermark = self._watermark
         next_due_at = heap[0][0] if heap else FOREVER
         for item in batch.items:
             if not isinstance(item, Event):
-                mark = item.mark if isinstance(item, HandOver) else item.handover.lead_mark
-                watermark = max(watermark, mark)
+                watermark = max(watermark, item.mark if isinstance(item, HandOver) else item.handover.lead_mark)
                 self._fire(watermark, records)
-                created += self._move(item, records, absorbed)
+                created += self._move(item, watermark, records, absorbed)
                 next_due_at = heap[0][0] if heap else FOREVER
                 continue
             if item.mark > watermark:
@@ -162,12 +106,12 @@ class KeyGroup:
                     self._fire(watermark, records)
                     next_due_at = heap[0][0] if heap else FOREVER
             key = item.profile_id
-            if gone and key in gone:
-                forwarded.append(_forwarded(item, gone[key][0]))
+            if (gone and key in gone) or (queues and key in queues):
+                self._detour(item, watermark, forwarded)
                 continue
             known = hot.get(key)
             if known is None:
-                known = None if key in hot else self._wake(key)
+                known = None if key in hot else states.wake(key)
                 created += known is None
                 hot[key] = known
             state, outputs = operator.on_event(key, known, item, watermark)
@@ -181,91 +125,177 @@ class KeyGroup:
                 self._schedule(key, state)
                 next_due_at = min(next_due_at, state.due_at)
         self._watermark = watermark
-        if batch.marker is not None:
-            self._advance(batch.marker, records)
-        self._pack_touched()
-        if batch.marker is not None:
-            self._tidy()
-        awake, self._awake = len(self._due) - self._awake, len(self._due)
+        self._conclude(batch.marker, records)
+        return self._told(batch, records, absorbed, created, forwarded)
+
+    @property
+    def pending(self) -> int:
+        """How much is left to be done about leads who wait for another one's state, or are to leave."""
+        return len(self._leaving) + sum([len(queue) for queue in self._queues.values()])
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the input has ended for good."""
+        return self._fired_to == FOREVER
+
+    def finish(self) -> GroupOutput:
+        """Work off, at the end of the input, what leads have been waiting for, as far as it is there."""
+        records: list[Output] = []
+        self._conclude(None, records)
+        return self._told(GroupBatch(self.number, 0, 0, [], []), records, [], 0, [])
+
+    def _conclude(self, marker: Marker | None, records: list[Output]) -> None:
+        """Do what comes after the items of a batch."""
+        if marker is not None:
+            self._advance(marker, records)
+        if self._queues or self._leaving:
+            self._work_off(records)
+        self.states.pack_touched()
+        if marker is not None:
+            self.states.tidy()
+
+    def _told(
+        self, batch: GroupBatch, records: list[Output], absorbed: list[Absorb], created: int, forwarded: list[Event]
+    ) -> GroupOutput:
+        awake, self._awake = len(self.states.due) - self._awake, len(self.states.due)
         held, self._held_told = self._held - self._held_told, self._held
-        return GroupOutput(batch, records, absorbed, created, awake, held, forwarded)
+        output = GroupOutput(batch, records, absorbed, created, awake, held, forwarded)
+        waits = len(self._queues)
+        output.waiting, self._waits_told = waits - self._waits_told, waits
+        return output
 
     def snapshot(self) -> bytes:
-        """Checkpoint what has changed, and cool it; what is returned names and measures the changelog."""
-        generation = length = 0
-        rest, due = self.rest, self._due
-        if self._changelog is not None:
-            if self.hot:
-                if not self._is_calm:
-                    for key, state in self.hot.items():
-                        self._pack(key, state)
-                self._is_calm = self._touches <= TOUCHES_MAX * len(self.hot)
-                self._touches = 0
-                entries = [(key, due.get(key, FOREVER), rest.get(key, b"")) for key in self.hot]
-                self._changelog.append(entries)
-            generation, length = self._changelog.checkpoint()
-        for key, state in self.hot.items():
-            if state is not None:
-                self.warm[key] = state
-        self.hot.clear()
-        told = GroupSnapshot(self.number, generation, length, self._watermark, self._top_at, self._swept_at, self._gone)
+        """Checkpoint what has changed; what is returned names and measures the changelog."""
+        generation, length = self.states.checkpoint()
+        now = self._watermark, self._top_at, self._swept_at
+        leaving = [handover_row(handover) for handover in self._leaving.values()]
+        queues = {key: waiting.rows_of(queue) for key, queue in self._queues.items()}
+        told = GroupSnapshot(self.number, generation, length, *now, self._gone, leaving, queues)
         return write_snapshot(told)
 
-    def _pack_touched(self) -> None:
-        """Pack what a batch has touched, unless it pays to wait for the checkpoint."""
-        is_now = self._is_calm and self._changelog is not None
-        for key, state in self._touched.items():
-            if is_now or state is None:
-                self._pack(key, state)
-        self._touches += len(self._touched)
-        self._touched.clear()
+    def _detour(self, event: Event, watermark: int, forwarded: list[Event]) -> None:
+        """Have an event follow a visitor who is a lead by now, or wait for a lead's state."""
+        key = event.profile_id
+        if key in self._gone:
+            forwarded.append(_forwarded(event, self._gone[key][0]))
+        else:
+            self._queues[key].append((watermark, event))
 
-    def _tidy(self) -> None:
-        """Let go of what need not be kept: dead entries of the changelog, objects that have not been used for long."""
-        if self._changelog is not None:
-            self._changelog.compact(self._live(), self._live_bytes)
-        self.lay_to_rest(max(WARM_MAX, len(self.warm) - RESTED_MAX))
-
-    def lay_to_rest(self, warm_max: int = 0) -> None:
-        """Let go of the objects that have been warm for longest, down to `warm_max`: their bytes are enough.
-
-        Who has a timer will be needed soon, and stays while there are not too many of them.
-        """
-        warm = self.warm
-        keeps = warm_max > 0 and len(warm) < AWAKE_MAX
-        for key in list(islice(warm, max(len(warm) - warm_max, 0))):
-            state = warm.pop(key)
-            if keeps and state.timer_at < FOREVER:
-                warm[key] = state
-            elif self._changelog is None:
-                self._pack(key, state)
-
-    def _move(self, item: HandOver | Absorb, records: list[Output], absorbed: list[Absorb]) -> int:
-        """Let a visitor's state go, or take one in; return how many visitors that shows for the first time."""
+    def _move(
+        self, item: HandOver | Await | Absorb, watermark: int, records: list[Output], absorbed: list[Absorb]
+    ) -> int:
+        """Let a state go, or take one in; return how many visitors that shows for the first time."""
         if isinstance(item, HandOver):
-            state = self._load(item.profile_id)
-            is_known = state is not None
-            if state is not None:
-                if item.at - state.last_at > self._operator.retention_ms:
-                    records += self._operator.expire(item.profile_id, state)
-                    state = None
-                self._put(item.profile_id, None)
-                self._due.pop(item.profile_id, None)
-                self._held -= 1
-            if self._forwards:
-                self._gone[item.profile_id] = item.to, item.linked_at
-            absorbed.append(Absorb(item, state))
-            return int(not is_known)  # made known by its first event
-        key = item.handover.to
-        lead = self._load(key)
+            if self._store is None:
+                return self._hand_over(item, records, absorbed)
+            self._leaving[item.profile_id] = item
+            return 0
+        handover, queues = item.handover, self._queues
+        if isinstance(item, Await) or handover.to in queues:
+            queues.setdefault(handover.to, []).append((watermark, item))
+        else:
+            self._take_in(handover.to, handover, item.state, records)
+        return 0
+
+    def _hand_over(self, item: HandOver, records: list[Output], absorbed: list[Absorb]) -> int:
+        """Let a visitor's state go; return how many visitors that shows for the first time."""
+        key = item.profile_id
+        state = self.states.load(key)
+        is_known = state is not None
+        state = self._let_go(item, state, records)
+        if self._forwards:
+            self._gone[key] = item.to, item.linked_at
+        absorbed.append(Absorb(item, state))
+        return int(not is_known)  # made known by its first event
+
+    def _let_go(self, item: HandOver, state: Profile | None, records: list[Output]) -> Profile | None:
+        """Return a state that is kept here no longer, unless it is over."""
+        key = item.profile_id
+        if state is not None:
+            if item.at - state.last_at > self._operator.retention_ms:
+                records += self._operator.expire(key, state)
+                state = None
+            self.states.put(key, None)
+            self.states.due.pop(key, None)
+            self._held -= 1
+        return state
+
+    def _take_in(self, key: str, handover: HandOver, state: Profile | None, records: list[Output]) -> None:
+        """Add somebody's state to a lead's."""
+        lead = self.states.load(key)
         self._held += lead is None
-        if lead is not None and item.handover.at - lead.last_at > self._operator.retention_ms:
+        if lead is not None and handover.at - lead.last_at > self._operator.retention_ms:
             records += self._operator.expire(key, lead)
             lead = None
-        lead = self._operator.absorb(lead, item.state, item.handover)
-        self._put(key, lead)
+        lead = self._operator.absorb(lead, state, handover)
+        self.states.put(key, lead)
         self._schedule(key, lead)
-        return 0
+
+    def _work_off(self, records: list[Output]) -> None:
+        """Take in the states that have come, and what has queued up behind them; let go who need not stay."""
+        assert self._store is not None
+        is_more = True
+        while is_more:
+            for handover in [one for one in self._leaving.values() if one.linked_at <= self._clock]:
+                self._leave(handover, records)
+            leads = waiting.heads(self._queues)
+            given = self._store.take(list(leads)) if leads else {}
+            for tag, state in given.items():
+                self._go_on(leads[tag], state, records)
+            is_more = bool(given)
+
+    def _leave(self, handover: HandOver, records: list[Output]) -> None:
+        """Give the state of a lead who has become another one to the store: nothing can come for it any more.
+
+        Unless it is waiting itself. Who waits for whom follows the order of the links, so there is no circle.
+        """
+        key = handover.profile_id
+        if key not in self._queues:
+            del self._leaving[key]
+            state = self._let_go(handover, self.states.load(key), records)
+            assert self._store is not None
+            self._store.give(handover.tag, waiting.packed(handover, state))
+
+    def _go_on(self, key: str, state: bytes, records: list[Output]) -> None:
+        """Take in one state, and what is behind it up to the next that has not come yet."""
+        queue = self._queues[key]
+        reached, _ = queue.pop(0)
+        self._catch_up(key, reached, records)
+        self._take_in(key, *waiting.unpacked(state), records)
+        while queue:
+            reached, item = queue[0]
+            if isinstance(item, Await):
+                return
+            del queue[0]
+            self._catch_up(key, reached, records)
+            if isinstance(item, Event):
+                known = self.states.load(key)
+                profile, outputs = self._operator.on_event(key, known, item, reached)
+                self._held += (known is None) - (profile is None)
+                self.states.put(key, profile)
+                records += outputs
+            else:
+                self._take_in(key, item.handover, item.state, records)
+        del self._queues[key]
+        self._catch_up(key, max(self._watermark, self._fired_to), records)
+        profile, horizon = self.states.load(key), self._swept_at - self._operator.retention_ms
+        if profile is not None and profile.last_at <= horizon and key not in self._leaving:
+            self._expire(key, records)
+
+    def _catch_up(self, key: str, watermark: int, records: list[Output]) -> None:
+        """Let the timers of a lead who has waited fire that were due by then."""
+        state = self.states.load(key)
+        if state is None or key in self._leaving:
+            return
+        state.timer_at = FOREVER
+        self.states.due.pop(key, None)
+        if state.due_at <= watermark:
+            state, outputs = self._operator.on_timer(key, state, watermark)
+            records += outputs
+        self.states.put(key, state)
+        self._held -= state is None
+        if state is not None:
+            self._schedule(key, state)
 
     def _advance(self, marker: Marker, records: list[Output]) -> None:
         """Take in a marker; fire what is due, sweep what is over."""
@@ -279,19 +309,23 @@ class KeyGroup:
             if watermark < FOREVER:
                 self._watermark = watermark
         self._sweep(min(watermark, self._top_at), records)
+        self._clock = marker.clock
 
     def _fire(self, watermark: int, records: list[Output]) -> None:
-        heap, due = self._heap, self._due
+        heap, due, leaving, queues = self._heap, self.states.due, self._leaving, self._queues
+        self._fired_to = watermark
         while heap and heap[0][0] <= watermark:
             due_at, key = heappop(heap)
             if due.get(key) != due_at:
                 continue
             del due[key]
-            state = self._load(key)
+            if (leaving and key in leaving) or (queues and key in queues):
+                continue
+            state = self.states.load(key)
             assert state is not None, f"a timer of {key!r}, which has no state"
             state.timer_at = FOREVER
             state, outputs = self._operator.on_timer(key, state, watermark)
-            self._put(key, state)
+            self.states.put(key, state)
             records += outputs
             self._held -= state is None
             if state is not None:
@@ -301,7 +335,7 @@ class KeyGroup:
         """See to it that `state` wakes no later than it is due."""
         due_at = state.due_at
         if due_at < state.timer_at:
-            state.timer_at = self._due[key] = due_at
+            state.timer_at = self.states.due[key] = due_at
             heappush(self._heap, (due_at, key))
 
     def _sweep(self, now: int, records: list[Output]) -> None:
@@ -310,66 +344,28 @@ class KeyGroup:
         if day_at <= self._swept_at or now < 0:
             return
         self._swept_at = day_at
-        horizon = day_at - self._operator.retention_ms
-        awake: dict[str, Profile | None] = {**self.warm, **self.hot}
-        over = [key for key, state in awake.items() if state is not None and state.last_at <= horizon]
-        over += [key for key, raw in self.rest.items() if key not in awake and last_at(raw) <= horizon]
-        for key in over:
-            state = self._load(key)
-            assert state is not None
-            records += self._operator.expire(key, state)
-            self._put(key, None)
-            self._due.pop(key, None)
-        self._held -= len(over)
+        for key in self.states.idle_since(day_at - self._operator.retention_ms):
+            if key in self._leaving or key in self._queues:
+                continue
+            self._expire(key, records)
 
-    def _put(self, key: str, state: Profile | None) -> None:
-        self.hot[key] = self._touched[key] = state
-
-    def _load(self, key: str) -> Profile | None:
-        return self.hot[key] if key in self.hot else self._wake(key)
-
-    def _wake(self, key: str) -> Profile | None:
-        """Return a state that is not hot; whoever asks makes it hot."""
-        if key in self.warm:
-            return self.warm.pop(key)
-        raw = self.rest.get(key)
-        if raw is None:
-            return None
-        state = unpack(key, raw)
-        state.timer_at = self._due.get(key, FOREVER)
-        return state
-
-    def _pack(self, key: str, state: Profile | None) -> None:
-        old = self.rest.get(key)
-        if old is not None:
-            self._live_bytes -= len(old) + len(key) + ENTRY_OVERHEAD
-        if state is None:
-            self.rest.pop(key, None)
-        else:
-            raw = self.rest[key] = pack(key, state)
-            self._live_bytes += len(raw) + len(key) + ENTRY_OVERHEAD
-
-    def _live(self) -> Iterator[tuple[str, int, bytes]]:
-        for key, raw in self.rest.items():
-            yield key, self._due.get(key, FOREVER), raw
+    def _expire(self, key: str, records: list[Output]) -> None:
+        state = self.states.load(key)
+        assert state is not None
+        records += self._operator.expire(key, state)
+        self.states.put(key, None)
+        self.states.due.pop(key, None)
+        self._held -= 1
 
     def _resume(self, snapshot: bytes) -> None:
-        told = read_snapshot(snapshot)
-        changelog = self._changelog
-        assert changelog is not None, "a snapshot without a recovery folder"
-        rest, due = self.rest, self._due
-        for block in changelog.load(told.generation, told.length):
-            for key, due_at, raw in block:
-                rest[key] = raw
-                due[key] = due_at
-        for key in [key for key, raw in rest.items() if not raw]:
-            del rest[key], due[key]
-        self._held = len(rest)
-        self._due = {key: due_at for key, due_at in due.items() if due_at < FOREVER}
-        self._heap = sorted([(due_at, key) for key, due_at in self._due.items()])
-        self._live_bytes = sum(map(len, rest.values())) + sum(map(len, rest)) + ENTRY_OVERHEAD * len(rest)
+        told, states = read_snapshot(snapshot), self.states
+        states.resume(told.generation, told.length)
+        self._held = len(states.rest)
+        self._heap = sorted([(due_at, key) for key, due_at in states.due.items()])
         self._watermark, self._top_at, self._swept_at = told.watermark, told.top_at, told.swept_at
         self._gone = told.gone
+        self._leaving = {handover.profile_id: handover for handover in map(handover_of, told.leaving)}
+        self._queues = {key: waiting.queue_of(rows) for key, rows in told.queues.items()}
 
 
 def _forwarded(event: Event, lead: str) -> Event:

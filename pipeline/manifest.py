@@ -15,8 +15,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from pipeline import resolve
-from pipeline.key_groups import GroupSnapshot, read_snapshot
+from pipeline import resolver_snapshot
+from pipeline.group_snapshot import GroupSnapshot, read_snapshot
 from pipeline.recovery import RecoveryFacts, RunError
 
 FORMAT: Final = 1
@@ -27,6 +27,9 @@ STEPS: Final = ("visitors", "profiles")
 
 IDENTITY: Final = "identity"
 """The changelog of identifiers and of the ids of events."""
+
+GIVEN: Final = "given"
+"""The folder of what leads leave to each other."""
 
 
 class Manifest(msgspec.Struct, kw_only=True):
@@ -90,9 +93,9 @@ class Manifest(msgspec.Struct, kw_only=True):
             savepoint=self.id,
         )
 
-    def resolved(self) -> resolve.ResolverSnapshot | None:
+    def resolved(self) -> resolver_snapshot.ResolverSnapshot | None:
         """Read the resolver's row."""
-        return resolve.read_snapshot(packed(self.resolver)) if self.resolver else None
+        return resolver_snapshot.read_snapshot(packed(self.resolver)) if self.resolver else None
 
     def held(self, step: str) -> list[GroupSnapshot]:
         """Read the rows of a step's key groups."""

@@ -51,18 +51,27 @@ class Absorb:
 
 
 @mypyc_attr(acyclic=True)
+class Await:
+    """Tells the lead `handover.to` that the state of another one, who has become this one, is on its way."""
+
+    def __init__(self, handover: HandOver) -> None:
+        self.handover = handover
+
+
+@mypyc_attr(acyclic=True)
 class Marker:
     """What is known of time: complete up to `watermark`, for the next step up to `next_watermark`.
 
     The latest event of all was seen at `top_at`. What comes from here on is of people of whom the store was asked when
-    its clock stood at `clock` or later.
+    its clock stood at `clock` or later, in the next step at `next_clock`.
     """
 
-    def __init__(self, watermark: int, next_watermark: int, top_at: int, clock: int = 0) -> None:
+    def __init__(self, watermark: int, next_watermark: int, top_at: int, clock: int = 0, next_clock: int = 0) -> None:
         self.watermark = watermark
         self.next_watermark = next_watermark
         self.top_at = top_at
         self.clock = clock
+        self.next_clock = next_clock
 
 
 @mypyc_attr(acyclic=True)
@@ -134,11 +143,13 @@ class GroupOutput:
     """What a key group made of `batch`.
 
     `created` counts the profiles seen for the first time; `awake` says by how much those with a timer, that is
-    with an open session or cart, have become more, and `held` the same of all profiles that the group holds. `parcel`
-    is for those who live elsewhere; `forwarded` are events of visitors who are leads by now.
+    with an open session or cart, have become more, `held` the same of all profiles that the group holds, and `waiting`
+    of leads who wait for the state of another one. `parcel` is for those who live elsewhere; `forwarded` are events of
+    visitors who are leads by now.
     """
 
     parcel: Parcel | None = None
+    waiting: int = 0
 
     def __init__(
         self,

@@ -196,6 +196,13 @@ METERS: Final = (
         readings.one(lambda t: t.awake),
     ),
     Meter(
+        "nextmove_leads_waiting",
+        "gauge",
+        (),
+        "Leads of whom nothing is decided until the state of another one is there, who turned out to be the same.",
+        readings.one(lambda t: t.waiting),
+    ),
+    Meter(
         "nextmove_profiles_expired_total",
         "counter",
         (),
@@ -206,7 +213,7 @@ METERS: Final = (
         "nextmove_identity_records_total",
         "counter",
         ("what",),
-        "Leads created, and identifiers linked, moved to another lead, or refused.",
+        "Leads created or merged, and identifiers linked, moved to another lead, or refused.",
         readings.by(get_args(What), lambda t: t.identity),
     ),
     Meter(

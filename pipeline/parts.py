@@ -10,6 +10,7 @@ import msgspec
 from config.settings import Settings
 from connectors.changelog import Changelog, Rewrites
 from connectors.cloudevents import Encoder, MessageEncoder
+from connectors.given_folder import GivenFolder
 from connectors.journal import Journal
 from connectors.memory import MemoryIdentity
 from operators.profile import ProfileOperator
@@ -17,8 +18,8 @@ from operators.rules import DuplicateRules, ProfileRules, TimeRules
 from pipeline.deal import Dealer
 from pipeline.exchange import Elsewhere, Former
 from pipeline.key_groups import KeyGroup
-from pipeline.manifest import IDENTITY, changelog_name
-from pipeline.ports import IdentityStore
+from pipeline.manifest import GIVEN, IDENTITY, changelog_name
+from pipeline.ports import HandOvers, IdentityStore
 from pipeline.resolve import Resolver
 from pipeline.seeds import Seeds
 from pipeline.shards import ALONE, Shard
@@ -52,29 +53,29 @@ class Parts:
         former = former or Former(shard.timeline, {}, {})
         rewrites, self.seeds = Rewrites(), Seeds(recovery)
         fsync = settings.checkpoint.fsync
+        people, given = _stores(store, recovery, fsync=fsync)
 
         def changelog(name: str) -> Changelog | None:
             return None if recovery is None else Changelog(recovery, name, rewrites, fsync=fsync)
 
         def resolve(resume: bytes | None) -> ResolveStep:
             duplicates = DuplicateRules(**msgspec.structs.asdict(settings.duplicates))
-            dealer = Dealer(settings.key_groups, shard)
-            identity = changelog(IDENTITY)
-            mine = MemoryIdentity() if store is None else store
+            dealer, identity = Dealer(settings.key_groups, shard), changelog(IDENTITY)
             time = _watermark(settings, partitions, shard, former.ends)
             told = self.seeds.resolve if resume is None else resume
-            return ResolveStep(Resolver(time, duplicates, dealer, identity, tally, mine, told, journal))
+            return ResolveStep(Resolver(time, duplicates, dealer, identity, tally, people, told, journal))
 
         def key_groups(name: str, rules: ProfileRules) -> Callable[[bytes | None], LaneStep]:
-            operator, seeds = ProfileOperator(rules), self.seeds.groups(name)
+            operator, seeds, lanes = ProfileOperator(rules), self.seeds.groups(name), list[LaneStep]()
 
             def key_group(number: int, resume: bytes | None) -> KeyGroup | Elsewhere:
                 if number >= settings.key_groups:
                     return Elsewhere(shard.timeline, shard.index, number - settings.key_groups, name)
-                log = changelog(changelog_name(name, number))
-                return KeyGroup(number, operator, log, resume, forwards=shard.count > 1 and name == "visitors")
+                log, is_first = changelog(changelog_name(name, number)), name == "visitors"
+                forwards, by = is_first and shard.count > 1, None if is_first else given
+                return KeyGroup(number, operator, log, resume, forwards=forwards, store=by)
 
-            return lambda resume: LaneStep(key_group, resume, tally.steps[name], seeds)
+            return lambda resume: LaneStep(key_group, resume, tally.steps[name], seeds, lanes)
 
         self.decode = decode(settings.source.format, settings.source.record_bytes_max, tally, former)
         self.resolve = resolve
@@ -86,6 +87,14 @@ class Parts:
         )
         self.profiles = key_groups("profiles", settings.lead_rules())
         self.publish = publish(encoder or Encoder(settings.output.source, now), tally)
+
+
+def _stores(store: IdentityStore | None, recovery: Path | None, *, fsync: bool) -> tuple[IdentityStore, HandOvers]:
+    """Return who knows identities, and by whom leads hand over what they are: Redis does both."""
+    if store is not None:
+        return store, store
+    embedded = MemoryIdentity()
+    return embedded, embedded if recovery is None else GivenFolder(recovery / GIVEN, fsync=fsync)
 
 
 def _watermark(settings: Settings, partitions: Sequence[str], shard: Shard, leftovers: Mapping[str, int]) -> Watermark:

@@ -8,7 +8,17 @@ from typing import Protocol
 from operators.event import Event
 
 
-class IdentityStore(Protocol):
+class HandOvers(Protocol):
+    """What a lead who has become another one leaves to it, by a tag that is never used again."""
+
+    def give(self, tag: str, state: bytes) -> None:
+        """Leave a state there for some days, if anything outlives the process; giving it again is harmless."""
+
+    def take(self, tags: Sequence[str]) -> dict[str, bytes]:
+        """Return the states of those tags that are there, in one round trip."""
+
+
+class IdentityStore(HandOvers, Protocol):
     """Who is who: identifiers to leads. Linking is idempotent, so a replay is harmless."""
 
     is_private: bool

@@ -3,116 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+from uuid import uuid4
 
 import msgspec
 
 from connectors.batches import RawBatch
-from connectors.changelog import ENTRY_OVERHEAD, Changelog, Entry, check_version
+from connectors.changelog import ENTRY_OVERHEAD, Changelog
 from connectors.journal import Journal
 from operators.duplicates import Duplicates
 from operators.event import FOREVER, Event
-from operators.identity import plan, settled
+from operators.identity import Plan, learn, plan, settled
 from operators.profile_state import HandOver
 from operators.rules import DuplicateRules
 from pipeline.deal import Dealer
-from pipeline.messages import Decoded, Marker, Parcel, Resolved
+from pipeline.messages import Await, Decoded, Marker, Parcel, Resolved
 from pipeline.ports import IdentityStore
+from pipeline.resolver_snapshot import IDS, ResolverSnapshot, generation_of, ids_of, read_snapshot, write_snapshot
 from pipeline.tally import Tally
-from pipeline.watermark import NOTHING_HEARD, Heard, Watermark
+from pipeline.watermark import Watermark
 
 # Devices that are remembered with where their events go: a limit on memory.
 MEMBERS_MAX: Final = 300_000
-
-SNAPSHOT_VERSION: Final = 2
-
-# What an entry of the changelog that holds ids has as key: this, their generation and a number.
-_IDS: Final = "#"
-
-
-class ResolverSnapshot(NamedTuple):
-    """What the resolver's snapshot says.
-
-    That is where its changelog ends, marks and latest event times by partition, how many batches it has taken in, what
-    the last parcel was by the way that it came (its number and part), and what other shards have said of time.
-    """
-
-    generation: int
-    length: int
-    marks: dict[str, int]
-    tops: dict[str, int]
-    taken: int = 0
-    last: dict[str, tuple[int, int]] = {}  # noqa: RUF012 -- never changed
-    heard: Heard = NOTHING_HEARD
-
-
-_Heard: Final[Any] = tuple[
-    list[tuple[int, int, int, int, int]], list[int], list[int], dict[str, int], int, int, int, int
-]
-_Row: Final[Any] = tuple[int, int, int, dict[str, int], dict[str, int], int, dict[str, tuple[int, int]], _Heard]
-# Of one process: there was nobody else to be heard of.
-_Row1: Final[Any] = tuple[int, int, int, dict[str, int], dict[str, int]]
-
-
-def read_snapshot(raw: bytes) -> ResolverSnapshot:
-    """Read what `write_snapshot` wrote, in this version or one before.
-
-    Raises:
-        ChangelogError: a later version wrote it.
-    """
-    if check_version(raw, SNAPSHOT_VERSION) == 1:
-        return ResolverSnapshot(*msgspec.msgpack.decode(raw, type=_Row1)[1:])
-    _, generation, length, marks, tops, taken, last, heard = msgspec.msgpack.decode(raw, type=_Row)
-    return ResolverSnapshot(generation, length, marks, tops, taken, last, Heard(*heard))
-
-
-def write_snapshot(told: ResolverSnapshot) -> bytes:
-    """Return a snapshot: a row whose first number is its version."""
-    return msgspec.msgpack.encode([SNAPSHOT_VERSION, *told])
-
-
-def merged(
-    resolvers: Iterable[tuple[ResolverSnapshot, dict[str, tuple[int, bytes]]]],
-) -> tuple[ResolverSnapshot, list[Entry]]:
-    """Make one of several resolvers, each a snapshot and its live entries: all that they know, of all partitions.
-
-    It begins a life of its own: with its first batch, and with nothing heard of others.
-    """
-    marks: dict[str, int] = {}
-    tops: dict[str, int] = {}
-    links: dict[str, bytes] = {}
-    ids: dict[int, set[str]] = {}
-    last: dict[str, tuple[int, int]] = {}
-    for told, live in resolvers:
-        for way, place in told.last.items():
-            last[way] = max(place, last.get(way, place))
-        for partition, mark in told.marks.items():
-            marks[partition] = max(mark, marks.get(partition, -1))
-        for partition, top in told.tops.items():
-            tops[partition] = max(top, tops.get(partition, -1))
-        for key, (_, raw) in live.items():
-            if key.startswith(_IDS):
-                ids.setdefault(_generation(key), set()).update(_ids(raw))
-            else:
-                links[key] = raw
-    entries: list[Entry] = [(name, 0, lead) for name, lead in links.items()]
-    entries += [(f"{_IDS}{generation}/0", 0, msgspec.msgpack.encode(sorted(ids[generation]))) for generation in ids]
-    return ResolverSnapshot(0, 0, marks, tops, 0, last), entries
-
-
-def counted(live: dict[str, tuple[int, bytes]]) -> tuple[int, int]:
-    """Count the identifiers and the ids of events in the live entries of a resolver's changelog."""
-    lists = [len(_ids(raw)) for key, (_, raw) in live.items() if key.startswith(_IDS)]
-    return len(live) - len(lists), sum(lists)
-
-
-def _generation(key: str) -> int:
-    return int(key[len(_IDS) : key.index("/")])
-
-
-def _ids(raw: bytes) -> list[str]:
-    found: list[str] = msgspec.msgpack.decode(raw, type=list[str])
-    return found
 
 
 class Member:
@@ -152,6 +64,7 @@ class Resolver:
         self._live_bytes = 0
         self._logged: dict[int, dict[str, int]] = {}
         self._journal = journal
+        self._life = uuid4().hex if journal is None else ""
         self._taken = self._clock = 0
         self._last: dict[str, tuple[int, int]] = {}
         if changelog is not None:
@@ -176,9 +89,10 @@ class Resolver:
             self._read(raw, decoded.events, known, records)
         here = elsewhere = None
         if raw.is_marked:
-            here = Marker(time.reached, time.leads_reached, time.top_at, time.clock)
+            here = Marker(time.reached, time.leads_reached, time.top_at, time.clock, time.leads_clock)
             self.tally.leads_reached = time.leads_reached
-            elsewhere = Marker(time.own_reached, time.through, time.top_at, self._clock)
+            through = min(self._clock, time.clock)
+            elsewhere = Marker(time.own_reached, time.through, time.top_at, self._clock, through)
             time.marked()
         return Resolved(self._dealer.deal(here, elsewhere, self._taken), records)
 
@@ -265,8 +179,8 @@ class Resolver:
                     whose = item.profile_id
                 else:
                     handover = item if isinstance(item, HandOver) else item.handover
-                    handover.mark, handover.lead_mark = time.reached, leads_reached
-                    whose = handover.profile_id if is_first else handover.to
+                    handover.mark, handover.lead_mark = mark, leads_reached
+                    whose = handover.profile_id if isinstance(item, HandOver) else handover.to
                 by_place[dealer.place_of(whose)].append(item)
             if parcel.marker is not None:
                 time.hear(parcel.sender, parcel.slot, parcel.marker, is_first=is_first)
@@ -304,7 +218,8 @@ class Resolver:
         while found.links:
             changed = self._store.link(found.links, event, known)
             if not changed:
-                known.update(found.links)
+                if not self._store.is_private:
+                    learn(known, found)
                 self._members.pop(event.anonymous_id, None)
                 break
             for name, owner in changed.items():  # another process was faster: plan on what it has made of them
@@ -327,8 +242,19 @@ class Resolver:
                 min(event.mark, leads_limit),
             )
             self._dealer.visitors[self._dealer.place_of(profile_id)].append(handover)
+        if found.merged:
+            self._merge(event, found, min(event.mark, leads_limit))
         records += found.records
         return found.is_lead
+
+    def _merge(self, event: Event, found: Plan, mark: int) -> None:
+        """Have leads who have become another one hand their states over, and that one wait for them."""
+        dealer, clock, lead = self._dealer, self._store.linked_at, found.profile_id
+        for order, loser in enumerate(found.merged, len(found.handed_over)):
+            handover = HandOver(loser, "", lead, event.at, event.event_id, order, clock, mark, mark, self._life)
+            dealer.leads[dealer.place_of(loser)].append(handover)
+            dealer.leads[dealer.place_of(lead)].append(Await(handover))
+        self._members.clear()
 
     def snapshot(self) -> bytes:
         """Checkpoint new links and ids."""
@@ -355,7 +281,7 @@ class Resolver:
     def _log_ids(self, generation: int, ids: list[str]) -> tuple[str, int, bytes]:
         """Return the entry that adds `ids` to a generation of those in the changelog."""
         sizes = self._logged.setdefault(generation, {})
-        key, raw = f"{_IDS}{generation}/{len(sizes)}", msgspec.msgpack.encode(ids)
+        key, raw = f"{IDS}{generation}/{len(sizes)}", msgspec.msgpack.encode(ids)
         sizes[key] = len(key) + len(raw) + ENTRY_OVERHEAD
         self._live_bytes += sizes[key]
         return key, 0, raw
@@ -390,9 +316,9 @@ class Resolver:
                 continue
             size = len(key) + len(raw) + ENTRY_OVERHEAD
             self._live_bytes += size
-            if key.startswith(_IDS):
-                span = _generation(key)
+            if key.startswith(IDS):
+                span = generation_of(key)
                 self._logged.setdefault(span, {})[key] = size
-                self._duplicates.restore(span, _ids(raw))
+                self._duplicates.restore(span, ids_of(raw))
             else:
                 self._store.restore(key, raw.decode())

@@ -139,6 +139,8 @@ def run(
     cluster = which_cluster(settings, inputs, speed)
     shard = connect.which_shard(settings, inputs, out)
     recovery = _folder(settings, recovery, shard, is_needed=not inputs, is_wanted=savepoint is not None)
+    if recovery is None and cluster.members > 1 and not settings.identity.redis_url:
+        raise RunError("the members of a cluster need --recovery, a folder that they share, or identity.redis_url")
     tally = Tally()
     stop = _Stop(tally, settings.dead_letters.ratio_max, cluster)
     telemetry = Telemetry(tally, config_hash=digest(describe(settings)))

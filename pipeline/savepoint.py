@@ -29,8 +29,9 @@ from connectors import changelog, journal
 from connectors.changelog import ChangelogError
 from connectors.cloudevents import STREAMS
 from operators.ids import digest
-from pipeline import key_groups, resolve
+from pipeline import group_snapshot, resolver_snapshot
 from pipeline.manifest import (
+    GIVEN,
     IDENTITY,
     STEPS,
     Manifest,
@@ -245,7 +246,10 @@ def _cut(out: Path, lengths: dict[str, int]) -> None:
 
 
 def _gather(parts: list[Part], target: Path, owns: Callable[[int], bool]) -> Manifest:
-    """Write what `parts` hold of the groups that are owned as changelogs into `target`; return their contents."""
+    """Write what `parts` hold of the groups that are owned as changelogs into `target`; return their contents.
+
+    What leads have left to each other is for whoever waits for it.
+    """
     manifests = [part.manifest for part in parts]
     merged = msgspec.structs.replace(
         manifests[0],
@@ -263,26 +267,29 @@ def _gather(parts: list[Part], target: Path, owns: Callable[[int], bool]) -> Man
         if (told := part.manifest.resolved()) is not None
     ]
     if resolvers:
-        told, entries = resolve.merged(resolvers)
+        told, entries = resolver_snapshot.merged(resolvers)
         length = changelog.write(target, IDENTITY, entries)
-        merged.resolver = unpacked(resolve.write_snapshot(told._replace(generation=0, length=length)))
+        merged.resolver = unpacked(resolver_snapshot.write_snapshot(told._replace(generation=0, length=length)))
     for step in STEPS:
         for group, holders in _by_group(parts, step):
             if owns(group):
                 merged.groups[step].append(_carry(step, holders, target))
+    for part in parts:
+        if (part.folder / GIVEN).is_dir():
+            shutil.copytree(part.folder / GIVEN, target / GIVEN, dirs_exist_ok=True)
     return merged
 
 
-def _by_group(parts: list[Part], step: str) -> Iterator[tuple[int, list[tuple[Path, key_groups.GroupSnapshot]]]]:
+def _by_group(parts: list[Part], step: str) -> Iterator[tuple[int, list[tuple[Path, group_snapshot.GroupSnapshot]]]]:
     """Give the key groups of a step in order, each with where it lies."""
-    found: dict[int, list[tuple[Path, key_groups.GroupSnapshot]]] = {}
+    found: dict[int, list[tuple[Path, group_snapshot.GroupSnapshot]]] = {}
     for part in parts:
         for row in part.manifest.held(step):
             found.setdefault(row.group, []).append((part.folder, row))
     yield from sorted(found.items())
 
 
-def _carry(step: str, holders: list[tuple[Path, key_groups.GroupSnapshot]], target: Path) -> list[object]:
+def _carry(step: str, holders: list[tuple[Path, group_snapshot.GroupSnapshot]], target: Path) -> list[object]:
     """Write a key group's live states into `target`; return its row. Of several holders one has any."""
     row = holders[0][1]
     name = changelog_name(step, row.group)
@@ -296,7 +303,7 @@ def _carry(step: str, holders: list[tuple[Path, key_groups.GroupSnapshot]], targ
         if found:
             live, row = found, other
     length = changelog.write(target, name, ((key, due_at, state) for key, (due_at, state) in live.items()))
-    return unpacked(key_groups.write_snapshot(row._replace(generation=0, length=length)))
+    return unpacked(group_snapshot.write_snapshot(row._replace(generation=0, length=length)))
 
 
 def _live(folder: Path, name: str, generation: int, length: int) -> dict[str, tuple[int, bytes]]:

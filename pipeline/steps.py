@@ -18,7 +18,8 @@ from operators.rejected import Rejected
 from pipeline.deal import Dealer
 from pipeline.exchange import Elsewhere, Former, packed, unpacked
 from pipeline.gather import Gather
-from pipeline.key_groups import KeyGroup, read_snapshot
+from pipeline.group_snapshot import read_snapshot
+from pipeline.key_groups import KeyGroup
 from pipeline.messages import Decoded, GroupBatch, GroupOutput, Parcel, Resolved
 from pipeline.resolve import Resolver
 from pipeline.tally import StepTally, Tally
@@ -28,6 +29,11 @@ ONE: Final = "resolve"
 
 LANES: Final = 8
 """What the engine has as keys of the key groups' steps: it pays by the key and batch, so many groups share one."""
+
+# How long one process waits for another one at the end of the input; what is not there by then is waited for by the
+# next run.
+GIVEN_S_MAX: Final = 30.0
+GIVEN_POLL_S: Final = 0.05
 
 lane_snapshots: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 """Takes a lane's snapshot apart into those of its key groups."""
@@ -131,12 +137,16 @@ class LaneStep(StatefulBatchLogic[Shares, Outputs, bytes]):
         resume: bytes | None,
         timing: StepTally | None = None,
         seeds: Mapping[int, bytes] | None = None,
+        lanes: list[LaneStep] | None = None,
     ) -> None:
         """Start with none, or with those of the snapshot `resume`; `key_group` makes one by its number.
 
         A group that is not in the snapshot has not been heard of since the folder was made: it starts from its seed.
+        The step's `lanes` in this process become one more.
         """
         self._key_group, self._timing, self._seeds = key_group, timing or StepTally(), seeds or {}
+        self._lanes = [] if lanes is None else lanes
+        self._lanes.append(self)
         self.groups: dict[int, KeyGroup | Elsewhere] = {}
         for snapshot in [] if resume is None else lane_snapshots(resume):
             number = read_snapshot(snapshot).group
@@ -148,6 +158,26 @@ class LaneStep(StatefulBatchLogic[Shares, Outputs, bytes]):
         outputs = [[self._group(share.group).take(share) for share in shares] for shares in values]
         self._timing.took(began)
         return outputs, StatefulBatchLogic.RETAIN
+
+    def on_eof(self) -> tuple[Iterable[Outputs], bool]:
+        """Have leads take in what others have left to them (bytewax calls this at the end, also for a stop).
+
+        One lane does so for all of this process, for one lead may wait for another one that waits itself. Where the
+        input has ended for good, what another process is still to give is waited for, a while.
+        """
+        outputs: list[GroupOutput] = []
+        until = time.monotonic() + GIVEN_S_MAX
+        groups = [group for lane in self._lanes for group in lane.groups.values() if isinstance(group, KeyGroup)]
+        before = -1
+        while waiting := [group for group in groups if group.pending]:
+            pending = sum(group.pending for group in waiting)
+            if pending == before:
+                if time.monotonic() > until or not all(group.is_at_end for group in waiting):
+                    break
+                time.sleep(GIVEN_POLL_S)
+            before = pending
+            outputs += [group.finish() for group in waiting]
+        return [outputs] if outputs else [], StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> bytes:
         """Checkpoint what has changed (bytewax calls this at the end of an epoch)."""
@@ -202,6 +232,7 @@ def publish(
                 made.append((output.batch.group, output.records))
                 tally.awake += output.awake
                 tally.profiles += output.held
+                tally.waiting += output.waiting
                 if output.parcel is not None:
                     parcels.append(output.parcel)
         lines: list[tuple[str, Any]] = list(encoder.encode(made).items())

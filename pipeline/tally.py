@@ -109,6 +109,8 @@ class Tally:
     """Profiles with a timer; each has one, for the first thing that is due."""
     profiles: int = 0
     """Profiles held, visitors and leads."""
+    waiting: int = 0
+    """Leads who wait for the state of another one, who turned out to be the same."""
     top_at: int = -1
     """The latest event time read: the clock that the input runs by, in ms."""
     rejected: Counter[str] = field(default_factory=Counter)

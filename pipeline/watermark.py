@@ -35,7 +35,7 @@ class Heard(NamedTuple):
     events yet. The rest are the fields of `Watermark`.
     """
 
-    channels: list[tuple[int, int, int, int, int]]
+    channels: list[tuple[int, int, int, int, int, int]]
     empty: list[int]
     empty_beyond: list[int]
     awaited: dict[str, int]
@@ -96,6 +96,7 @@ class Watermark:
         self._before: dict[int, int] = dict.fromkeys(channels, -1)
         self._beyond: dict[int, int] = dict(self._before)
         self._clocks: dict[int, int] = dict.fromkeys(self._before, 0)
+        self._clocks_beyond: dict[int, int] = dict(self._clocks)
         self._readers = readers
         self._markers = 0
         self._said_empty: dict[str, int] = {}
@@ -127,8 +128,8 @@ class Watermark:
         if mark != EMPTY:
             heard[key] = max(heard.get(key, -1), mark)
         self._heard_at[key] = self._now_ms
-        if is_first:
-            self._clocks[key] = max(self._clocks.get(key, 0), marker.clock)
+        clocks = self._clocks if is_first else self._clocks_beyond
+        clocks[key] = max(clocks.get(key, 0), marker.clock)
         self._top_heard = max(self._top_heard, marker.top_at)
 
     def resume(self, marks: dict[str, int], tops: dict[str, int], heard: Heard = NOTHING_HEARD) -> None:
@@ -139,9 +140,9 @@ class Watermark:
         self._reached = min(self._awaited.values(), default=-1)
         if heard.channels:
             self._awaited |= {name: mark for name, mark in heard.awaited.items() if name in self._awaited}
-            for key, before, beyond, heard_at, clock in heard.channels:
-                self._before[key], self._beyond[key] = before, beyond
-                self._heard_at[key], self._clocks[key] = heard_at, clock
+            for key, before, beyond, heard_at, clock, clock_beyond in heard.channels:
+                self._before[key], self._beyond[key], self._heard_at[key] = before, beyond, heard_at
+                self._clocks[key], self._clocks_beyond[key] = clock, clock_beyond
             self._empty, self._empty_beyond = set(heard.empty), set(heard.empty_beyond)
             self._now_ms, self._top_heard = heard.now_ms, heard.top_at
             self._reached, self._floor = heard.reached, heard.floor
@@ -152,7 +153,14 @@ class Watermark:
     def heard(self) -> Heard:
         """What a checkpoint keeps beside marks and tops."""
         channels = [
-            (key, before, self._beyond[key], self._heard_at.get(key, 0), self._clocks[key])
+            (
+                key,
+                before,
+                self._beyond[key],
+                self._heard_at.get(key, 0),
+                self._clocks[key],
+                self._clocks_beyond[key],
+            )
             for key, before in self._before.items()
         ]
         awaited = self._awaited if channels else {}
@@ -163,6 +171,11 @@ class Watermark:
     def clock(self) -> int:
         """How far the store's clock had come when any of the other shards last asked it, as far as it has told."""
         return 0 if self._leftovers else min(self._clocks.values(), default=FOREVER)
+
+    @property
+    def leads_clock(self) -> int:
+        """The same for what comes for leads: other shards pass on what they were sent for visitors."""
+        return min(self.clock, min(self._clocks_beyond.values(), default=FOREVER))
 
     @property
     def top_at(self) -> int:

@@ -5,7 +5,8 @@ From the complete log of events, sorted by time, each question is answered from 
 from one event to the next but what has been answered already. The operators must come to the same answers from
 the same events in any order that lateness allows, in any batches, with state at rest between any two.
 
-Whoever logs in on a device takes over what the device is and has at that instant; a device has one user here.
+Whoever logs in on a device takes over what the device is and has at that instant; a device has one user here. A user
+may be known by address alone on one device and by name alone on another: both are one from when they are told together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,18 +47,20 @@ def in_order(log: Sequence[Event]) -> list[Event]:
 
 
 def logins(log: Sequence[Event]) -> dict[str, tuple[int, str]]:
-    """When each device was first told whose it is, and whose."""
+    """When each device was first told whose it is, and whose; and each address the same."""
     found: dict[str, tuple[int, str]] = {}
     for event in in_order(log):
-        if event.user_id and event.visitor_id not in found:
-            found[event.visitor_id] = event.at, event.user_id
+        if (event.user_id or event.email) and event.visitor_id not in found:
+            found[event.visitor_id] = event.at, event.user_id or event.email
+        if event.user_id and event.email and event.email not in found:
+            found[event.email] = event.at, event.user_id
     return found
 
 
 def owner(device: str, at: int, known: Mapping[str, tuple[int, str]]) -> str:
-    """Whose a device is at an instant: its user's from the login on, that instant included."""
+    """Whose a device is at an instant: its user's from the login on, that instant included; and whose an address is."""
     since, user = known.get(device, (FOREVER, ""))
-    return user if since <= at else device
+    return owner(user, at, known) if since <= at else device
 
 
 def sessions(log: Sequence[Event], rules: SessionRules) -> list[ModelSession]:

@@ -14,9 +14,11 @@ expectation, moves it to the instant named, that instant included.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from config.settings import Settings
+from connectors.memory import MemoryIdentity
 from operators.cart_record import CartRecord
 from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
 from operators.event import unpack as unpack_event
@@ -148,7 +150,8 @@ class Loop:
     def __init__(self, settings: Settings) -> None:
         self.visitors = Half(ProfileOperator(settings.visitor_rules()))
         self.leads = Half(ProfileOperator(settings.lead_rules()))
-        self.links: dict[str, str] = {}
+        self._store = MemoryIdentity()
+        self.links = self._store.look_up([])
         self.records: list[Record] = []
         self.mark = -1
         self.top_at = -1
@@ -156,15 +159,16 @@ class Loop:
 
     def take(self, events: Sequence[Event]) -> None:
         """Work through one batch: visitors and hand-overs as they come, then leads, absorptions in their place."""
-        passing: list[Event | tuple[HandOver, Profile | None]] = []
+        passing: list[Event | HandOver | tuple[HandOver, Profile | None]] = []
         for event in events:
             event.mark = self.mark
             self.top_at = max(self.top_at, event.at)
             self.mark = max(self.mark, self.top_at - self._lateness_ms - 1)
-            is_lead, handovers = self._resolve(event)
+            is_lead, handovers, merged = self._resolve(event)
             for handover in handovers:
                 self.records += self.visitors.advance(event.mark)
                 passing.append((handover, self.visitors.let_go(handover.profile_id)))
+            passing += merged
             if is_lead:
                 passing.append(event)
             else:
@@ -172,6 +176,9 @@ class Loop:
         for item in passing:
             if isinstance(item, Event):
                 self.records += self.leads.take(item)
+            elif isinstance(item, HandOver):
+                self.records += self.leads.advance(item.mark)
+                self.leads.take_in(self.leads.let_go(item.profile_id), item)
             else:
                 self.records += self.leads.advance(item[0].mark)
                 self.leads.take_in(item[1], item[0])
@@ -186,20 +193,19 @@ class Loop:
             self.records += half.advance(watermark)
             self.records += half.sweep(min(watermark, self.top_at))
 
-    def _resolve(self, event: Event) -> tuple[bool, list[HandOver]]:
+    def _resolve(self, event: Event) -> tuple[bool, list[HandOver], list[HandOver]]:
+        """Return whether the event is a lead's, which visitors have become that one, and which leads."""
         lead = settled(event, self.links)
         if lead is not None:
             event.profile_id = lead
-            return True, []
+            return True, [], []
         found = plan(event, self.links)
         event.profile_id = found.profile_id
-        self.links |= found.links
+        self._store.link(found.links, event, self.links)
         self.records += found.records
-        handovers = [
-            HandOver(key, visitor, found.profile_id, event.at, event.event_id, event.mark)
-            for key, visitor in found.handed_over
-        ]
-        return found.is_lead, handovers
+        hand_over = partial(HandOver, to=found.profile_id, at=event.at, event_id=event.event_id, mark=event.mark)
+        visitors = [hand_over(key, visitor) for key, visitor in found.handed_over]
+        return found.is_lead, visitors, [hand_over(loser, "") for loser in found.merged]
 
 
 @dataclass(frozen=True)

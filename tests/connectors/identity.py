@@ -38,9 +38,11 @@ ACL_RULES: Final = rights("ACL SETUSER nextmove on >PASSWORD (.*)")
 CLUSTER_RULES: Final = rights("In a cluster also `(.*?)`")
 
 
-def event(position: int, partition: str = "p0", *, user_id: str = "", email: str = "") -> Event:
+def event(
+    position: int, partition: str = "p0", *, device: str = "d1", user_id: str = "", email: str = "", phone: str = ""
+) -> Event:
     """An event of a device that may say who uses it."""
-    made = Event("identified", DAY_MS, f"e{position}", "web", "d1", "d1", user_id, email)
+    made = Event("identified", DAY_MS, f"e{position}", "web", device, device, user_id, email, phone)
     made.partition, made.position = partition, position
     return made
 

@@ -2,18 +2,22 @@
 Identity stores: what each of them promises, and what only the shared one does.
 """
 
+import os
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.given_folder import KEPT_S, GivenFolder
 from connectors.memory import MemoryIdentity
 from connectors.redis_identity import VERSIONS_MAX, RedisIdentity, RedisRules
 from operators.event import Event
-from operators.identity import plan
-from pipeline.ports import IdentityStore
+from operators.identity import learn, plan
+from pipeline.ports import HandOvers, IdentityStore
 from tests.connectors.identity import DAY_MS, KINDS, Told, event, rules_for
 from tests.services.redis import RedisServer
 from tests.simulation.store import SharedStore, SimulatedIdentity
@@ -135,11 +139,113 @@ def test_all_stores_decide_alike(redis_server: RedisServer, batches: list[tuple[
             assert [(other.profile_id, other.links) for other in others] == [(first.profile_id, first.links)] * 2
             for store, of_store in zip(stores, known, strict=True):
                 assert store.link(first.links, one, of_store) == {}
-                of_store.update(first.links)
+                learn(of_store, first)
     told.close()
 
 
+MERGE: dict[str, str] = {"m:lead-2": "lead-1", "l:lead-1": "mara"}
+
+
+def test_who_has_become_another_lead_is_that_one(store: IdentityStore) -> None:
+    """
+    All that the younger lead was called is the older one's, also where that one turns out to be a third.
+    """
+    store.link({"e:m@x": "lead-2", "a:d1": "lead-2", "p:+1": "lead-2", "b:lead-2": "5"}, event(1, email="m@x"), {})
+    store.link({"u:mara": "lead-1", "a:d2": "lead-1"}, event(2, user_id="mara"), {})
+    assert store.link(MERGE, event(3, user_id="mara", email="m@x"), {}) == {}
+    names = ("e:m@x", "a:d1", "p:+1", "u:mara")
+    for position, lead, links in ((3, "lead-1", MERGE), (5, "lead-0", {"m:lead-1": "lead-0"})):
+        assert store.link(links, event(position, user_id="mara", email="m@x"), {}) == {}
+        known = store.look_up([event(position + 1, user_id="mara", email="m@x", phone="+1")])
+        assert [known.get(name) for name in names] == [lead] * 4
+
+
+def test_a_device_that_has_moved_on_stays_where_it_is(store: IdentityStore) -> None:
+    """
+    What another lead has been given since is none of the one who is no more.
+    """
+    store.link({"a:d1": "lead-2"}, event(1), {})
+    store.link({"a:d1": "lead-3"}, event(2), {"a:d1": "lead-2"})
+    store.link(MERGE, event(3, user_id="mara"), {})
+    assert store.look_up([event(4)])["a:d1"] == "lead-3"
+
+
+def gives_and_takes(given: HandOvers) -> None:
+    """Bytes by their tags, and nothing that was not given."""
+    states = {"lead-2@7": b"\x00\xff", "lead-3@8": b"", "ä/ö@9": b"state"}
+    for tag, state in states.items():
+        given.give(tag, state)
+    assert given.take([*states, "lead-4@7"]) == states
+
+
+def test_what_is_given_can_be_taken(store: IdentityStore) -> None:
+    """
+    By whoever knows its tag.
+    """
+    gives_and_takes(store)
+
+
+def test_what_is_given_to_a_folder_can_be_taken(tmp_path: Path) -> None:
+    """
+    The same, without a store that processes share.
+    """
+    gives_and_takes(GivenFolder(tmp_path / "given", fsync=True))
+
+
+def test_a_folder_keeps_what_is_given_for_a_week(tmp_path: Path) -> None:
+    """
+    For whoever has taken it and died; what is older goes when a process begins.
+    """
+    folder = tmp_path / "given"
+    for tag, age_s in (("old@1", KEPT_S + 60), ("new@1", KEPT_S - 60)):
+        GivenFolder(folder, fsync=False).give(tag, b"state")
+        at = time.time() - age_s
+        os.utime(next(folder.glob(f"{tag}*")), (at, at))
+    assert GivenFolder(folder, fsync=False).take(["old@1", "new@1"]) == {"new@1": b"state"}
+    assert GivenFolder(folder, fsync=False).take(["old@1", "new@1"]) == {"new@1": b"state"}
+
+
 # --- what the shared one promises -----------------------------------------------------------------------------
+
+
+def test_who_is_linked_to_a_lead_that_is_no_more_is_the_other_one(connect: Callable[[], IdentityStore]) -> None:
+    """
+    A process that has not heard of it links a device to the younger lead: it is the older one's.
+    """
+    here, there = connect(), connect()
+    here.link({"u:joe": "lead-2"}, event(1, user_id="joe"), {})
+    known = there.look_up([event(5, "p1", user_id="joe")])
+    here.link(MERGE, event(3, user_id="mara"), {})
+    assert there.link({"a:d5": known["u:joe"]}, event(5, "p1", device="d5"), {}) == {}
+    assert here.look_up([event(6, device="d5")])["a:d5"] == "lead-1"
+
+
+def test_a_merge_counts_from_when_it_was(connect: Callable[[], IdentityStore]) -> None:
+    """
+    A run that goes on asks as of then: before it, the younger lead's device is that lead's, and also once it is merged
+    again and what was linked before is linked again.
+    """
+    store = connect()
+    login, merging = event(1, user_id="joe"), event(3, user_id="mara")
+    store.link({"a:d1": "lead-2"}, login, {})
+    before = store.read_clock()
+    store.link(MERGE, merging, {})
+    after = store.read_clock()
+    for _ in range(2):
+        asked = event(4, "p1")
+        assert [store.look_up([asked], as_of)["a:d1"] for as_of in (before, after)] == ["lead-2", "lead-1"]
+        again = connect()
+        assert again.link({"a:d1": "lead-2"}, login, {}) == {}
+        assert again.link(MERGE, merging, {}) == {}
+        assert again.linked_at == after
+
+
+def test_what_was_given_can_be_taken_again(connect: Callable[[], IdentityStore]) -> None:
+    """
+    Whoever has taken it may die before it is kept.
+    """
+    connect().give("lead-2@7", b"state")
+    assert [connect().take(["lead-2@7"]) for _ in range(2)] == [{"lead-2@7": b"state"}] * 2
 
 
 def test_a_replay_does_not_see_what_it_is_about_to_link(connect: Callable[[], IdentityStore]) -> None:

@@ -34,7 +34,12 @@ def server(start_redis: Start) -> RedisServer:
 def store(server: RedisServer, told: Told) -> RedisIdentity:
     """A store that has linked Mara."""
     store = told.connect(rules_for(server.url, TIMEOUT_MS))
-    assert store.link({"u:mara": "lead-1", "a:d1": "lead-1", "l:lead-1": "mara"}, event(1, user_id="mara"), {}) == {}
+    assert (
+        store.link(
+            {"u:mara": "lead-1", "a:d1": "lead-1", "l:lead-1": "mara", "b:lead-1": "5"}, event(1, user_id="mara"), {}
+        )
+        == {}
+    )
     return store
 
 
@@ -331,7 +336,7 @@ def test_a_password_is_in_no_message(redis_with_login: RedisServer, told: Told) 
         assert "\n" not in line
 
 
-@pytest.mark.parametrize("command", ["get", "mget", "set", "pexpire", "evalsha"])
+@pytest.mark.parametrize("command", ["get", "mget", "set", "pexpire", "sadd", "smembers", "evalsha"])
 def test_a_right_that_is_missing_is_said_at_the_start(command: str, server: RedisServer, told: Told) -> None:
     """
     Not when the first customer signs in. The rights in docs/how-to/redis.md are the least that do.

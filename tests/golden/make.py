@@ -1,5 +1,6 @@
 """
 Make the golden savepoint of this version: `python -m tests.golden.make`, once a version, and commit what it makes.
+Where a layout changes within a version, `python -m tests.golden.make VERSION-CHANGE` makes one more.
 
 Two dozen visitors and their homes on one afternoon, in a file with a pause of twenty minutes. The file is played so
 slowly that the command `nextmove stop --savepoint` comes in that pause: what has been read by then is the same each
@@ -41,9 +42,16 @@ def before() -> Iterator[dict[str, Any]]:
         yield from visit(f"v{number}", number % 6, at)
     yield event("v30", "product_added", STOP_AT - 300 * SECOND_MS, **cart("v30"))
     yield event("v31", "product_added", STOP_AT - 240 * SECOND_MS, channel="app", **cart("v31"))
-    # In the last half minute, which the watermark has not reached: events that wait, and visitors who become known.
+    # Two leads, by address and by user id, who turn out to be one in the last half minute.
+    yield event("v33", "identified", STOP_AT - 280 * SECOND_MS, email="u33@example.com")
+    yield event("v33", "product_added", STOP_AT - 270 * SECOND_MS, **cart("v33"))
+    yield event("v34", "identified", STOP_AT - 260 * SECOND_MS, user_id="u33")
+    yield event("v35", "product_viewed", STOP_AT - 250 * SECOND_MS, items=cart("v35")["items"])
+    # In that half minute, which the watermark has not reached: events that wait, and visitors who become known.
     yield event("v30", "identified", STOP_AT - 12 * SECOND_MS, user_id="u30", email="u30@example.com")
     yield event("v31", "identified", STOP_AT - 9 * SECOND_MS, user_id="u30", channel="app")
+    yield event("v35", "identified", STOP_AT - 7 * SECOND_MS, user_id="u33")
+    yield event("v33", "identified", STOP_AT - 6 * SECOND_MS, user_id="u33", email="u33@example.com")
     for number in (0, 1, 2, 3):
         yield event(f"v{number}", "product_added", STOP_AT - (8 - number) * SECOND_MS, **cart(f"v{number}", "late"))
     yield event("v4", "cart_viewed", STOP_AT - 2 * SECOND_MS, **cart("v4"))
@@ -89,6 +97,7 @@ def after() -> Iterator[dict[str, Any]]:
     yield event("v32", "identified", GO_ON_AT + 30 * SECOND_MS, user_id="u-v3", channel="app")
     yield event("", "call_answered", GO_ON_AT + 40 * SECOND_MS, channel="phone", phone="+491510000009")
     yield event("", "email_clicked", GO_ON_AT + 41 * SECOND_MS, channel="email", email="v4@example.com")
+    yield event("v34", "order_completed", GO_ON_AT + 50 * SECOND_MS, order_id="o33", value=10.5)
     yield event("v6", "page_viewed", GO_ON_AT + 90 * MINUTE_MS)
 
 

@@ -5,8 +5,9 @@ from typing import get_args
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.memory import MemoryIdentity
 from operators.event import Event
-from operators.identity import caller_key, plan, settled, user_key, visitor_key
+from operators.identity import TYPES, caller_key, plan, settled, user_key, visitor_key
 from operators.identity_record import Rule
 from tests.story import DAY_1
 
@@ -32,10 +33,20 @@ events = st.builds(
 
 def links_after(log: list[Event]) -> dict[str, str]:
     """What a store knows after these events."""
-    known: dict[str, str] = {}
+    store = MemoryIdentity()
+    known = store.look_up([])
     for event in log:
-        known |= plan(event, known).links
-    return known
+        store.link(plan(event, known).links, event, known)
+    return dict(known)
+
+
+def stored(links: dict[str, str], event: Event, known: dict[str, str]) -> dict[str, str]:
+    """What a store that knew that much knows after these links."""
+    store = MemoryIdentity()
+    for name, lead in known.items():
+        store.restore(name, lead)
+    store.link(links, event, known)
+    return dict(store.live())
 
 
 @settings(max_examples=500)
@@ -47,9 +58,9 @@ def test_planning_again_links_nothing_new(log: list[Event], event: Event) -> Non
     """
     known = links_after(log)
     first = plan(event, known)
-    second = plan(event, known | first.links)
+    second = plan(event, stored(first.links, event, known))
     assert (second.profile_id, second.is_lead) == (first.profile_id, first.is_lead)
-    assert (second.links, second.handed_over) == ({}, [])
+    assert (second.links, second.handed_over, second.merged) == ({}, [], [])
     refused = [record.identifier for record in first.records if record.what == "refused"]
     assert [record.identifier for record in second.records] == refused
 
@@ -91,7 +102,7 @@ def test_what_is_settled_once_is_settled(log: list[Event], event: Event) -> None
     """
     known = links_after(log)
     found = plan(event, known)
-    known |= found.links
+    known = stored(found.links, event, known)
     names = {"u": event.user_id, "e": event.email, "p": event.phone, "a": event.anonymous_id}
     if found.is_lead and all(known.get(f"{t}:{v}") == found.profile_id for t, v in names.items() if v):
         assert settled(event, known) == found.profile_id
@@ -113,12 +124,13 @@ def test_a_lead_has_one_user_and_a_user_one_lead(log: list[Event]) -> None:
 @given(st.lists(events, max_size=15), events)
 def test_only_a_device_changes_hands(log: list[Event], event: Event) -> None:
     """
-    User id, address and number stay with the lead they were given to; what is not linked is told with its rule.
+    User id, address and number stay with the lead they were given to, and go with it where it becomes another one; what
+    is not linked is told with its rule.
     """
     known = links_after(log)
     found = plan(event, known)
     for name, lead in found.links.items():
-        assert name.startswith("a:") or known.get(name, lead) == lead
+        assert name.startswith("a:") or known.get(name, lead) in (lead, *found.merged)
     for record in found.records:
         assert (record.what == "refused") == (record.rule != "")
         assert record.rule in get_args(Rule)
@@ -134,6 +146,38 @@ def test_a_visitor_is_handed_over_once(log: list[Event], event: Event) -> None:
     visitors = {visitor for visitor, _ in plan(event, known).handed_over}
     assert event.anonymous_id not in visitors or "a:" + event.anonymous_id not in known
     assert not event.phone or caller_key(event.phone) not in visitors or "p:" + event.phone not in known
+
+
+@settings(max_examples=500)
+@given(st.lists(events, max_size=15), events)
+def test_two_users_never_become_one(log: list[Event], event: Event) -> None:
+    """
+    Whoever is merged has no user of its own, or the same; nothing is left of the lead who is no more.
+    """
+    known = links_after(log)
+    found = plan(event, known)
+    users = {known.get(user_key(lead), event.user_id) for lead in (found.profile_id, *found.merged)}
+    assert not found.merged or users == {event.user_id}
+    after = stored(found.links, event, known)
+    assert not set(found.merged) & {lead for name, lead in after.items() if name[0] in TYPES}
+
+
+def test_the_older_of_two_leads_survives() -> None:
+    """
+    Known by address at ten, by user id at eleven: who names both is the lead of ten, with all that either was called.
+    """
+    hour = 3_600_000
+    for first, second in ((0, hour), (hour, 0)):
+        by_email = Event("identified", DAY_1 + first, "e1", "web", "d1", anonymous_id="d1", email="m@x")
+        by_user = Event("identified", DAY_1 + second, "e2", "app", "d2", anonymous_id="d2", user_id="mara", phone="+1")
+        both = Event("identified", DAY_1 + 2 * hour, "e3", "web", "d3", anonymous_id="d3", user_id="mara", email="m@x")
+        known = links_after([by_email, by_user])
+        leads = {"e:m@x": known["e:m@x"], "u:mara": known["u:mara"]}
+        oldest = leads["e:m@x" if first < second else "u:mara"]
+        after = links_after([by_email, by_user, both])
+        names = {name: lead for name, lead in after.items() if name[0] in TYPES}
+        assert names == dict.fromkeys(("e:m@x", "a:d1", "u:mara", "a:d2", "p:+1", "a:d3"), oldest)
+        assert after[user_key(oldest)] == "mara"
 
 
 def test_names_of_visitors() -> None:

@@ -52,9 +52,13 @@ def days(
     *,
     are_carts_named: bool = True,
     has_logins: bool = True,
+    has_accounts: bool = False,
     count_max: int = 16,
 ) -> list[Event]:
-    """A log in the order of time, no two events at one instant, of one device or of several."""
+    """A log in the order of time, no two events at one instant, of one device or of several.
+
+    With accounts, each device begins with what its user says there first: half of a login.
+    """
     devices = draw(st.sampled_from([devices, devices, devices[:2], devices[:1], devices[-1:]]))
     kinds = ["read", "view", "add", "add", "empty", "checkout", "order", "remove"]
     if has_logins:
@@ -71,6 +75,8 @@ def days(
             max_size=count_max,
         )
     )
+    if has_accounts:
+        steps = [(1, device, "half a login", 0) for device in devices] + steps
     at, log = DAY_1 + 10 * HOUR, []
     for number, (pause_ms, device, kind, choice) in enumerate(steps):
         at += pause_ms
@@ -104,8 +110,11 @@ def _event(
         named = cart_id if choice else ""
         return Event("order_completed", at, commerce=Commerce(cart_id=named, order_id=f"o{number}"), **told)
     user = USERS.get(device, "")
-    if kind == "login" and user:
-        return Event("identified", at, user_id=user, email=f"{user}@example.org", **told)
+    if kind in ("login", "half a login") and user:
+        # On the first device by address alone, on others by name alone.
+        told["user_id"] = "" if kind == "half a login" and device == "d1" else user
+        told["email"] = "" if kind == "half a login" and device != "d1" else f"{user}@example.org"
+        return Event("identified", at, **told)
     return Event("page_viewed", at, url=f"/{choice}", **told)
 
 

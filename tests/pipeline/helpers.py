@@ -104,8 +104,20 @@ class Chain:
         visited = self._step("visitors", [share for item in resolved for share in self._parts.deal(item)])
         gathered = self._step("gather", self._parts.collect(visited))
         decided = self._step("profiles", [share for item in gathered for share in self._parts.deal(item)])
+        return self._published([*resolved, *visited, *decided])
+
+    def end(self) -> list[Told]:
+        """Tell all keys that the input is at its end; return what is published."""
+        outputs: list[Any] = []
+        for name, logics in self.steps.items():
+            for key, logic in sorted(logics.items()):
+                self._awake.add((name, key))
+                outputs += [(key, output) for output in logic.on_eof()[0]]
+        return self._published(outputs)
+
+    def _published(self, outputs: list[Any]) -> list[Told]:
         told: list[Told] = []
-        for part, published in self._parts.publish([*resolved, *visited, *decided]):
+        for part, published in self._parts.publish(outputs):
             if part.startswith(f"{EXCHANGE}/"):
                 self.sent += [(int(part.partition("/")[2]), message.value) for message in published]
             else:
@@ -188,6 +200,7 @@ class Player:
         for action in script:
             self.do(action)
         self.read_all()
+        self.end()
         self.checkpoint()
         return sorted(self.told, key=_order)
 
@@ -204,6 +217,10 @@ class Player:
         """Read what is left of each partition."""
         for name in self._names:
             self.read([(name, len(self._lines[name]), True)])
+
+    def end(self) -> None:
+        """Come to the end of the input."""
+        self.told += self.chain.end()
 
     def receive(self) -> bool:
         """Take in what other shards have sent since the last time; whether there was anything."""
@@ -354,6 +371,8 @@ ACTS: Final = (
     "mail",
     "call",
     "named",
+    "sign in",
+    "subscribe",
     "again",
     "broken",
 )
@@ -361,11 +380,11 @@ Act = tuple[int, int, int, str, int, int]
 """Index of the pause before it, household, device, what, which of two things, index of the delay."""
 
 
-def acts(*, households: int = 2, size_max: int = 30) -> st.SearchStrategy[list[Act]]:
+def acts(*, households: int = 2, size_max: int = 30, pause_max: int = PAUSES[-1]) -> st.SearchStrategy[list[Act]]:
     """Draw what some households do."""
     return st.lists(
         st.tuples(
-            st.sampled_from(range(len(PAUSES))),
+            st.sampled_from([index for index, pause in enumerate(PAUSES) if pause <= pause_max]),
             st.integers(0, households - 1),
             st.integers(0, 1),
             st.sampled_from(ACTS),
@@ -412,6 +431,8 @@ def _record(number: int, at: int, household: int, device: int, what: str, which:
         "order": {"kind": "order_completed", "items": items, "order_id": f"o{number}", "value": 20.0},
         "identify": {"kind": "identified", "user_id": f"{name}-user", "email": email}
         | ({"phone": phone} if which else {}),
+        "sign in": {"kind": "identified", "user_id": f"{name}-user"},
+        "subscribe": {"kind": "identified", "email": email},
         "decline": {"kind": "offer_declined"},
         "refuse": {"kind": "consent_withdrawn", "consents": {"email": False}},
         "allow": {"kind": "consent_given", "consents": {"email": True}},

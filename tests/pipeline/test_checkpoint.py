@@ -15,9 +15,9 @@ from bytewax.recovery import init_db_dir
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import key_groups
+from pipeline import group_snapshot
 from pipeline.checkpoint import plain, read_checkpoint
-from pipeline.key_groups import GroupSnapshot
+from pipeline.group_snapshot import GroupSnapshot
 from pipeline.recovery import RecoveryFacts, RunError
 
 PLAIN = st.recursive(
@@ -58,7 +58,7 @@ def test_nothing_else_is_read(tmp_path: Path) -> None:
 
 def lane(*groups: int, generation: int = 0) -> bytes:
     """What a lane gives the engine; the generation tells one epoch's from another's."""
-    snapshots = [key_groups.write_snapshot(GroupSnapshot(group, generation, 21, 5, 6, 7, {})) for group in groups]
+    snapshots = [group_snapshot.write_snapshot(GroupSnapshot(group, generation, 21, 5, 6, 7)) for group in groups]
     return msgspec.msgpack.encode(snapshots)
 
 

@@ -33,7 +33,7 @@ from pipeline import crossing
 from pipeline.checkpoint import read_checkpoint
 from pipeline.cluster import GONE, LATE, which_cluster
 from pipeline.manifest import read_manifest
-from pipeline.messages import Absorb, Decoded, GroupBatch, GroupOutput, Marker, Parcel
+from pipeline.messages import Absorb, Await, Decoded, GroupBatch, GroupOutput, Marker, Parcel
 from pipeline.recovery import RecoveryFacts, RunError, locked
 from pipeline.run import run
 from pipeline.savepoint import CONTENTS, Part, save
@@ -68,7 +68,8 @@ from tests.pipeline.test_acceptance import without_coordinates as without_places
 from tests.pipeline.test_kafka_run import DAY_MS, event, streams, trigger_ids, without_the_last
 from tests.services.kafka import KafkaServer
 
-HAND_OVER: Final = (*("profile_id", "visitor_id", "to", "at", "event_id", "order", "linked_at", "mark", "lead_mark"),)
+_NAMED: Final = ("profile_id", "visitor_id", "to", "at", "event_id", "order", "linked_at")
+HAND_OVER: Final = (*_NAMED, "mark", "lead_mark", "life")
 ADDRESSES: Final = ("one:1", "two:2")
 PROGRESS: Final = re.compile(r" records, .*/s, |: (waiting for|looking through the) input$")
 END_S: Final = 10.0
@@ -503,8 +504,8 @@ def test_each_thing_that_crosses_keeps_what_the_next_step_looks_at() -> None:
     """
     crossing.prepare()
     seen = Event("page_viewed", 1, "e1", "web", "ann", mark=7, commerce=Commerce((Item("p", 2.0),), cart_id="c"))
-    going = HandOver("ann", "ann", "lead", 5, "e2", 1, 3, 8, 9)
-    share = GroupBatch(4, 17, 2, [seen, going], [Absorb(going, Profile(5))], Marker(1, 2, 3, 4), 18)
+    going = HandOver("ann", "ann", "lead", 5, "e2", 1, 3, 8, 9, "life")
+    share = GroupBatch(4, 17, 2, [seen, going], [Absorb(going, Profile(5)), Await(going)], Marker(1, 2, 3, 4, 5), 18)
     output = GroupOutput(
         share, [Rejected("too_late", "", "file", 1)], [Absorb(going, None)], created=6, forwarded=[seen]
     )
@@ -541,15 +542,17 @@ def told_of(share: GroupBatch) -> tuple[Any, ...]:
     marker = share.marker
     assert marker is not None
     items, passing = ([told_of_item(item) for item in items] for items in (share.items, share.passing))
-    marks = marker.watermark, marker.next_watermark, marker.top_at, marker.clock
+    marks = marker.watermark, marker.next_watermark, marker.top_at, marker.clock, marker.next_clock
     return share.group, share.batch, share.groups, items, passing, marks, share.number
 
 
-def told_of_item(item: Event | HandOver | Absorb) -> list[Any]:
+def told_of_item(item: Event | HandOver | Absorb | Await) -> list[Any]:
     """Name all that an item has."""
     if isinstance(item, Event):
         return item.pack()
     if isinstance(item, HandOver):
         return [getattr(item, name) for name in HAND_OVER]
+    if isinstance(item, Await):
+        return [told_of_item(item.handover)]
     state = item.state and pack(item.handover.profile_id, item.state)
     return [told_of_item(item.handover), state]

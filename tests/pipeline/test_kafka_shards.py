@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -140,3 +141,57 @@ def test_what_was_told_of_leads_as_visitors_is_told_once(
     assert len(triggers) == len(names)
     elsewhere = [one for one in triggers if int(one["nextmove-group"]) != murmur2(one["subject"].encode()) % 12]
     assert len(elsewhere) > len(names) / 2
+
+
+def test_leads_of_two_shards_who_turn_out_to_be_one_are_one(
+    tmp_path: Path, kafka: KafkaServer, redis_server: RedisServer
+) -> None:
+    """
+    Twenty people fill a cart known by address, and sign in by name on another device; then both are told together, and
+    half of them buy. Wherever either lead lives, the others are reminded and nobody else; a shard is killed meanwhile.
+    """
+    settings = Settings(
+        source=SourceSettings(patience_ms=DAY_MS), checkpoint=CheckpointSettings(interval_ms=300), key_groups=12
+    )
+    job = Job(tmp_path, kafka, settings, redis=redis_server, partitions=PARTITIONS)
+    begin_at, lines, buyers = now_ms() - 2 * DAY_MS, list[tuple[str, bytes]](), set[str]()
+    for number in range(20):
+        home, phone, email = f"home-{number}", f"phone-{number}", f"{number}@example.com"
+        told = [
+            event("identified", begin_at, phone, email=email),
+            event("product_added", begin_at + 1_000, phone, **item("kettle", f"cart-{number}")),
+            event("identified", begin_at + 2_000, home, user_id=f"user-{number}"),
+            event("identified", begin_at + 3_000, home, user_id=f"user-{number}", email=email),
+        ]
+        if number % 2:
+            buyers.add(f"cart-{number}")
+            told.append(event("order_completed", begin_at + 4_000, home, order_id=f"order-{number}"))
+        lines += [(home, line) for line in told]  # one after another: who is one depends on what is read first
+    job.produce((murmur2(name.encode()) % PARTITIONS, line) for name, line in lines)
+
+    processes = [shard(job, index) for index in range(2)]
+    try:
+        until(lambda: len(job.consumed()["identity"]) > 0)
+        processes[0].kill()
+        processes[0].communicate()
+        processes[0] = shard(job, 0)
+        job.produce((number, event("page_viewed", begin_at + DAY_MS, f"last-{number}")) for number in range(PARTITIONS))
+        until(lambda: len(trigger_ids(job)) >= 10)
+        until(lambda: job.lag() == 0)
+        assert [code for code, _ in ended(*processes)] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    found = job.consumed()
+    reminded = Counter(one["data"]["cause"]["id"] for one in found["triggers"])
+    assert reminded == {f"cart-{number}": 1 for number in range(0, 20, 2)}
+    merged = {one["id"]: one["data"] for one in found["identity"] if one["data"]["what"] == "merged"}
+    assert len(merged) == 20
+    crossing = [
+        one
+        for one in merged.values()
+        if len({murmur2(one[name].encode()) % 12 % PARTITIONS % 2 for name in ("profile_id", "other_profile_id")}) > 1
+    ]
+    assert crossing, "each lead has become one of its own shard"
+    assert {one["data"]["cart_id"] for one in found["carts"] if one["data"]["state"] == "purchased"} == buyers

@@ -392,7 +392,7 @@ def test_a_visitor_handed_over_is_gone(tmp_path: Path) -> None:
 
     assert [type(absorb) for absorb in output.absorbed] == [Absorb]
     assert told_by(resumed.take(share(mark=BEGIN_AT + DAY))) == []
-    assert (resumed.hot, resumed.rest) == ({}, {})
+    assert (resumed.states.hot, resumed.states.rest) == ({}, {})
 
 
 def test_a_visitor_made_known_by_its_first_event_hands_over_nothing_but_its_name() -> None:
@@ -460,8 +460,8 @@ def test_a_profile_is_over_after_its_retention_and_told_so_once(tmp_path: Path) 
     assert told_by(kept, again) == []
     assert told_by(swept) == [("profiles expired", rfc3339(midnight))]
     assert told_by(last) == [("profiles expired", rfc3339(midnight + 1))]
-    assert (host.hot, host.rest) == ({}, {})
-    assert group(folder=tmp_path, resume=checkpoint).rest == {}
+    assert (host.states.hot, host.states.rest) == ({}, {})
+    assert group(folder=tmp_path, resume=checkpoint).states.rest == {}
 
 
 def test_the_end_of_the_input_is_not_a_time_to_forget() -> None:
@@ -473,7 +473,7 @@ def test_the_end_of_the_input_is_not_a_time_to_forget() -> None:
     told = told_by(host.take(share([event(BEGIN_AT)], FOREVER, top_at=BEGIN_AT)))
 
     assert told == [("sessions closed", rfc3339(BEGIN_AT))]
-    assert list(host.hot) == ["anna"]
+    assert list(host.states.hot) == ["anna"]
 
 
 # --- checkpoints --------------------------------------------------------------------------------------------
@@ -490,8 +490,8 @@ def test_a_checkpoint_holds_what_was_at_rest_and_what_was_hot(tmp_path: Path) ->
     checkpoint = host.snapshot()
     resumed = group(KEPT, folder=tmp_path, resume=checkpoint)
 
-    assert resumed.rest == host.rest
-    assert sorted(resumed.rest) == ["anna", "ben", "cleo"]
+    assert resumed.states.rest == host.states.rest
+    assert sorted(resumed.states.rest) == ["anna", "ben", "cleo"]
     expected = host.take(share(mark=BEGIN_AT + DAY)).records
     assert resumed.take(share(mark=BEGIN_AT + DAY)).records == expected
     assert len(expected) == 9
@@ -509,7 +509,7 @@ def test_a_folder_stays_below_twice_its_live_states(tmp_path: Path) -> None:
     for epoch in range(200):
         at = BEGIN_AT + epoch * HOUR
         host.take(share((event(at, f"visitor-{(epoch * 7 + i) % 300}") for i in range(30)), at - 1))
-        checkpoint, rest = host.snapshot(), dict(host.rest)
+        checkpoint, rest = host.snapshot(), dict(host.states.rest)
         live_bytes = sum(len(key) + len(raw) + 16 for key, raw in rest.items())
         sizes = [path.stat().st_size for path in tmp_path.glob("*.log")]
         # The file that has just been rewritten stays for two checkpoints.
@@ -536,11 +536,11 @@ def test_forgotten_profiles_leave_the_folder(tmp_path: Path) -> None:
         host.snapshot()
 
     assert sum(path.stat().st_size for path in tmp_path.glob("*.log")) < 12_000
-    assert sorted(host.rest) == ["last-107", "last-108", "last-109"]
+    assert sorted(host.states.rest) == ["last-107", "last-108", "last-109"]
 
 
 def resumed_elsewhere(folder: Path, checkpoint: bytes) -> dict[str, bytes]:
     """Resume a group from a copy of its folder; return its states."""
     with TemporaryDirectory() as copy:
         shutil.copytree(folder, copy, dirs_exist_ok=True)
-        return group(KEPT, folder=Path(copy), resume=checkpoint).rest
+        return group(KEPT, folder=Path(copy), resume=checkpoint).states.rest

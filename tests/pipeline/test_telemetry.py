@@ -269,9 +269,9 @@ def held(chain: Chain) -> tuple[int, int]:
     ]
     profiles = timers = 0
     for group in groups:
-        gone = {key for key, state in group.hot.items() if state is None}
-        profiles += len((group.hot.keys() | group.warm.keys() | group.rest.keys()) - gone)
-        timers += len(group._due)  # noqa: SLF001 -- what it counts, seen from inside
+        gone = {key for key, state in group.states.hot.items() if state is None}
+        profiles += len((group.states.hot.keys() | group.states.warm.keys() | group.states.rest.keys()) - gone)
+        timers += len(group.states.due)
     return profiles, timers
 
 

@@ -10,7 +10,8 @@ knows. What holds of bytewax 0.21 holds here (test_engine.py plays the same flow
   time, keys in order, and hands in a snapshot of each key that was awake in the epoch;
 * a sink's part is built on resume from its last snapshot, else when the first item for it is there; it hands a snapshot
   in only in epochs in which it was written to;
-* at the end of the input every key is told, also where that is a stop; parts are closed at the end, whatever it is,
+* at the end of the input every key is told, also where that is a stop; what the keys of the flow's last stateful
+  operator say then is carried on, in the last epoch; parts are closed at the end, whatever it is,
   save a kill.
 """
 
@@ -27,6 +28,8 @@ from bytewax.dataflow import Dataflow, Operator
 
 STEPS: Final = frozenset({"input", "flat_map_batch", "stateful_batch", "merge", "output"})
 
+Streams = defaultdict[str, list[Any]]
+"""What is between operators."""
 Snapshots = dict[tuple[str, str], bytes]
 """What the engine stores: by operator and key, pickled."""
 
@@ -139,20 +142,23 @@ class Engine:
 
     def _carry(self, items: Sequence[Any]) -> None:
         """Carry items through all operators; each takes what is in its input at once, or stream by stream."""
-        streams: defaultdict[str, list[Any]] = defaultdict(list)
-        for operator in self._operators:
-            match type(operator).__name__:
-                case "input":
-                    streams[operator.down.stream_id] += items
-                case "flat_map_batch":
-                    streams[operator.down.stream_id] += self._map(operator, streams[operator.up.stream_id])
-                case "stateful_batch":
-                    streams[operator.down.stream_id] += self._keyed(operator, streams[operator.up.stream_id])
-                case "merge":
-                    for up in operator.ups.stream_ids.values():
-                        streams[operator.down.stream_id] += streams[up]
-                case "output":
-                    self._write(operator, streams[operator.up.stream_id])
+        source, *others = self._operators
+        streams: Streams = defaultdict(list, {source.down.stream_id: list(items)})
+        for operator in others:
+            self._pass(operator, streams)
+
+    def _pass(self, operator: Any, streams: Streams) -> None:  # noqa: ANN401 -- as above
+        """Have one operator take what has come to it."""
+        match type(operator).__name__:
+            case "flat_map_batch":
+                streams[operator.down.stream_id] += self._map(operator, streams[operator.up.stream_id])
+            case "stateful_batch":
+                streams[operator.down.stream_id] += self._keyed(operator, streams[operator.up.stream_id])
+            case "merge":
+                for up in operator.ups.stream_ids.values():
+                    streams[operator.down.stream_id] += streams[up]
+            case "output":
+                self._write(operator, streams[operator.up.stream_id])
 
     def _map(self, operator: Any, items: list[Any]) -> list[Any]:  # noqa: ANN401 -- as above
         found: list[Any] = []
@@ -192,12 +198,13 @@ class Engine:
             self._awake.add((operator.step_id, part))
             logics[part].write_batch(values)
 
-    def _tell_end(self, operator: Any) -> None:  # noqa: ANN401 -- as above
+    def _tell_end(self, operator: Any) -> list[tuple[str, Any]]:  # noqa: ANN401 -- as above
+        found: list[tuple[str, Any]] = []
         for key, logic in sorted(self._logics[operator.step_id].items()):
             self._host.step()
-            told, _ = logic.on_eof()
-            assert not list(told), "what is told at the end is not carried on"
+            found += [(key, value) for value in logic.on_eof()[0]]
             self._awake.add((operator.step_id, key))
+        return found
 
     def _save(self, name: str, saved: Snapshots) -> None:
         """Take the snapshots of one operator's keys that were awake."""
@@ -206,11 +213,14 @@ class Engine:
             saved[name, key] = pickle.dumps(self._logics[name][key].snapshot())
 
     def _close_epoch(self, saved: Snapshots) -> None:
-        """Collect the other snapshots in the order of the flow, and commit all together."""
+        """Collect the other snapshots in the order of the flow, and commit all together; at the end all are told so."""
         source, *others = self._operators
+        streams: Streams = defaultdict(list)
         for operator in others:
-            if self.is_over and type(operator).__name__ == "stateful_batch":
-                self._tell_end(operator)
+            if self.is_over:
+                self._pass(operator, streams)
+                if type(operator).__name__ == "stateful_batch":
+                    streams[operator.down.stream_id] += self._tell_end(operator)
             self._save(operator.step_id, saved)
         self._host.step()
         self._recovery.commit(saved)

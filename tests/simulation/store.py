@@ -9,7 +9,7 @@ from typing import Final
 
 from connectors.redis_identity import VERSIONS_MAX
 from operators.event import Event
-from operators.identity import identifiers, user_key
+from operators.identity import TYPES, alias_key, born_key, identifiers, merged_lead, user_key
 
 Version = tuple[str, str, int, int]
 STORE_ID: Final = "simulated"
@@ -23,6 +23,8 @@ class SharedStore:
         self.versions: dict[str, list[Version]] = {}
         self.clock = 0
         self._lives: dict[str, tuple[int, dict[str, str]]] = {}
+        self.given: dict[str, bytes] = {}
+        """What leads have left to others."""
 
     def seen(self, name: str, partition: str, position: int, as_of: int) -> str:
         """Return the lead that an event at `position` of `partition` sees, "" for none."""
@@ -37,10 +39,22 @@ class SharedStore:
         return next((at for _, whose, place, at in versions if (whose, place) == (partition, position)), 0)
 
     def link(self, name: str, lead: str, partition: str, position: int, linked_at: int) -> None:
-        """Put a version where it belongs, in the order of the links."""
+        """Put a version where it belongs, in the order of the links; who has become another lead is that one."""
+        lead = self.survivor(lead, linked_at) if name[0] in TYPES else lead
         others = [one for one in self.versions.get(name, ()) if one[3] != linked_at]
         versions = sorted([*others, (lead, partition, position, linked_at)], key=lambda one: -one[3])
         self.versions[name] = versions[:VERSIONS_MAX]
+        if loser := merged_lead(name):
+            for its, (newest, *_) in list(self.versions.items()):
+                if its[0] in TYPES and newest[0] == loser:
+                    self.link(its, loser, partition, position, linked_at)
+
+    def survivor(self, lead: str, as_of: int) -> str:
+        """Return whom a lead had become when the clock stood there."""
+        for other, _, _, linked_at in self.versions.get(alias_key(lead), ()):
+            if linked_at <= as_of:
+                return self.survivor(other, as_of)
+        return lead
 
     def life(self, deployment: str, member: str, token: str, members: int) -> int:
         """Return which life of a deployment a member is of."""
@@ -75,7 +89,8 @@ class SimulatedIdentity:
         names = {name for event in events for name in identifiers(event)}
         known = self._known(names, partition, position)
         named = {known[name] for event in events if event.user_id for name in identifiers(event) if name in known}
-        found = known | self._known({user_key(lead) for lead in named}, partition, position)
+        about = {key(lead) for lead in named for key in (user_key, born_key)}
+        found = known | self._known(about, partition, position)
         self._ask()
         return found
 
@@ -108,6 +123,19 @@ class SimulatedIdentity:
                 store.link(name, lead, partition, position, self.linked_at)
         self._ask()
         return changed
+
+    def give(self, tag: str, state: bytes) -> None:
+        """Keep a state for whoever takes it, as often as they do."""
+        self._ask()
+        self._store.given[tag] = state
+        self._ask()
+
+    def take(self, tags: Sequence[str]) -> dict[str, bytes]:
+        """Return which of the states are there."""
+        self._ask()
+        found = {tag: self._store.given[tag] for tag in tags if tag in self._store.given}
+        self._ask()
+        return found
 
     def changes(self) -> list[tuple[str, str]]:
         """Return nothing: what the store holds is no part of a checkpoint."""

@@ -66,7 +66,7 @@ class SourcePart(StatefulSourcePartition[str, int]):
 
 
 class Logic(StatefulBatchLogic[str, str, list[str]]):
-    """Remembers what it saw, and says how much that is."""
+    """Remembers what it saw, and says how much that is; the last one in the flow also at the end."""
 
     def __init__(self, calls: Calls, name: str, resume: list[str] | None) -> None:
         self.calls, self.name, self.seen = calls, name, list(resume or [])
@@ -79,7 +79,7 @@ class Logic(StatefulBatchLogic[str, str, list[str]]):
 
     def on_eof(self) -> tuple[Iterable[str], bool]:
         self.calls.append((self.name, "told of the end", tuple(self.seen)))
-        return [], StatefulBatchLogic.RETAIN
+        return [f"end.{len(self.seen)}"] if self.name == "second" else [], StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> list[str]:
         self.calls.append((self.name, "saved", tuple(self.seen)))

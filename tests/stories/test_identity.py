@@ -3,7 +3,7 @@
 from operators.identity_record import IdentityRecord
 from operators.ids import digest
 from operators.session_record import SessionRecord
-from tests.story import ANON, CartNews, Nudge, Story, Visit
+from tests.story import ANON, CartNews, Held, Nudge, Story, Visit
 
 MARA = "mara@example.org"
 PHONE = "+4915112345678"
@@ -161,15 +161,86 @@ def test_an_address_of_another_lead_is_refused(shop: Story) -> None:
     assert shop.profile("joe").last_at > shop.profile("mara").last_at
 
 
-def test_an_address_that_another_lead_took_first_is_refused(shop: Story) -> None:
+def test_two_leads_who_turn_out_to_be_one(shop: Story) -> None:
     """
-    Two leads that are known already do not merge over one identifier.
+    Known by user id on the laptop, by address on the phone: who names both is the older of the two, with all devices.
     """
     shop.at("10:00").identifies("laptop-1", as_="mara")
     shop.at("10:01").identifies("phone-1", email=MARA)
     shop.at("10:02").identifies("laptop-1", as_="mara", email=MARA)
-    refused = [(shop.name(r.profile_id), r.rule) for r in shop.identity() if r.what == "refused"]
-    assert refused == [("mara", "identifier_of_another_lead")]
+    younger = shop.identity()[-1].other_profile_id
+    assert shop.identity()[-1] == IdentityRecord(
+        what="merged",
+        profile_id=shop.identity()[0].profile_id,
+        identifier_type="email",
+        identifier=digest("email", MARA),
+        rule="",
+        other_profile_id=younger,
+        event_id="e0003",
+        at="2026-11-21T10:02:00.000Z",
+    )
+    shop.at("10:03").reads("/sofas", by="phone-1")
+    shop.ends()
+    assert {visit.of for visit in shop.sessions()} == {"mara"}
+    assert [key for key, _ in shop.loop.leads.profiles()] == [shop.identity()[0].profile_id]
+
+
+def test_an_order_buys_the_cart_of_the_lead_who_turned_out_to_be_the_same(shop: Story) -> None:
+    """
+    A cart on the phone, known by address; the order on the laptop, known by user id: nobody is reminded.
+    """
+    shop.at("10:00").identifies("phone-1", email=MARA)
+    shop.at("10:01").adds("kettle", by="phone-1")
+    shop.at("10:05").identifies("laptop-1", as_="mara")
+    shop.at("10:10").identifies("laptop-1", as_="mara", email=MARA)
+    shop.at("10:15").orders(by="laptop-1")
+    shop.time("12:00")
+    assert [(news.state, news.of) for news in shop.carts()] == [("open", "mara"), ("purchased", "mara")]
+    shop.at("12:00").expects_nothing()
+
+
+def test_what_the_younger_lead_was_told_is_not_told_again(shop: Story) -> None:
+    """
+    Cool-downs, consents and the address come along with the cart.
+    """
+    shop.at("10:00").identifies("laptop-1", as_="mara")
+    shop.at("10:01").identifies("phone-1", email=MARA)
+    shop.at("10:02").adds("kettle", by="phone-1")
+    shop.at("10:32").expects(Nudge("mara@example.org", "cart_abandoned", "10:32"))
+    shop.at("10:40").identifies("laptop-1", as_="mara", email=MARA)
+    shop.at("10:41").adds("lamp", cart="c2", by="laptop-1")
+    shop.at("11:11").expects(
+        Nudge("mara", "returning_visitor", "10:40", "onsite"), Held("mara", "cart_abandoned", "11:11", "cooldown")
+    )
+
+
+def test_an_order_that_arrives_late_buys_the_cart_of_the_lead_it_was_of(shop: Story) -> None:
+    """
+    The order of the younger lead, before both turn out to be one, comes after that; the cart was due in between.
+    """
+    shop.at("10:00").identifies("laptop-1", as_="mara")
+    shop.at("10:01").identifies("phone-1", email=MARA)
+    shop.at("10:02").adds("kettle", by="phone-1")
+    shop.at("10:20").reads(by="laptop-1")
+    shop.at("10:32:10").identifies("laptop-1", as_="mara", email=MARA)
+    shop.at("10:31:55").orders(by="web-shop", email=MARA)
+    shop.at("12:00").expects_nothing()
+    assert [news.state for news in shop.carts()] == ["open", "purchased"]
+
+
+def test_a_visitor_known_late_to_the_younger_lead_comes_along(shop: Story) -> None:
+    """
+    Guests of a guest: a login as the younger lead just before both turn out to be one takes its visit all the way.
+    """
+    shop.at("10:00").identifies("laptop-1", as_="mara")
+    shop.at("10:01").identifies("phone-1", email=MARA)
+    shop.at("10:02").adds("kettle", by="tablet-1")
+    shop.at("10:02:10").identifies("tablet-1", email=MARA)
+    shop.at("10:02:20").identifies("laptop-1", as_="mara", email=MARA)
+    shop.at("10:10").orders(by="laptop-1")
+    shop.ends()
+    assert [(news.state, news.of) for news in shop.carts()] == [("open", "tablet-1"), ("purchased", "mara")]
+    assert sorted(visit.by for visit in shop.sessions()) == ["laptop-1", "phone-1", "tablet-1"]
 
 
 def test_an_unknown_caller_becomes_known(shop: Story) -> None:

@@ -7,8 +7,6 @@ another partition has linked counts from when it is there, so which of two is fi
 
 Left out too are two users of one device: the model knows one, and what the second is told on a visit or an offer may
 bear the id of what the first was told.
-
-Two leads are never merged by the product yet. Households in which two of them turn out to be one belong here.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from tests.chaos.rules import Rules
 from tests.simulation.rules import LATE_MAX
 
 PHONE: Final = "+4930%07d"
-HOUSEHOLDS_MAX: Final = 4
+HOUSEHOLDS_MAX: Final = 6
 # Within so many seconds everybody moves in, and the first may be gone by then.
 ARRIVAL_S: Final = 15.0
 
@@ -120,6 +118,44 @@ def devices(diary: Diary) -> None:
         diary.do(pause_s, "b", "order_completed", order_id=f"{cart}-order", cart_id=cart)
 
 
-LIVES: Final[tuple[Callable[[Diary], None], ...]] = (browse, shop, shop, pair, caller, neighbours, devices)
-TOGETHER: Final = frozenset({caller, neighbours, devices})
+def accounts(diary: Diary) -> None:
+    """Be two leads, by address on one device and by name on the other, until both are told together: a cart each.
+
+    The order comes from either device, before or after that, on either side of the instant at which a cart is due.
+    """
+    random, rules = diary.random, diary.rules
+    user, email = diary.user, f"{diary.user}@example.com"
+    halves: list[tuple[str, dict[str, str]]] = [("a", {"email": email}), ("b", {"user_id": user})]
+    for device, told in random.sample(halves, 2):
+        if random.random() < 0.3:
+            diary.do(random.uniform(0.2, 2), device, "product_viewed", items=product(0))
+        diary.do(random.uniform(0.2, 0.5) * rules.gap, device, "identified", **told)
+    steps = ["join", *random.sample(("fill a", "fill b", "fill a", "page", "call"), random.randint(1, 4))]
+    for step in random.sample(steps, len(steps)):
+        pause_s = random.uniform(0.1, 0.4) * rules.cart
+        if step == "join":
+            diary.do(pause_s, random.choice(("a", "b")), "identified", user_id=user, email=email)
+        elif step == "page":
+            diary.do(pause_s, random.choice(("a", "b")), "page_viewed")
+        elif step == "call":
+            call(diary, pause_s)
+        else:
+            diary.do(pause_s, step[-1], "product_added", cart_id=f"{user}-{step[-1]}", items=product(1))
+    if random.random() < 0.7:
+        pause_s = rules.cart + random.choice((-2.0, -0.001, 0.0, 0.001, 2.0))
+        diary.do(pause_s, random.choice(("a", "b")), "order_completed", order_id=f"{user}-order")
+
+
+LIVES: Final[tuple[Callable[[Diary], None], ...]] = (
+    browse,
+    shop,
+    shop,
+    pair,
+    caller,
+    neighbours,
+    devices,
+    accounts,
+    accounts,
+)
+TOGETHER: Final = frozenset({caller, neighbours, devices, accounts})
 """Those who send all they do under one key."""

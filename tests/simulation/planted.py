@@ -14,10 +14,12 @@ import connectors.kafka_outbox
 import connectors.kafka_sink
 import pipeline.connect
 import pipeline.parts
+import pipeline.waiting
 from connectors.changelog import Changelog, Entry
 from connectors.journal import Journal, Taken
 from pipeline.messages import Absorb, GroupBatch, Resolved
 from pipeline.steps import GatherStep, Outputs
+from pipeline.waiting import rows_of as real_rows
 
 Bug = Callable[[], AbstractContextManager[object]]
 
@@ -122,6 +124,11 @@ def forget_the_journal() -> AbstractContextManager[object]:
     return patch.object(pipeline.connect, "Journal", Careless)
 
 
+def forget_what_waits() -> AbstractContextManager[object]:
+    """What queues up for a lead who waits for another one's state is lost in a checkpoint."""
+    return patch.object(pipeline.waiting, "rows_of", lambda queue: real_rows(queue[:1]))
+
+
 PLANTED: Final[dict[str, Bug]] = {
     "a marker dropped": drop_markers,
     "a tail not cut off on resume": keep_tails,
@@ -129,6 +136,7 @@ PLANTED: Final[dict[str, Bug]] = {
     "a delivery error ignored": ignore_refusals,
     "a hand-over applied twice": absorb_twice,
     "a journal not gone by": forget_the_journal,
+    "what waits for another lead's state lost": forget_what_waits,
     "an old changelog removed too soon": retire_at_once,
     "published triggers not looked for": skip_tails_of_triggers,
     "a checkpoint before its records": commit_unacknowledged,

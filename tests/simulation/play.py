@@ -16,7 +16,7 @@ from tests.chaos.lives import Sent
 from tests.chaos.rules import ms
 from tests.simulation.faults import plan
 from tests.simulation.people import town
-from tests.simulation.rules import PACES_S, RULES, varied
+from tests.simulation.rules import KEY_GROUPS, PACES_S, RULES, varied
 from tests.simulation.verdict import judged
 from tests.simulation.world import World
 
@@ -45,7 +45,8 @@ def play(seed: int) -> Outcome:
         is_shared = random.random() < 0.5
         shards = random.choice((1, 1, 2, 3)) if is_shared else 1
         partitions = max(shards, random.choice((1, 2, 4)))
-        world = World(random, partial(varied, random, shards), partitions, is_shared=is_shared)
+        settings = partial(varied, random, shards, random.choice(KEY_GROUPS))
+        world = World(random, settings, partitions, is_shared=is_shared)
         log = town(random, RULES, world.clock.true_ms + ms(BEGIN_S))
         with world.inhabited():
             for index in range(shards):

@@ -40,8 +40,12 @@ RULES: Final = SimulatedRules(
 )
 
 
-def varied(random: Random, shards: int) -> Settings:
-    """Draw settings that make no difference to what is told; an operator may change them at any start.
+KEY_GROUPS: Final = (4, 12)
+"""Few, so that people share them; or several for each partition of the internal topic."""
+
+
+def varied(random: Random, shards: int, key_groups: int) -> Settings:
+    """Draw settings that make no difference to what is told; an operator may change all but the last at any start.
 
     What shards say to each other of time would not be read as fast as it is said, one at a time.
     """
@@ -49,6 +53,7 @@ def varied(random: Random, shards: int) -> Settings:
     replace = msgspec.structs.replace
     return replace(
         settings,
+        key_groups=key_groups,
         source=replace(
             settings.source,
             batch_records=random.choice((1, 3, 5_000) if shards == 1 else (50, 5_000)),
@@ -65,7 +70,6 @@ def _settings(rules: SimulatedRules) -> Settings:
     base, gap_ms = super(SimulatedRules, rules).settings, ms(rules.gap)
     return msgspec.structs.replace(
         base,
-        key_groups=4,
         session=SessionSettings(gap=GapSettings(web_ms=gap_ms, app_ms=gap_ms, phone_ms=gap_ms)),
         decision=DecisionSettings(
             abandonment_cooldown_ms=ms(rules.cart),

@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
 import msgspec
 
-from connectors.blocks import OVERHEAD, framed, payload_at
+from connectors.blocks import OVERHEAD, Appender, framed, payload_at
 
 HEADER: Final = b"nextmove changelog 1\n"
 # Entries a block holds at most: bounds the memory of reading one, and what a broken block loses.
@@ -81,7 +80,7 @@ class Rewrites:
         return True
 
 
-class Changelog:
+class Changelog(Appender):
     """The changelog files of one key group in `folder`; see the module for the format."""
 
     def __init__(self, folder: Path, name: str, rewrites: Rewrites, *, fsync: bool) -> None:
@@ -89,7 +88,6 @@ class Changelog:
         self._folder, self._name, self._rewrites, self._fsync = folder, name, rewrites, fsync
         self._generation = 0
         self._length = 0
-        self._file: BinaryIO | None = None
         self._retired: list[tuple[int, Path]] = []
         self._checkpoints = 0
 
@@ -142,18 +140,6 @@ class Changelog:
         if self._fsync:
             os.fsync(file.fileno())
         return self._generation, self._length
-
-    def close(self) -> None:
-        """Close the file; nothing is written after the last checkpoint."""
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
-
-    def __del__(self) -> None:
-        # The engine never tells a step that its run is over. On a full disk there is nothing more to say here:
-        # what the file lacks is in no checkpoint.
-        with suppress(OSError):
-            self.close()
 
     def _rewrite(self, live: Iterable[Entry]) -> None:
         self.close()

@@ -16,15 +16,14 @@ it; files from before the last three are removed, for by then the engine has com
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
 
 from connectors.batches import RawBatch
-from connectors.blocks import OVERHEAD, framed, payload_at
+from connectors.blocks import OVERHEAD, Appender, framed, payload_at
 
 PATTERN: Final = "journal.*"
 """The names of its files."""
@@ -72,13 +71,12 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Taken).decode
 
 
-class Journal:
+class Journal(Appender):
     """The journal's files in `folder`; see the module's theory of operation."""
 
     def __init__(self, folder: Path, *, fsync: bool) -> None:
         """Prepare; no file is touched before `resume`."""
         self._folder, self._fsync = folder, fsync
-        self._file: BinaryIO | None = None
         self._checkpoints: list[int] = []
         self._first = -1
         self.count = 0
@@ -132,17 +130,6 @@ class Journal:
         if len(self._checkpoints) > KEPT:
             del self._checkpoints[:-KEPT]
             self._forget(self._checkpoints[0])
-
-    def close(self) -> None:
-        """Close the file."""
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
-
-    def __del__(self) -> None:
-        # As with a changelog: the engine tells nobody that a run is over, and every entry has been flushed.
-        with suppress(OSError):
-            self.close()
 
     def _begin(self, number: int) -> None:
         self.close()

@@ -141,15 +141,16 @@ class KeyGroup:
     def finish(self) -> GroupOutput:
         """Work off, at the end of the input, what leads have been waiting for, as far as it is there."""
         records: list[Output] = []
-        self._conclude(None, records)
+        self._work_off(records)
+        self.states.pack_touched()
         return self._told(GroupBatch(self.number, 0, 0, [], []), records, [], 0, [])
 
     def _conclude(self, marker: Marker | None, records: list[Output]) -> None:
         """Do what comes after the items of a batch."""
         if marker is not None:
             self._advance(marker, records)
-        if self._queues or self._leaving:
-            self._work_off(records)
+            if self._queues or self._leaving:
+                self._work_off(records)
         self.states.pack_touched()
         if marker is not None:
             self.states.tidy()

@@ -122,7 +122,7 @@ def test_carts_are_those_of_the_model(has_logins: bool, data: st.DataObject, res
     assert carts_of(loop) == model.carts(log, rules.lead_rules().carts)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.data(), st.sampled_from(["activity", "cart_change"]))
 def test_leads_who_become_one_have_the_carts_and_sessions_of_the_model(data: st.DataObject, restart_on: str) -> None:
     """
@@ -130,7 +130,7 @@ def test_leads_who_become_one_have_the_carts_and_sessions_of_the_model(data: st.
     one person's. (In the order of time: who is one is known from when it is told.)
     """
     rules = traffic.settings(restart_on, browse_views=1_000)
-    log = data.draw(traffic.days(("d1", "d2"), has_accounts=True, count_max=24))
+    log = data.draw(traffic.days(("d1", "d2"), has_accounts=True, count_max=20))
     loop = traffic.run(log, rules, data.draw(traffic.batchings(len(log))))
     assert by_person(carts_of(loop)) == by_person(model.carts(log, rules.lead_rules().carts))
     assert by_person(sessions_of(loop)) == by_person(model.sessions(log, rules.lead_rules().sessions))

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +39,20 @@ def shard(job: Job, index: int, count: int = 2) -> subprocess.Popen[str]:
     Start one of several processes.
     """
     return job.start(NEXTMOVE_SHARD=f"{index}/{count}")
+
+
+@contextmanager
+def shards(job: Job) -> Iterator[list[subprocess.Popen[str]]]:
+    """
+    Start two processes; whoever of them, or of those put in their place, is left at the end is killed.
+    """
+    processes = [shard(job, index) for index in range(2)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
 
 
 def ended(*processes: subprocess.Popen[str]) -> list[tuple[int, str]]:
@@ -80,8 +96,7 @@ def test_two_shards_publish_what_one_process_does(
     run(settings, [str(tmp_path / name) for name in parts], tmp_path / "out")
     expected = without_the_last(published(tmp_path / "out"))
 
-    processes = [shard(job, index) for index in range(2)]
-    try:
+    with shards(job) as processes:
         chance = random.Random(kills)
         for number in range(kills):
             time.sleep(0.6 + chance.random())
@@ -91,10 +106,6 @@ def test_two_shards_publish_what_one_process_does(
         job.produce(enumerate(over))
         until(lambda: len(without_the_last(streams(job))["sessions"]) >= len(expected["sessions"]), wait_s=180)
         assert [code for code, _ in ended(*processes)] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
     found = without_the_last(streams(job))
     for kind in (sessions_and_carts, decisions_on_timers):
         assert kind(found) == kind(expected), kind.__name__
@@ -123,8 +134,7 @@ def test_what_was_told_of_leads_as_visitors_is_told_once(
     job.produce((murmur2(name.encode()) % PARTITIONS, line) for name, line in lines)
     job.produce((number, event("page_viewed", begin_at + DAY_MS, f"last-{number}")) for number in range(PARTITIONS))
 
-    processes = [shard(job, index) for index in range(2)]
-    try:
+    with shards(job) as processes:
         until(lambda: len(trigger_ids(job)) >= len(names))
         for index, process in enumerate(processes):
             process.kill()
@@ -132,10 +142,6 @@ def test_what_was_told_of_leads_as_visitors_is_told_once(
             processes[index] = job.start(NEXTMOVE_SHARD=f"{index}/2", NEXTMOVE_CHECKPOINT_INTERVAL="300ms")
         until(lambda: job.lag() == 0)
         assert [code for code, _ in ended(*processes)] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
     triggers = job.consumed()["triggers"]
     assert {trigger["subject"] for trigger in triggers} == set(names)
     assert len(triggers) == len(names)
@@ -169,8 +175,7 @@ def test_leads_of_two_shards_who_turn_out_to_be_one_are_one(
         lines += [(home, line) for line in told]  # one after another: who is one depends on what is read first
     job.produce((murmur2(name.encode()) % PARTITIONS, line) for name, line in lines)
 
-    processes = [shard(job, index) for index in range(2)]
-    try:
+    with shards(job) as processes:
         until(lambda: len(job.consumed()["identity"]) > 0)
         processes[0].kill()
         processes[0].communicate()
@@ -179,10 +184,6 @@ def test_leads_of_two_shards_who_turn_out_to_be_one_are_one(
         until(lambda: len(trigger_ids(job)) >= 10)
         until(lambda: job.lag() == 0)
         assert [code for code, _ in ended(*processes)] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
     found = job.consumed()
     reminded = Counter(one["data"]["cause"]["id"] for one in found["triggers"])
     assert reminded == {f"cart-{number}": 1 for number in range(0, 20, 2)}

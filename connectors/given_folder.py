@@ -29,11 +29,14 @@ class GivenFolder:
     def give(self, tag: str, state: bytes) -> None:
         """Keep a state: whoever looks finds all of it, or nothing."""
         new = self._path(tag).with_suffix(".new")
-        with new.open("wb") as file:
-            file.write(state)
-            if self._fsync:
-                file.flush()
-                os.fsync(file.fileno())
+        try:
+            with new.open("wb") as file:
+                file.write(state)
+                if self._fsync:
+                    file.flush()
+                    os.fsync(file.fileno())
+        except OSError as error:  # which names no file where a disk is full
+            raise OSError(error.errno, error.strerror, str(new)) from None
         new.replace(self._path(tag))
 
     def take(self, tags: Sequence[str]) -> dict[str, bytes]:

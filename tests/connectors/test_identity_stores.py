@@ -192,6 +192,17 @@ def test_what_is_given_to_a_folder_can_be_taken(tmp_path: Path) -> None:
     gives_and_takes(GivenFolder(tmp_path / "given", fsync=True))
 
 
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    """
+    With the file that could not be written; nobody finds half a state.
+    """
+    folder = GivenFolder(tmp_path, fsync=True)
+    (tmp_path / "lead-2@7.new").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device: '.*/lead-2@7\.new'"):
+        folder.give("lead-2@7", b"state")
+    assert folder.take(["lead-2@7"]) == {}
+
+
 def test_a_folder_keeps_what_is_given_for_a_week(tmp_path: Path) -> None:
     """
     For whoever has taken it and died; what is older goes when a process begins.

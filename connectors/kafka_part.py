@@ -66,6 +66,14 @@ TAKEN: Final = "#"
 
 # How soon to look again when there is nothing: short beside the 20 ms that a trigger may take.
 POLL: Final = timedelta(milliseconds=5)
+# How far librdkafka reads ahead. What other shards send queues up behind it, and holds time back meanwhile: with the
+# library's own 64 MiB, and a second between looks, every shard of a backlog is more than a second behind the others.
+READ_AHEAD: Final = {
+    "fetch.wait.max.ms": 20,
+    "queued.min.messages": 10_000,
+    "queued.max.messages.kbytes": 16_384,
+    "fetch.queue.backoff.ms": 10,
+}
 # From then on waiting for what is to be read again is worth a line.
 LONG_S: Final = 10.0
 # How long the brokers may take to hear that we leave.
@@ -366,4 +374,4 @@ def _settings(options: KafkaOptions, on_error: Callable[[KafkaError], None]) -> 
         "enable.partition.eof": True,
         "auto.offset.reset": "error",
     }
-    return settings(options.servers, options.client, on_error, **{"fetch.wait.max.ms": 20}) | exact
+    return settings(options.servers, options.client, on_error, **READ_AHEAD) | exact

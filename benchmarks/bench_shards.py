@@ -8,7 +8,8 @@ The variants take turns, and their order is turned round from round to round. Th
 from the first record that any process published to the last. CPU is told of each side: ours (all processes together,
 start and end included), Kafka's and Redis' (while the run published), for they share the machine's cores with what is
 measured. What goes through at most with all cores busy follows from that: where a second process gains less than it
-should for want of cores, it shows.
+should for want of cores, it shows. So both variants run again with half a core for each process (`cores.py`): the
+servers then have cores to themselves, as they have in production.
 
 Each variant must give the sessions, carts and triggers of timers of a run of the same events from a file, and each
 trigger once. What an event itself causes may differ by a few: which of a lead's events comes first, the one in this
@@ -21,7 +22,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -29,7 +30,8 @@ from typing import Final
 import msgspec
 
 from benchmarks.brokers import Lent, read
-from benchmarks.deployed import OUT_PARTITIONS, Checked, Cost, checked, deployed, exchange, filled
+from benchmarks.cores import NoSharesError, shares
+from benchmarks.deployed import OUT_PARTITIONS, Checked, Cost, Topic, checked, deployed, exchange, filled
 from benchmarks.measure import CACHE, spread
 from operators.event import Event
 from operators.profile_state import HandOver
@@ -43,6 +45,8 @@ VARIANTS: Final[dict[str, list[list[str]]]] = {
     ONE: [[]],
     TWO: [["--shard", "0/2"], ["--shard", "1/2"]],
 }
+SHARE: Final = 0.5
+"""Of a core, for each process, where the servers are to have cores to themselves."""
 GAIN_MIN: Final = 1.7
 COST_MAX: Final = 1.15
 _WHO: Final = re.compile(rb'"anonymousId":"([^"]*)"')
@@ -67,6 +71,8 @@ class Shards(msgspec.Struct, kw_only=True):
     known_share: float
     """Of the events: those of devices of which somebody said who it is at some time."""
     rows: list[ShardsRow]
+    halved: list[ShardsRow]
+    """The same with half a core for each process; none where that cannot be had."""
     cores: int
     is_kafka_seen: bool
     """Whether Kafka's CPU could be seen."""
@@ -74,7 +80,7 @@ class Shards(msgspec.Struct, kw_only=True):
     @property
     def is_equal(self) -> bool:
         """Whether every variant published what it had to."""
-        return all(row.checked.is_right for row in self.rows)
+        return all(row.checked.is_right for row in self.rows + self.halved)
 
 
 def run(servers: Lent, events: int, rounds: int, tell: Callable[[str], None]) -> Shards:
@@ -82,32 +88,44 @@ def run(servers: Lent, events: int, rounds: int, tell: Callable[[str], None]) ->
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     topic = filled(servers, "shards-events", events, OUT_PARTITIONS, FOLDER)
-    costs: dict[str, list[Cost]] = {name: [] for name in VARIANTS}
-    for number in range(rounds):
-        for name in list(VARIANTS)[:: -1 if number % 2 else 1]:
-            cost = deployed(servers, topic, _run_name(name, number), FOLDER, VARIANTS[name])
-            costs[name].append(cost)
-            tell(f"round {number + 1} of {rounds}: {name}, {cost.events_a_second:,.0f} events a second")
-    last = rounds - 1
+    halved: list[ShardsRow] = []
+    try:
+        with shares(len(VARIANTS[TWO]), SHARE) as before:
+            halved = _rows(servers, topic, rounds, before, tell)
+    except NoSharesError as error:
+        tell(f"LEFT OUT: {error}")
     return Shards(
         events=topic.events,
         known_share=_known_share(FOLDER / "events.jsonl"),
-        rows=[
-            ShardsRow(
-                name=name,
-                costs=of,
-                crossed=dict(_crossed(servers, _run_name(name, last))),
-                checked=checked(servers, topic, _run_name(name, last), FOLDER),
-            )
-            for name, of in costs.items()
-        ],
+        rows=_rows(servers, topic, rounds, [], tell),
+        halved=halved,
         cores=os.cpu_count() or 1,
         is_kafka_seen=servers.kafka_pid > 0,
     )
 
 
-def _run_name(variant: str, number: int) -> str:
-    return f"{variant.replace(' ', '-')}-{number}"
+def _rows(
+    servers: Lent, topic: Topic, rounds: int, before: list[list[str]], tell: Callable[[str], None]
+) -> list[ShardsRow]:
+    """Measure both variants; `before` has what goes before the commands of their processes."""
+    limited = "-halved" if before else ""
+    names = {variant: f"{variant.replace(' ', '-')}{limited}" for variant in VARIANTS}
+    costs: dict[str, list[Cost]] = {variant: [] for variant in VARIANTS}
+    for number in range(rounds):
+        for variant in list(VARIANTS)[:: -1 if number % 2 else 1]:
+            cost = deployed(servers, topic, f"{names[variant]}-{number}", FOLDER, VARIANTS[variant], before)
+            costs[variant].append(cost)
+            tell(f"round {number + 1} of {rounds}: {names[variant]}, {cost.events_a_second:,.0f} events a second")
+    last = {variant: f"{name}-{rounds - 1}" for variant, name in names.items()}
+    return [
+        ShardsRow(
+            name=variant,
+            costs=costs[variant],
+            crossed=dict(_crossed(servers, last[variant])),
+            checked=checked(servers, topic, last[variant], FOLDER),
+        )
+        for variant in VARIANTS
+    ]
 
 
 def _crossed(servers: Lent, name: str) -> Counter[str]:
@@ -137,12 +155,24 @@ def _known_share(path: Path) -> float:
     return sum(of[who] for who in known) / of.total()
 
 
-def table(found: Shards) -> list[list[str]]:
+def sections(found: Shards) -> Iterator[tuple[str, list[list[str]], list[str]]]:
+    """Yield a title, a table whose first row has the headings, and sentences below it, for each pair of variants."""
+    events = f"{found.events:,} events from Kafka to Kafka, by several processes"
+    wanted = f"Wanted of {TWO}: {GAIN_MIN} times the events a second, at no more than {COST_MAX} times our CPU"
+    known = f"{found.known_share:.1%} of the events are of devices on which somebody signs in"
+    said = [known, wanted, *(_limit(found, row) for row in found.rows)]
+    yield f"{events}, middle (lowest-highest)", _table(found, found.rows), [*said, *_told(found.rows)]
+    if found.halved:
+        title = f"{events}, {SHARE} cores for each, middle (lowest-highest)"
+        yield title, _table(found, found.halved), [wanted, *_told(found.halved)]
+
+
+def _table(found: Shards, of: list[ShardsRow]) -> list[list[str]]:
     """Return the rows to print, the first with the headings."""
     headings = ["variant", "events a second", "of one", "our CPU s a million", "of one", "Kafka's", "Redis'"]
     rows = [[*headings, "cores busy", "peak MB", "crossed"]]
-    first, million = found.rows[0], found.events / 1e6
-    for row in found.rows:
+    first, million = of[0], found.events / 1e6
+    for row in of:
         pairs = list(zip(row.costs, first.costs, strict=True))
         kafka_s = median(cost.kafka_s for cost in row.costs) / million
         rows.append(
@@ -166,12 +196,9 @@ def _events_crossed(row: ShardsRow) -> int:
     return sum(number for kind, number in row.crossed.items() if kind.startswith("events"))
 
 
-def told(found: Shards) -> list[str]:
-    """Return what there is to say below the table."""
-    lines = [f"{found.known_share:.1%} of the events are of devices on which somebody signs in"]
-    lines.append(f"Wanted of {TWO}: {GAIN_MIN} times the events a second, at no more than {COST_MAX} times our CPU")
-    lines += [_limit(found, row) for row in found.rows]
-    for row in found.rows:
+def _told(rows: list[ShardsRow]) -> list[str]:
+    lines: list[str] = []
+    for row in rows:
         lines += [f"{row.name}: {line}" for line in row.checked.told()]
         if row.crossed:
             kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(row.crossed.items()))

@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -106,13 +107,24 @@ def filled(servers: Lent, name: str, events: int, partitions: int, folder: Path)
     return Topic(f"{PREFIX}{name}", count, without_last(our_output(out)), ids_of_files(out), on_timers)
 
 
-def deployed(servers: Lent, topic: Topic, name: str, folder: Path, processes: list[list[str]]) -> Cost:
-    """Run one process or several until all is published that is to come; return what that took."""
+def deployed(
+    servers: Lent,
+    topic: Topic,
+    name: str,
+    folder: Path,
+    processes: list[list[str]],
+    before: Sequence[Sequence[str]] = (),
+) -> Cost:
+    """Run one process or several until all is published that is to come; return what that took.
+
+    `processes` has what goes behind the command of each, `before` what goes before it, for as many or more.
+    """
     settings = SETTINGS[EVERYTHING]
     settings = msgspec.structs.replace(settings, kafka=msgspec.structs.replace(settings.kafka, topics=(topic.name,)))
     command = configured(servers, name, folder / name, settings, OUT_PARTITIONS)
     watch = _Watch(servers, name, sum(topic.ids[stream].total() for stream in ("sessions", "carts")))
-    usages = measured_together([[*command, *more] for more in processes], is_done=watch.is_done)
+    commands = [[*first, *command, *more] for first, more in zip(before or [()] * len(processes), processes)]  # noqa: B905 -- there may be more of the first
+    usages = measured_together(commands, is_done=watch.is_done)
     names = [*topics_of(name).values(), exchange(name)]
     stamps = [message.timestamp()[1] for message in read(servers, names)]
     first_ms, last_ms = min(stamps), max(stamps)

@@ -205,8 +205,7 @@ def sections(found: Findings) -> Iterator[Section]:
         title = f"Choices, at a steady load; epochs with {found.tuning.profiles:,} more profiles in state"
         yield title, bench_tuning.table(found.tuning), bench_tuning.faults(found.tuning)
     if found.shards is not None:
-        title = f"{found.shards.events:,} events from Kafka to Kafka, by several processes, middle (lowest-highest)"
-        yield title, bench_shards.table(found.shards), bench_shards.told(found.shards)
+        yield from bench_shards.sections(found.shards)
     if found.growth is not None:
         yield from bench_growth.sections(found.growth)
     if found.state is not None:

@@ -10,8 +10,11 @@ import msgspec
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from benchmarks import cores
 from benchmarks.bench_latency import Heard, Plan, Traffic, reckoned
 from benchmarks.bench_output import Comparison, Output, compared
+from benchmarks.bench_shards import SHARE
+from benchmarks.cores import NoSharesError, shares
 from benchmarks.deployed import Checked
 from benchmarks.measure import ROOT, missing_shared
 from benchmarks.plot import draw
@@ -122,7 +125,7 @@ def test_shards_find_what_a_file_run_finds_and_tell_what_they_cost(
 ) -> None:
     """
     One process and two shards publish the sessions, carts and timers' triggers of a file run, each trigger once; only
-    of the shards something crosses.
+    of the shards something crosses. Where control groups can be made, so it is with half a core for each process.
     """
     if gone := missing_shared():
         pytest.skip(gone)
@@ -137,6 +140,29 @@ def test_shards_find_what_a_file_run_finds_and_tell_what_they_cost(
     assert two.crossed["events"] > two.crossed["states"] > 10
     assert 0.1 < found.known_share < 0.3
     assert all(row.costs[0].ours_s > 0 and row.costs[0].redis_s > 0 and row.costs[0].busy > 0 for row in found.rows)
+    try:
+        with shares(1, SHARE):
+            assert [bool(row.crossed) for row in found.halved] == [False, True]
+    except NoSharesError:
+        assert found.halved == []
+
+
+def test_a_process_has_no_more_than_its_share_of_a_core() -> None:
+    """What goes before a command leaves it as it is, and holds it back."""
+    busy = "import time; end = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass\nprint(time.process_time())"
+    try:
+        with shares(1, 0.2) as [before]:
+            told = subprocess.run([*before, sys.executable, "-c", busy], capture_output=True, text=True, check=True)
+    except NoSharesError as error:
+        pytest.skip(str(error))
+    assert float(told.stdout) < 0.35
+
+
+def test_without_control_groups_there_are_no_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be made is told, with the reason."""
+    monkeypatch.setattr(cores, "ROOT", tmp_path)
+    with pytest.raises(NoSharesError, match="No such file"), shares(1, SHARE):
+        pass
 
 
 def test_growth_is_measured_with_the_same_events_and_drawn(

@@ -28,9 +28,10 @@ setup: .venv/.installed-app  ## install the application: .venv/bin/nextmove
 demo: setup  ## generate a shop's day, run it live and sum it up
 	@$(BIN)/nextmove demo
 
+# Each worker has servers of its own, so more of them than this pay on machines with memory to spare only.
 .PHONY: test
-test: lint  ## lint, then run every test
-	@$(BIN)/python -m pytest -q
+test: lint  ## lint, then run every test; WORKERS=n processes share them, 2 if nothing is said
+	@$(BIN)/python -m pytest -q --numprocesses=$(or $(WORKERS),2) --dist=loadgroup
 
 .PHONY: lint
 lint: .venv/.installed-dev  ## ruff, mypy --strict, import contracts

@@ -23,6 +23,9 @@ from config.settings import Settings
 from tests.services.kafka import KafkaServer
 from tests.services.redis import RedisServer
 
+# What a benchmark leaves on servers of others, all of `bench.`, it takes away at its end: one at a time.
+pytestmark = pytest.mark.xdist_group("benchmarks")
+
 
 def served(kafka: KafkaServer, redis_server: RedisServer) -> dict[str, str]:
     """Name the servers of the tests as the benchmarks take them."""

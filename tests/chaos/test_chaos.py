@@ -14,6 +14,9 @@ from tests.services.kafka import java, kafka_jars
 from tests.services.process import NotOursError
 from tests.services.redis import redis_program
 
+# Each has servers and a load of its own: more than the machine should do at a time.
+pytestmark = pytest.mark.xdist_group("chaos")
+
 
 @pytest.fixture
 def servers(say: Callable[[str], None]) -> None:

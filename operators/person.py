@@ -28,7 +28,7 @@ def memories(profile: Profile, at: int) -> list[Memory]:
 def track_of(profile: Profile, event: Event) -> tuple[Track, dict[str, int]]:
     """Return the guest's track and ids for what a visitor did before becoming known, else the profile's own."""
     for guest in guests_of(profile.guests):
-        if event.at < guest.at and _is_of(guest, event):
+        if event.at < guest.at and is_of(guest, event):
             return guest.track, guest.anonymous_ids
     return profile.track, profile.anonymous_ids
 
@@ -43,7 +43,7 @@ def guests_of(guests: list[Guest]) -> list[Guest]:
     return found
 
 
-def _is_of(guest: Guest, event: Event) -> bool:
+def is_of(guest: Guest, event: Event) -> bool:
     """Whether `event` was the guest's, had it come in time. A lead is known by its devices and its address."""
     if guest.visitor_id:
         return event.visitor_id == guest.visitor_id

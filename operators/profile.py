@@ -32,7 +32,7 @@ from operators.cart_record import CartRecord
 from operators.decision import ONSITE_CHANNELS, Decider
 from operators.event import FOREVER, Event, rfc3339
 from operators.footprint import FootprintTracker
-from operators.person import add_anonymous_id, everyone, memories, person, track_of
+from operators.person import add_anonymous_id, everyone, is_of, memories, person, track_of
 from operators.profile_record import ProfileRecord
 from operators.profile_state import Guest, HandOver, Profile, Track
 from operators.rejected import Rejected
@@ -181,6 +181,7 @@ class ProfileOperator:
         if visitor.visits:
             profile.first_at = min(profile.first_at, visitor.first_at)
         self._footprint.union(profile.footprint, visitor.footprint)
+        _take_along(profile.track, guest)
         return profile
 
     def expire(self, key: str, profile: Profile) -> list[Output]:
@@ -353,6 +354,20 @@ class ProfileOperator:
             return True
         gap = self._gap_ms.get(event.channel, 0)
         return profile is not None and at >= profile.first_at - gap
+
+
+def _take_along(track: Track, guest: Guest) -> None:
+    """Give a guest what came before it and is still held: what it did before the link, and another shard read."""
+    early: list[Event] = []
+    others: list[Event] = []
+    for event in track.pending:
+        if event.at < guest.at and is_of(guest, event):
+            early.append(event)
+        else:
+            others.append(event)
+    if early:
+        track.pending = others
+        guest.track.pending = sorted(guest.track.pending + early, key=_application_order)
 
 
 def _link_order(guest: Guest) -> tuple[int, str]:

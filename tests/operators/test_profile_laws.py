@@ -237,7 +237,8 @@ def lead(
 def test_a_guest_may_come_before_or_after_events_and_other_guests(data: st.DataObject, mode: str) -> None:
     """
     Two devices log in at noon. Whether their states arrive before, between or after the lead's own events of
-    the next half minute, and in which order, no session, cart or timer decision differs.
+    the next half minute, and those from shortly before the login that were late, and in which order: no session, cart
+    or timer decision differs.
     """
     operator = ProfileOperator(RULES[mode].lead_rules())
     noon = instant("12:00")
@@ -248,7 +249,8 @@ def test_a_guest_may_come_before_or_after_events_and_other_guests(data: st.DataO
         log = [replaced(event, at=event.at + late) for event in log]
         guests.append((HandOver("v-" + device, device, "lead", noon - number), visitor(log, operator)))
     own = data.draw(traffic.days(["d1", "d2", "d3"], has_logins=False, count_max=8))
-    own = [replaced(e, event_id="own-" + e.event_id, at=e.at - own[0].at + noon) for e in own]
+    begins = noon - data.draw(st.sampled_from([0, 10_000]))
+    own = [replaced(e, event_id="own-" + e.event_id, at=e.at - own[0].at + begins) for e in own]
     soon = sum(event.at < noon + traffic.LATENESS for event in own)
     places = [data.draw(st.integers(0, soon)) for _ in guests]
     if data.draw(st.booleans()):

@@ -150,11 +150,14 @@ MERGED: Final = [
     act("page", 3 * HOUR, device=1),
 ]
 """A cart of a lead known by address, bought by one known by user id, once both turn out to be one."""
+STRAGGLER: Final = [act("view"), act("add", device=1, delay_ms=11_000), act("sign in", SECOND, device=1)]
+"""What fills a cart comes after the login that it was before; its visitor lives in another shard."""
 
 
 @given(done=acts(pause_max=DAY), script=scripts(with_crashes=True), count=st.integers(2, 3))
 @example(done=MERGED, script=[], count=2)
 @example(done=MERGED, script=[Read(((0, 2, True),)), Epoch()] * 2, count=3)
+@example(done=STRAGGLER, script=[], count=3)
 def test_events_in_wrong_partitions_are_sent_where_they_belong(
     done: list[Act], script: list[Action], count: int
 ) -> None:

@@ -132,7 +132,10 @@ def _on_kafka(options: argparse.Namespace, found: Findings, tell: Callable[[str]
             return
         if found.growth is not None:
             counts = options.partitions
-            found.growth.parted = bench_growth.partitions(servers, counts, options.events, options.rounds, tell)
+            try:
+                found.growth.parted = bench_growth.partitions(servers, counts, options.events, options.rounds, tell)
+            except BenchmarkError as error:  # what was measured before took a quarter of an hour
+                found.growth.failure = str(error)
             return
         if not options.rate or options.only in (None, "kafka"):
             found.kafka = bench_kafka.run(servers, options.events, options.rounds, tell)

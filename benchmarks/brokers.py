@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,8 +23,9 @@ from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # it i
 from redis import Redis
 
 from benchmarks.measure import ROOT, BenchmarkError, cpu_seconds, environment
+from config.identity import IdentitySettings
 from config.load import describe
-from config.settings import IdentitySettings, Settings
+from config.settings import Settings
 from connectors.kafka_client import Brokers, KafkaFault, assigned
 from connectors.kafka_topics import create, exchange_topic, output_topics
 
@@ -95,8 +97,9 @@ def _clear(servers: Lent) -> None:
     for future in brokers.admin.delete_topics(ours).values() if ours else []:
         future.result(WAIT_S_MAX)
     with Redis.from_url(servers.redis) as redis:
-        for key in redis.scan_iter(match=f"{{{PREFIX}*", count=10_000):
-            redis.unlink(key)
+        keys = redis.scan_iter(match=f"{{{PREFIX}*", count=10_000)
+        while some := list(islice(keys, 10_000)):
+            redis.unlink(*some)
 
 
 def configured(servers: Lent, name: str, folder: Path, settings: Settings, partitions: int) -> list[str | Path]:

@@ -30,7 +30,7 @@ SEED: Final = 7
 EVENTS_A_VISITOR: Final = 20
 # How often a child's memory is looked at; what it takes only in its last moments may be missed.
 POLL_S: Final = 0.02
-LIBRARIES: Final = ("bytewax", "confluent-kafka", "msgspec", "orjson", "numpy")
+LIBRARIES: Final = ("bytewax", "confluent-kafka", "msgspec", "orjson", "numpy", "redis", "hiredis")
 
 
 class BenchmarkError(Exception):

@@ -2,7 +2,7 @@
 
     python -m benchmarks.run                     everything, some twenty-five minutes
     python -m benchmarks.run --quick             the same in small, to see that it works
-    python -m benchmarks.run --only kafka        one part; "tuning", "shards", "growth" only so
+    python -m benchmarks.run --only kafka        one part; "tuning", "shards", "growth", "identity" only so
     python -m benchmarks.run --record            also writes benchmarks/results/<date>-[PART-]<commit>.md and .json,
                                                  and of growth a picture, .svg
 
@@ -28,6 +28,7 @@ from benchmarks import (
     bench_cluster,
     bench_groups,
     bench_growth,
+    bench_identity,
     bench_kafka,
     bench_latency,
     bench_shards,
@@ -40,12 +41,13 @@ from benchmarks.brokers import NoServersError, lent
 from benchmarks.measure import ROOT, BenchmarkError, facts, missing_shared
 from config.settings import Settings
 
-PARTS: Final = ("throughput", "kafka", "latency", "tuning", "state", "cluster", "shards", "growth")
+PARTS: Final = ("throughput", "kafka", "latency", "tuning", "state", "cluster", "shards", "growth", "identity")
 # Of what Kafka to Kafka takes at most: the load at which latency is promised.
 LOAD_SHARE: Final = 0.5
 RESULTS: Final = ROOT / "benchmarks" / "results"
 EVENTS: Final = 1_000_000
 PROFILES: Final = 1_000_000
+IDENTIFIERS: Final = 5_000_000
 ROUNDS: Final = 3
 SIZES: Final = (10_000, 100_000, 1_000_000, 3_000_000)
 PARTITIONS: Final = (1, 8, 64)
@@ -58,6 +60,7 @@ GROUP_EPOCHS: Final = 200
 QUICK: Final = {
     "events": 50_000,
     "profiles": 50_000,
+    "identifiers": 100_000,
     "rounds": 1,
     "sizes": (1_000, 10_000, 100_000),
     "seconds": 15.0,
@@ -80,6 +83,7 @@ class Findings(msgspec.Struct, kw_only=True):
     tuning: bench_tuning.Tuning | None = None
     shards: bench_shards.Shards | None = None
     growth: bench_growth.Growth | None = None
+    identity: bench_identity.Identity | None = None
 
 
 Section = tuple[str, list[list[str]], list[str]]
@@ -102,7 +106,7 @@ def main(arguments: list[str]) -> int:
             found.throughput = bench_throughput.run(options.events, options.rounds, tell)
         if options.only in (None, "cluster"):
             found.cluster = bench_cluster.run(options.events, options.rounds, tell)
-        if options.only in (None, "kafka", "latency", "tuning", "shards", "growth"):
+        if options.only in (None, "kafka", "latency", "tuning", "shards", "growth", "identity"):
             try:
                 _on_kafka(options, found, tell)
             except NoServersError as error:
@@ -123,10 +127,13 @@ def main(arguments: list[str]) -> int:
 
 def _on_kafka(options: argparse.Namespace, found: Findings, tell: Callable[[str], None]) -> None:
     """Run the parts that need servers; the load of latency and tuning comes from what was found to be possible."""
-    if gone := missing_shared():
+    if options.only != "identity" and (gone := missing_shared()):
         tell(f"LEFT OUT: {gone}")
         return
     with lent() as servers:
+        if options.only == "identity":
+            found.identity = bench_identity.run(servers, options.identifiers, options.rounds, tell)
+            return
         if options.only == "shards":
             found.shards = bench_shards.run(servers, options.events, options.rounds, tell)
             return
@@ -159,6 +166,8 @@ def _are_right(found: Findings) -> Iterator[bool]:
         yield found.shards.is_equal
     if found.growth is not None:
         yield found.growth.is_equal
+    if found.identity is not None:
+        yield found.identity.is_equal
     if found.latency is not None:
         yield not found.latency.faults
     if found.tuning is not None:
@@ -173,6 +182,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=0.0, help="events a second of the load; 0: half of what goes")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long the load lasts")
     parser.add_argument("--profiles", type=int, default=PROFILES, help="profiles in state")
+    parser.add_argument("--identifiers", type=int, default=IDENTIFIERS, help="in the store, for identity")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="profiles, for growth")
     parser.add_argument("--partitions", type=int, nargs="+", default=PARTITIONS, metavar="N", help="for growth")
     parser.add_argument("--live-epochs", type=int, default=LIVE_EPOCHS, help="epochs of a whole run")
@@ -211,6 +221,8 @@ def sections(found: Findings) -> Iterator[Section]:
         yield from bench_shards.sections(found.shards)
     if found.growth is not None:
         yield from bench_growth.sections(found.growth)
+    if found.identity is not None:
+        yield from bench_identity.sections(found.identity)
     if found.state is not None:
         title = f"A whole run with {found.state.profiles:,} profiles in state"
         yield title, [["what", "target", "found"], *bench_state.table(found.state)], _asides(found.state)

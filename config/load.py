@@ -53,6 +53,10 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Setting
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
     settings = _overridden(settings, environ or {})
     _refuse_masks(settings, path, environ or {})
+    try:
+        _ = settings.identity.secrets
+    except ValueError as error:
+        raise ConfigError(f"{path or 'the environment'}: {error}") from None
     return settings
 
 
@@ -308,8 +312,10 @@ def _words(kind: inspect.Type) -> str:
             return f"{low} to {high} ASCII characters without spaces"
         case inspect.VarTupleType(item_type=item, min_length=low, max_length=high):
             return f"a list of {low} to {high}, each {_words(item)}"
-        case inspect.DictType(key_type=key):
+        case inspect.DictType(key_type=key, value_type=inspect.UnionType()):
             return f"a mapping whose keys are {_words(key)}, each to text, a number, true or false"
+        case inspect.DictType(key_type=key, value_type=value):
+            return f"a mapping whose keys are {_words(key)}, each to {_words(value)}"
         case other:
             raise AssertionError(f"no words yet for {other}")
 

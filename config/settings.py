@@ -13,9 +13,16 @@ import msgspec
 from msgspec import Meta
 
 from config.durations import DAY, DURATION_MS_MAX, HOUR, MINUTE, SECOND, format_duration
+from config.identity import IdentitySettings
 from config.kafka import KafkaSettings
 from config.section import Section, is_duration
-from operators.rules import CartRules, DecisionRules, FootprintRules, ProfileRules, SessionRules
+from operators.rules import (
+    CartRules,
+    DecisionRules,
+    FootprintRules,
+    ProfileRules,
+    SessionRules,
+)
 
 Instantly = Annotated[int, Meta(ge=0, le=DAY)]
 Delay = Annotated[int, Meta(ge=SECOND, le=30 * DAY)]
@@ -76,6 +83,9 @@ class SessionSettings(Section, frozen=True, kw_only=True):
     """No session grows longer: 24 h, so that a tab that refreshes itself is not one visit for ever."""
     memory_ms: Delay = 2 * HOUR
     """How long after its last event a session can still be revised by a late one. Costs state."""
+    stitch_ms: Annotated[int, Meta(ge=0, le=400 * DAY)] = 30 * DAY
+    """How long before a visitor became known a session may have ended that is published again as the lead's: as long as
+    an anonymous profile without events is kept. 0: none is. Costs state, of the last 20 sessions."""
 
 
 class CartSettings(Section, frozen=True, kw_only=True):
@@ -153,28 +163,6 @@ class DuplicatesSettings(Section, frozen=True, kw_only=True):
     """Repeats within this are dropped; senders that retry give up within a day."""
     ids_max: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 2_000_000
     """Ids remembered at most, the oldest go first: a limit on memory, worth a day at 23 events a second."""
-
-
-class IdentitySettings(Section, frozen=True, kw_only=True):
-    """Where it is kept who is who."""
-
-    redis_url: Annotated[str, Meta(min_length=0, max_length=2_048)] = ""
-    """Empty: in this process, as part of the checkpoint. Else a Redis that several processes share: redis://, rediss://
-    (TLS), unix://, redis+sentinel://HOST:PORT,HOST:PORT/MASTER or redis+cluster://HOST:PORT."""
-    redis_prefix: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=200,
-            pattern=r"^[^{}]*\{[^{}]+\}[^{}]*$",
-            description="characters, some of them in one pair of braces",
-        ),
-    ] = "{nextmove}:"
-    """What all keys begin with; one a deployment. What stands in braces puts them into one slot of a cluster."""
-    ttl_ms: Annotated[int, Meta(ge=HOUR, le=3_650 * DAY)] = 430 * DAY
-    """An identifier that nobody has asked for is forgotten after this: later than the profile it leads to."""
-    timeout_ms: Annotated[int, Meta(ge=10, le=MINUTE)] = 2 * SECOND
-    """For one answer of Redis."""
 
 
 class CheckpointSettings(Section, frozen=True, kw_only=True):
@@ -299,6 +287,7 @@ class Settings(Section, frozen=True, kw_only=True):
                 gap_ms={channel: gap_ms for channel, gap_ms in gaps_ms.items() if gap_ms},
                 length_ms_max=self.session.length_ms_max,
                 memory_ms=self.session.memory_ms,
+                stitch_ms=self.session.stitch_ms,
             ),
             carts=CartRules(
                 browse_delay_ms=cart.browse_delay_ms,

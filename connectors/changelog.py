@@ -123,11 +123,14 @@ class Changelog(Appender):
             self._length += size
             self._rewrites.appended(size)
 
-    def compact(self, live: Iterable[Entry], live_bytes: int) -> None:
-        """Rewrite the file if too much of it is dead. `live` is every live entry, read only for that."""
+    def compact(self, live: Iterable[Entry], live_bytes: int, *, is_purge: bool = False) -> None:
+        """Rewrite the file if too much of it is dead. `live` is every live entry, read only for that.
+
+        For a purge it is rewritten in any case: what is dead is not to be found there any more.
+        """
         self._rewrites.give_out()
         garbage = self._length - live_bytes
-        if garbage > GARBAGE_BYTES_MIN + live_bytes * GARBAGE_RATIO and self._rewrites.take(live_bytes):
+        if is_purge or (garbage > GARBAGE_BYTES_MIN + live_bytes * GARBAGE_RATIO and self._rewrites.take(live_bytes)):
             self._rewrite(live)
 
     def checkpoint(self) -> tuple[int, int]:

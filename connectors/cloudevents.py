@@ -9,16 +9,19 @@ import msgspec
 
 from connectors.dead_letter import DeadLetter, dead_letter
 from connectors.formats.common import PAYLOAD_BYTES_MAX
+from operators.answer import Answer
 from operators.cart_record import CartRecord
 from operators.event import rfc3339
 from operators.identity_record import IdentityRecord
 from operators.ids import digest, murmur2
-from operators.profile_record import ProfileRecord
+from operators.profile_record import ProfileRecord, Tombstone
 from operators.rejected import Rejected
 from operators.session_record import SessionRecord
 from operators.trigger import FAMILIES, Suppressed, Trigger
 
-Record = SessionRecord | CartRecord | Trigger | Suppressed | IdentityRecord | ProfileRecord | Rejected
+Record = (
+    SessionRecord | CartRecord | Trigger | Suppressed | IdentityRecord | ProfileRecord | Tombstone | Answer | Rejected
+)
 
 Made = tuple[int, Sequence[Record]]
 """Records, and the number of the key group that has made them, -1 where none has."""
@@ -30,6 +33,7 @@ STREAMS: Final = (
     "suppressed",
     "identity",
     "profiles",
+    "answers",
     "dead_letters",
 )
 """What is published, in the order of the journey: one file or topic each."""
@@ -62,7 +66,7 @@ MESSAGE_BYTES_MAX: Final = 950_000
 
 
 class Message(NamedTuple):
-    """A record as Kafka has it, in binary mode: attributes in headers, data as value."""
+    """A record as Kafka has it, in binary mode: attributes in headers, data as value; an empty one is a tombstone."""
 
     key: bytes
     value: bytes
@@ -175,7 +179,7 @@ class MessageEncoder:
             ("ce_partitionkey", key),
             ("ce_time", time.encode()),
         ]
-        return Message(key, self._encode(data), headers, id_)
+        return Message(key, b"" if type(data) is Tombstone else self._encode(data), headers, id_)
 
 
 __all__ = ["STREAMS", "CloudEvent", "DeadLetter", "Encoder", "Message", "MessageEncoder", "Record"]

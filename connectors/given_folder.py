@@ -47,5 +47,10 @@ class GivenFolder:
                 found[tag] = self._path(tag).read_bytes()
         return found
 
+    def forget(self, lead: str) -> None:
+        """Let go of what a lead has left to others."""
+        for path in self._folder.glob(f"{quote(lead, safe='-')}@*"):
+            path.unlink(missing_ok=True)
+
     def _path(self, tag: str) -> Path:
         return self._folder / f"{quote(tag, safe='@-')}.state"

@@ -87,7 +87,7 @@ class Brokers:
         self.servers, self._stop = servers, stop
         self._failure: KafkaError | None = None
         ours = {"metadata.max.age.ms": LEADERS_MS}
-        self._client: AdminClient = made(AdminClient, settings(servers, client, self._on_error, **ours))
+        self._client: AdminClient = made(AdminClient, settings(servers, client, self.on_error, **ours))
 
     def topics(self, timeout_s: float = START_S_MAX) -> dict[str, int]:
         """Return the number of partitions of each topic.
@@ -195,6 +195,7 @@ class Brokers:
     def _is_stopped(self) -> bool:
         return self._stop is not None and self._stop.is_set()
 
-    def _on_error(self, error: KafkaError) -> None:
+    def on_error(self, error: KafkaError) -> None:
+        """Note what waiting will not cure."""
         if is_hopeless(error):
             self._failure = error

@@ -17,9 +17,10 @@ class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What is read and how.
 
     `start` is for partitions without a checkpoint: their first record, what comes after the start of this run, or an
-    instant in ms. `client` are librdkafka's own settings; they outrank what is set here, save what
-    exactness depends on. Of `internal`, if there is one, what other processes of ours have sent is read. Of all
-    topics only the partitions that `owns` names are read; `readers` is how many parts share them, each a consumer.
+    instant in ms. `client` are librdkafka's own settings; they outrank what is set here, save what exactness depends
+    on. Of `internal`, if there is one, what other processes of ours have sent is read, of `control`, if it is there,
+    what people request: time does not depend on either. Of all topics only the partitions that `owns` names are read;
+    `readers` is how many parts share them, each a consumer.
     """
 
     servers: str
@@ -33,6 +34,7 @@ class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
     client: dict[str, str]
     readers: int = 1
     internal: str = ""
+    control: str = ""
     owns: Callable[[str], bool] = lambda _name: True
 
     @property
@@ -50,11 +52,15 @@ class KafkaOptions(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def wanted(self) -> tuple[str, ...]:
         """What to look for: topics, and patterns that begin with ^."""
-        return (*self.topics, self.internal) if self.internal else self.topics
+        return (*self.topics, *(topic for topic in (self.internal, self.control) if topic))
 
     def is_sent(self, name: str) -> bool:
+        """Whether a partition holds what other processes of ours send, or what people request: no events."""
+        return split(name)[0] in (self.internal, self.control)
+
+    def is_internal(self, name: str) -> bool:
         """Whether a partition holds what other processes of ours send."""
-        return bool(self.internal) and split(name)[0] == self.internal
+        return split(name)[0] == self.internal
 
 
 def is_of_topics(part: str) -> bool:

@@ -82,7 +82,9 @@ class Outbox:
         waiting = None
         while True:
             try:
-                self._producer.produce(topic, message.value, message.key, partition, delivered, headers=message.headers)
+                self._producer.produce(
+                    topic, message.value or None, message.key, partition, delivered, headers=message.headers
+                )
             except BufferError:
                 waiting = waiting or Waiting(self._stop)
                 self._wait(waiting)

@@ -35,9 +35,11 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         self.options, self._stop, self._tell, self._beat = options, stop, tell, beat
         self._journal = journal
         self._brokers = Brokers(options.servers, options.client, stop)
-        topics = self._brokers.topics_with(topic for topic in options.wanted if not topic.startswith("^"))
+        topics = self._brokers.topics_with(
+            topic for topic in options.wanted if not topic.startswith("^") and topic != options.control
+        )
         for topic in options.wanted:
-            if not topic.startswith("^") and topic not in topics:
+            if not topic.startswith("^") and topic not in (*topics, options.control):
                 raise KafkaFault(f"{options.servers}: there is no topic {topic}; create it, or mend its name")
         there = partitions_of(topics, options.wanted)
         if not any(not options.is_sent(name) for name in there):
@@ -60,7 +62,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
         """
         new = [name for name in self._all if name not in known]
         start = "earliest" if known else self.options.start
-        found = self._brokers.firsts(name for name in new if self.options.is_sent(name))
+        found = self._brokers.firsts(name for name in new if self.options.is_internal(name))
         new = [name for name in new if name not in found]
         if start == "earliest":
             found |= self._brokers.firsts(new)
@@ -76,7 +78,7 @@ class KafkaSource(FixedPartitionedSource[RawBatch, Places]):
 
     def leftovers(self) -> dict[str, int]:
         """Return where the partitions of the internal topic end that hold something to be read, once begun."""
-        ends = self._brokers.ends(name for name in self._all if self.options.is_sent(name))
+        ends = self._brokers.ends(name for name in self._all if self.options.is_internal(name))
         return {name: end for name, end in ends.items() if end > self._starts[name]}
 
     def list_parts(self) -> list[str]:

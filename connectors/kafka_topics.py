@@ -40,6 +40,11 @@ def exchange_topic(prefix: str) -> Topic:
     return Topic(f"{prefix}{EXCHANGE}.v1", is_compacted=False)
 
 
+def control_topic(prefix: str) -> Topic:
+    """Return the topic of requests, which has one partition: they are performed in their order."""
+    return Topic(f"{prefix}control.v1", is_compacted=False)
+
+
 def checked(brokers: Brokers, topics: Mapping[str, Topic]) -> dict[str, int]:
     """Return the number of partitions of each topic, by stream.
 

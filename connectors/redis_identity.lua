@@ -1,20 +1,42 @@
--- Links identifiers to leads, all or none; see redis_identity.py.
+-- Links identifiers to leads, all or none.
 --
--- KEYS: the keys of the identifiers, and last that of the clock, which counts links.
--- ARGV: partition, position, time to live in ms, versions to keep, what all keys begin with; then for each identifier its
---       name, the lead that it is to have and the lead that whoever planned it saw there ("" for none).
--- A name m:LEAD says whom a lead has become: then all identifiers of it become that one's. Each lead has a set of their
--- names, i:LEAD.
--- Returns {clock} where all is linked: what the clock was with this link. Else {0, number of the identifier from 1, the
--- lead that is there, ...} for each that another process has changed since it was read; then nothing is linked.
-local partition, position = ARGV[1], tonumber(ARGV[2])
-local ttl, versions_max, prefix = ARGV[3], tonumber(ARGV[4]), ARGV[5]
-local count = #KEYS - 1
-local all, changed, mine = {}, {0}, nil
+-- KEYS: that of the clock, which counts links.
+-- ARGV: what all keys begin with; partition, 6 bytes; position; time to live (ms); now (s); versions to keep; then five for
+--       each name: what it is, its digest, what it is to stand for, for what whoever planned it saw it stand, "" for
+--       nothing, and up to when (ms) they know it to be erased, -1 for never. It is "id", an identifier; "of", something of a
+--       lead; or "as", whom a lead has become, and in place of the digest stands that lead: then all identifiers of it
+--       become the other's.
+-- Returns {clock} where all is linked: what the clock was with this link. Else {0, number of the name from 1, what it
+-- stands for, ...} for each that another process has changed since it was read, and {-number, up to when, ...} for each
+-- that it has erased; then nothing is linked.
+local versions_max = tonumber(ARGV[6])
+local count = (#ARGV - 6) / 5
 
+local NOBODY = '\1'
+
+local function read(what, name)
+  if what == 'as' then
+    return versions_of(redis.call('GET', prefix .. 'm:' .. name))
+  end
+  return versions_of(redis.call('HGET', bucket(name), name))
+end
+
+local function add_identifier(lead, name)
+  local names, is_there = identifiers_of(lead), false
+  for _, other in ipairs(names) do
+    is_there = is_there or other == name
+  end
+  if not is_there then
+    names[#names + 1] = name
+  end
+  local key, field = place_of(lead)
+  redis.call('HSET', key, field, struct.pack('>I4', now) .. table.concat(names))
+  redis.call('PEXPIRE', key, ttl)
+end
+
+local all, changed, mine = {}, {0}, nil
 for i = 1, count do
-  local raw = redis.call('GET', KEYS[i])
-  all[i] = raw and cjson.decode(raw) or {}
+  all[i] = read(ARGV[2 + 5 * i], ARGV[3 + 5 * i])
   for _, version in ipairs(all[i]) do
     if version[2] == partition and version[3] == position then
       mine = version[4]
@@ -22,19 +44,27 @@ for i = 1, count do
   end
 end
 
+local has_erased = redis.call('EXISTS', ERASED) == 1
 for i = 1, count do
-  local lead = ''
+  -- Of a lead whose older versions are gone, the oldest is closest: one of which nothing is known has no user.
+  local is_gone = ARGV[2 + 5 * i] == 'of' and #all[i] == versions_max
+  local value = is_gone and all[i][versions_max][1] or ''
   for _, version in ipairs(all[i]) do
     -- What this partition has linked from here on is of a run that was cut off: this one does it again. Where this very
     -- event has linked before, it saw nothing that came after that.
     if (version[2] ~= partition or version[3] < position) and (not mine or version[4] < mine) then
-      lead = version[1]
+      value = version[1] == NOBODY and '' or version[1]
       break
     end
   end
-  if lead ~= ARGV[5 + 3 * i] then
+  if value ~= ARGV[5 + 5 * i] then
     changed[#changed + 1] = i
-    changed[#changed + 1] = lead
+    changed[#changed + 1] = value
+  end
+  local erased = has_erased and ARGV[2 + 5 * i] == 'id' and redis.call('ZSCORE', ERASED, ARGV[3 + 5 * i])
+  if erased and tonumber(erased) > tonumber(ARGV[6 + 5 * i]) then
+    changed[#changed + 1] = -i
+    changed[#changed + 1] = erased
   end
 end
 if #changed > 1 or count == 0 then
@@ -43,15 +73,14 @@ end
 
 local clock = mine
 if not clock then
-  clock = tonumber(redis.call('GET', KEYS[count + 1]) or '0') + 1
-  redis.call('SET', KEYS[count + 1], clock)
+  clock = tonumber(redis.call('GET', KEYS[1]) or '0') + 1
+  redis.call('SET', KEYS[1], clock)
 end
 
 -- Whom a lead has become by then: who planned may not have heard of it.
 local function survivor(lead)
   while true do
-    local raw = redis.call('GET', prefix .. 'm:' .. lead)
-    local version = raw and cjson.decode(raw)[1]
+    local version = read('as', lead)[1]
     if not version or version[4] > clock then
       return lead
     end
@@ -59,41 +88,40 @@ local function survivor(lead)
   end
 end
 
-local function put(name, lead, versions)
+local function put(what, name, value, versions)
   local at, is_known = 1, false
   for n, version in ipairs(versions) do
     if version[4] > clock then
       at = n + 1
     elseif version[4] == clock then
-      version[1], is_known = lead, true
+      version[1], is_known = value, true
     end
   end
   if not is_known then
-    table.insert(versions, at, {lead, partition, position, clock})
+    table.insert(versions, at, {value, partition, position, clock})
     versions[versions_max + 1] = nil
   end
-  redis.call('SET', prefix .. name, cjson.encode(versions), 'PX', ttl)
-  if string.find(name, '^[auep]:') then
-    redis.call('SADD', prefix .. 'i:' .. lead, name)
-    redis.call('PEXPIRE', prefix .. 'i:' .. lead, ttl)
+  write(what, name, versions)
+  if what == 'id' and value ~= NOBODY then
+    add_identifier(value, name)
   end
 end
 
 for i = 1, count do
-  local name, lead = ARGV[3 + 3 * i], ARGV[4 + 3 * i]
-  if string.find(name, '^[auep]:') then
-    lead = survivor(lead)
-  end
-  put(name, lead, all[i])
+  local what, value = ARGV[2 + 5 * i], ARGV[4 + 5 * i]
+  put(what, ARGV[3 + 5 * i], what == 'id' and survivor(value) or value, all[i])
 end
 for i = 1, count do
-  local loser = string.match(ARGV[3 + 3 * i], '^m:(.*)')
-  for _, name in ipairs(loser and redis.call('SMEMBERS', prefix .. 'i:' .. loser) or {}) do
-    local raw = redis.call('GET', prefix .. name)
-    local versions = raw and cjson.decode(raw) or {}
+  local loser = ARGV[2 + 5 * i] == 'as' and ARGV[3 + 5 * i]
+  for _, name in ipairs(loser and identifiers_of(loser) or {}) do
+    local versions = read('id', name)
     if versions[1] and versions[1][1] == loser then
-      put(name, survivor(loser), versions)
+      put('id', name, survivor(loser), versions)
     end
   end
+end
+if not mine then
+  redis.call('RPUSH', FEED, table.concat(written))
+  redis.call('LTRIM', FEED, -FEED_MAX, -1)
 end
 return {clock}

@@ -2,108 +2,86 @@
 
 Theory of operation
 -------------------
-An identifier is a key, its value the versions of its lead, the newest first: `[[lead, partition, position, clock],
-...]`. Partition and position are those of the event that made the link, and the clock counts all links. Redis does not
-roll back with a checkpoint. So a link is hidden from events of its own partition that lie before it: a run that resumes
-decides as the first one did, and makes the link again (design section 5). What other partitions have linked counts
-from when it is there; where the run has noted what the clock was then (`connectors/journal.py`), it asks as of that.
+A name, as `e:ADDRESS`, stands for a lead; `r:LEAD` says what is kept of a lead itself. What a name stands for is kept
+in versions, the newest first, each with partition and position of the event that made the link, and the clock, which
+counts all links. Redis does not roll back with a checkpoint. So a link is hidden from events of its own partition that
+lie before it: a run that resumes decides as the first one did, and makes the link again (design section 5). What other
+partitions have linked counts from when it is there; where the run has noted what the clock was then
+(`connectors/journal.py`), it asks as of that.
 
-Look-ups are one MGET a batch, and one more where an event names a user and the user of that lead is not known
-here yet: that never changes. A link is one script call, which links all or nothing, and nothing where
-another process has changed one of the identifiers since it was read: whoever planned plans again.
+A look-up is one script call a batch, which tells what others have changed since the last one: what has not been
+changed is remembered (`connectors/redis_recent.py`). One more asks about leads who are new here. A link is one call,
+too, which links all or nothing, and nothing where another process has changed one of the names since it was read:
+whoever planned plans again.
 
-All keys have one hash tag in their prefix, so that a script may touch several of them in a cluster. They
-expire when nobody has asked for them for long; who is asked for is renewed now and then.
+A name keeps its last few versions. What is kept of a lead changes with each identifier that it is given, so a run that
+does much again may find none that it saw: then the oldest that is left counts, lest the lead have no user.
+
+Names are kept as digests in many small hashes (`redis_buckets.lua`): in memory that is what counts. All keys have one
+hash tag in their prefix, so that a script may touch several of them in a cluster. A name
+expires when nobody has asked for it for long. Its value says when somebody has; who finds that a tenth of the span ago
+says so anew.
 
 Where Redis is away, or can take no writes, the store asks again with growing, jittered pauses until it is back. The
 flow stands still meanwhile: nothing is lost, and nothing is decided on a guess.
 
-Two more keys never expire. `#clock` is the clock. `#store` holds a random id, and both are read with every MGET: where
-the id is gone or another, Redis has come back empty, and what this process remembers of it is forgotten.
+Two more keys never expire. `#clock` is the clock. `#store` holds a random id, and both are read with every look-up:
+where the id is gone or another, Redis has come back empty, and what this process remembers of it is forgotten.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final
 from uuid import uuid4
 
-import msgspec
-import redis
 from redis import exceptions
-from redis.backoff import DecorrelatedJitterBackoff
-from redis.retry import Retry
 
 from connectors.batches import Stop
-from connectors.redis_client import client_of, shown
+from connectors.redis_handovers import RedisHandOvers
+from connectors.redis_names import (
+    ASKED_BYTES,
+    DIGEST_BYTES,
+    Seen,
+    answers,
+    digest,
+    digests_of,
+    due_of,
+    packed,
+    partition_digest,
+    place_of,
+    unpacked,
+    value_of,
+)
+from connectors.redis_patience import ASKED_AGAIN, PatientRedis, RedisRules, try_rights
+from connectors.redis_recent import Recent
+from operators.erasure import ERASED, ERASED_KEPT_MS, erased_at, marked, unheard
 from operators.event import Event
-from operators.identity import born_key, identifiers, index_key, user_key
-
-Version = tuple[str, str, int, int]
-T = TypeVar("T")
+from operators.identity import TYPES, all_asked, lead_of, record_key, shared_keys, to_be_known
 
 # A device that changes hands more often within what a crash makes a run do again is a till, not a person.
 VERSIONS_MAX: Final = 4
-# Names whose expiry has been renewed, and users of leads, that are remembered: a limit on memory.
+# Names that are remembered: a limit on memory.
 NAMES_MAX: Final = 200_000
-# Between two questions to a Redis that is away: at first hardly noticed, then not noticed beside the outage.
-PAUSE_S_MIN: Final = 0.05
-PAUSE_S_MAX: Final = 1.0
 # The expiry is renewed this many times in its span.
 RENEWALS: Final = 10
 # No identifier: those begin with a letter.
 MARKER: Final = "#store"
 CLOCK: Final = "#clock"
 LIFE: Final = "#life:"
-GIVEN: Final = "#given:"
-# The longest that a deployment may be away and still find what one lead has handed to another (design section 5).
-GIVEN_MS: Final = 7 * 86_400_000
 
-SCRIPT: Final = Path(__file__).with_suffix(".lua")
-LIFE_SCRIPT: Final = Path(__file__).with_name("redis_life.lua")
-_versions: Final = msgspec.json.Decoder(list[Version]).decode
+_SCRIPTS: Final = Path(__file__).parent
 
-ASKED_AGAIN: Final = (exceptions.RedisError, exceptions.RedisClusterException)  # the latter is none of the former
-REFUSED: Final = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
-AWAY: Final = (
-    exceptions.ConnectionError,
-    exceptions.TimeoutError,
-    exceptions.BusyLoadingError,
-    exceptions.ReadOnlyError,  # a replica that has not heard yet that it is not the master any more
-    exceptions.OutOfMemoryError,
-    exceptions.ClusterDownError,
-    exceptions.TryAgainError,
-    exceptions.RedisClusterException,
-)
-"""What passes: Redis is restarting, unreachable, full or changing its master."""
-AWAY_CODES: Final = ("MISCONF ", "NOREPLICAS ", "BUSY ")
-"""The same, where the library has no class for it: its disk is full, it has lost its replicas, a script holds it."""
+Erasures = list[int | None]
+"""Up to when (ms) each of some names was erased, None for never."""
+
+_KINDS: Final = {"r": "of", "q": "of", "m": "as"}
+"""What the script calls that which a name is; all others are identifiers."""
 
 
-class StoreError(Exception):
-    """A store that cannot be used: one line with cause and cure."""
-
-
-class _Seen(NamedTuple):
-    """What an event at `position` of `partition` sees: what was linked before it, up to the clock's `as_of`."""
-
-    partition: str
-    position: int
-    as_of: int | None
-
-
-class RedisRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the store is and how it is used; spans in ms. `prefix` must contain a hash tag, as in `{nextmove}`."""
-
-    url: str
-    prefix: str
-    ttl_ms: int
-    timeout_ms: int
-
-
-class RedisIdentity:
+class RedisIdentity(RedisHandOvers):
     """Identifiers and their leads, in Redis; see the module's theory of operation."""
 
     is_private = False
@@ -119,40 +97,52 @@ class RedisIdentity:
         """Connect, and try what a run needs of Redis.
 
         `tell` hears in a line when Redis is away, back, or back empty; `observe` of each round trip what it was for,
-        "mget", "link", "renew" or "hand_over", and how many seconds it took.
+        "look_up", "link", "renew" or "hand_over", and how many seconds it took.
 
         Raises:
             StoreError: the URL is none, or Redis refuses the login or a command, or is not there.
         """
-        self._rules, self._stop, self._tell, self._observe = rules, stop, tell, observe
-        # Of the library's kinds of back-off the one that grows by its last pause: the others overflow after 1,024.
-        self._retry = Retry(DecorrelatedJitterBackoff(PAUSE_S_MAX, PAUSE_S_MIN), -1, ASKED_AGAIN)
-        self._renewed: set[str] = set()
-        self._renewed_at = time.monotonic()
-        self._users: dict[str, str] = {}
+        super().__init__(PatientRedis(rules, stop, tell, observe), rules.prefix)
+        self._rules, self._tell = rules, tell
+        self._client, self._ask = self._redis.client, self._redis.ask
+        self._recent = Recent(NAMES_MAX)
+        self._remembers_since = time.monotonic()
         self._marker, self._clock = rules.prefix + MARKER, rules.prefix + CLOCK
         self.clock = 0
         """How many links there were when it was last asked who is who."""
         self.linked_at = 0
         """What the clock was with the last link, 0 where it did not come about."""
-        self.errors = 0
-        """Times that Redis was away when it was asked."""
         self.resets = 0
         """Times that Redis came back empty."""
-        self.is_away = False
-        """Whether Redis is being waited for."""
         try:
-            self._client = client_of(rules.url, rules.timeout_ms)
-            self._link = self._client.register_script(SCRIPT.read_text(encoding="utf-8"))
-            self._join = self._client.register_script(LIFE_SCRIPT.read_text(encoding="utf-8"))
+            writing = _script("redis_buckets") + _script("redis_versions")
+            self._look, self._extend = (
+                self._client.register_script(_script("redis_buckets") + _script(name))
+                for name in ("redis_look_up", "redis_renew")
+            )
+            self._link, self._forget = (
+                self._client.register_script(writing + _script(name)) for name in ("redis_identity", "redis_erase")
+            )
+            self._join = self._client.register_script(_script("redis_life"))
             self.store_id = self._claim_at_start()
             """Who compares it with what it was in an earlier run sees whether Redis was emptied since."""
-            self._try_rights()
+            try_rights(self._client, self._marker)
+            self._look(keys=[self._marker, self._clock], args=[rules.prefix, b"", -1])
         except (ValueError, TypeError) as error:
-            raise StoreError(f"{shown(rules.url)}: {error}; see `identity.redis_url` in reference.yaml") from None
+            raise self._redis.bad_address(error) from None
         except ASKED_AGAIN as error:
-            raise self._refusal(error, _cure(error) or "check the address, the user and the password") from None
-        self._warn_of_eviction()
+            raise self._redis.refusal_at_start(error) from None
+        self._redis.warn_of_eviction()
+
+    @property
+    def errors(self) -> int:
+        """Times that Redis was away when it was asked."""
+        return self._redis.errors
+
+    @property
+    def is_away(self) -> bool:
+        """Whether Redis is being waited for."""
+        return self._redis.is_away
 
     def look_up(self, events: Sequence[Event], as_of: int | None = None) -> dict[str, str]:
         """Return what was known of the identifiers of `events`, all of one partition, before the first of them.
@@ -161,48 +151,72 @@ class RedisIdentity:
         """
         if not events:
             return {}
-        seen = _Seen(events[0].partition, events[0].position, as_of)
-        known = self._leads(dict.fromkeys(name for event in events for name in identifiers(event)), seen)
-        self._renew(known)
-        leads = {known[name] for event in events if event.user_id for name in identifiers(event) if name in known}
-        names = [key(lead) for lead in leads for key in (user_key, born_key)]
-        users = {name: self._users[name] for name in names if name in self._users}
-        missing = [name for name in names if name not in users]
-        found = self._leads(missing, seen._replace(as_of=self.clock)) if missing else {}
-        if len(self._users) > NAMES_MAX:
-            self._users.clear()
-        self._users |= found
-        return known | users | found
+        seen = Seen(events[0].partition, events[0].position, as_of)
+        names = all_asked(events)
+        if as_of is None:
+            known = self._now(names, seen)
+            more, marks = self._also, self._recent.erased(names)
+        else:
+            known, marks = self._then(names, seen)
+            more = self._before
+        if about := to_be_known(events, known):
+            told = more(about, seen)
+            if shared := shared_keys(told):
+                told |= more(shared, seen)
+            known |= told
+        return known | marked(marks) if marks else known
+
+    def find(self, names: Sequence[str], event: Event, as_of: int | None = None) -> dict[str, str]:
+        """Return what `event` sees some names stand for."""
+        known, erased = self._then(names, Seen(event.partition, event.position, as_of))
+        return known | marked(erased)
+
+    def identifiers_of(self, lead: str) -> list[str]:
+        """Return the digests of all identifiers that a lead was given."""
+        field = packed(lead)
+        key = f"{self._rules.prefix}#{place_of(field)}"
+        raw: bytes = self._ask("look_up", lambda: self._client.hget(key, field)) or b""
+        return [raw[at : at + DIGEST_BYTES].hex() for at in range(ASKED_BYTES, len(raw), DIGEST_BYTES)]
+
+    def erase(self, names: Sequence[str], known: Mapping[str, str], lead: str, event: Event) -> list[str] | None:
+        """Forget a lead, "" for none, with all that it was given, and `names`; see the port."""
+        rules, about, told = self._rules, record_key(lead), lead_of(dict(known), lead)
+        seen = known.get(about, "")
+        arguments: list[bytes | str | int] = [rules.prefix, partition_digest(event.partition), event.position]
+        arguments += (rules.ttl_ms, int(time.time()), event.at, ERASED_KEPT_MS)
+        arguments += (lead and packed(lead), lead, digest(about), seen and packed(seen))
+        arguments += (b"".join(map(digest, names)), b"".join(map(digest, told.shared)))
+        for other in told.merged:
+            arguments += (packed(other), other, digest(record_key(other)))
+        clock, *leads = self._ask("link", lambda: self._forget(keys=[self._clock], args=arguments))
+        if clock == 0:
+            return None
+        self.linked_at = clock
+        return [one.decode() for one in leads]
 
     def link(self, links: Mapping[str, str], event: Event, known: Mapping[str, str]) -> dict[str, str]:
         """Link identifiers to leads, as `event` says, all or none.
 
         `known` is what the links were planned on. Returns what another process has made of these identifiers
-        since, "" for nothing; empty where all is linked: `linked_at` is then the clock of the link.
+        since, "" for nothing, and which it has erased; empty where all is linked: `linked_at` is then the clock of the
+        link.
         """
-        names = list(links)
+        names, heard = list(links), dict(known) if ERASED in known else {}
         rules = self._rules
-        arguments: list[str | int] = [event.partition, event.position, rules.ttl_ms, VERSIONS_MAX, rules.prefix]
+        arguments: list[bytes | str | int] = [rules.prefix, partition_digest(event.partition), event.position]
+        arguments += (rules.ttl_ms, int(time.time()), VERSIONS_MAX)
         for name in names:
-            arguments += (name, links[name], known.get(name, ""))
-        keys = [*(self._rules.prefix + name for name in names), self._clock]
-        self.linked_at, *changed = self._ask("link", lambda: self._link(keys=keys, args=arguments))
-        return {names[number - 1]: lead.decode() for number, lead in zip(changed[::2], changed[1::2], strict=True)}
-
-    def give(self, tag: str, state: bytes) -> None:
-        """Keep a state for whoever takes it, as often as they do, for some days."""
-        key = f"{self._rules.prefix}{GIVEN}{tag}"
-        self._ask("hand_over", lambda: self._client.set(key, state, px=GIVEN_MS))
-
-    def take(self, tags: Sequence[str]) -> dict[str, bytes]:
-        """Return which of the states are there."""
-        keys = [f"{self._rules.prefix}{GIVEN}{tag}" for tag in tags]
-        states: list[bytes | None] = self._ask("hand_over", lambda: self._client.mget(keys))
-        return {tag: state for tag, state in zip(tags, states, strict=True) if state is not None}
+            kind, was = _KINDS.get(name[0], "id"), known.get(name, "")
+            arguments += (kind, packed(name[2:]) if kind == "as" else digest(name))
+            arguments += (packed(links[name]), was and packed(was), erased_at(name, heard))
+        self.linked_at, *changed = self._ask("link", lambda: self._link(keys=[self._clock], args=arguments))
+        told = list(zip(changed[::2], changed[1::2], strict=True))
+        erased = {names[-number - 1]: int(at) for number, at in told if number < 0}
+        return {names[number - 1]: unpacked(value) for number, value in told if number > 0} | unheard(erased, heard)
 
     def read_clock(self) -> int:
         """Return how many links there are now."""
-        self._leads([], _Seen("", 0, None))
+        self._now({}, Seen("", 0, None))
         return self.clock
 
     def life(self, deployment: str, member: str, token: str, members: int) -> int:
@@ -231,45 +245,112 @@ class RedisIdentity:
         """Let go of the connections."""
         self._client.close()
 
-    def _leads(self, names: Sequence[str] | Mapping[str, Any], seen: _Seen) -> dict[str, str]:
-        """Return the leads of `names` that somebody sees."""
-        keys = [self._marker, self._clock, *(self._rules.prefix + name for name in names)]
-        held, clock, *values = self._ask("mget", lambda: self._client.mget(keys))
+    def _now(self, names: Mapping[str, None], seen: Seen) -> dict[str, str]:
+        """Return what somebody sees these names stand for now, and put off the expiry of those who are asked for."""
+        recent, of = self._recent, (partition_digest(seen.partition), seen.position)
+        over_at, due_at = self._over_at(), self._due_at()
+        known, hidden, missing = recent.known(names, *of)
+        due = list[str]()
+        while True:
+            digests = digests_of(missing)
+            self.clock, changed, values, erased = self._asked(digests, recent.clock)
+            found = answers(missing, digests, values, over_at)
+            due += due_of(found, due_at)
+            gone = recent.learn(self.clock, changed, found)
+            if erased:
+                recent.mark(missing, erased)
+            if gone is None:
+                known, hidden, missing = recent.known(names, *of)
+            else:
+                again = [name for name in gone if name in names]
+                for name in again:
+                    known.pop(name, None)
+                more, also_hidden, missing = recent.known([*missing, *again], *of)
+                known |= more
+                hidden += also_hidden
+            if not missing:
+                break
+        known = self._with_hidden(known, hidden, seen)
+        self._renew({name: known[name] for name in due if name in known})
+        return known
+
+    def _also(self, names: Sequence[str], seen: Seen) -> dict[str, str]:
+        """Return what somebody sees more names stand for, as of when it last asked for some."""
+        recent, of = self._recent, (partition_digest(seen.partition), seen.position)
+        known, hidden, missing = recent.known(names, *of)
+        if missing:
+            digests = digests_of(missing)
+            _, _, values, _ = self._asked(digests, -1)
+            recent.add(answers(missing, digests, values, self._over_at()))
+            more, also_hidden, changed = recent.known(missing, *of)
+            known |= more
+            hidden += also_hidden + changed
+        return self._with_hidden(known, hidden, seen)
+
+    def _with_hidden(self, known: dict[str, str], hidden: Sequence[str], seen: Seen) -> dict[str, str]:
+        """Return what is known, and of names whose newest version is hidden, or too new, what they stood for before."""
+        return known | self._before(hidden, seen._replace(as_of=self.clock)) if hidden else known
+
+    def _before(self, names: Sequence[str], seen: Seen) -> dict[str, str]:
+        """Return what somebody saw names stand for."""
+        return self._then(names, seen)[0]
+
+    def _then(self, names: Iterable[str], seen: Seen) -> tuple[dict[str, str], dict[str, int]]:
+        """Return what somebody saw these names stand for when the clock stood at `as_of`.
+
+        And, as of now, up to when (ms) those were erased that were.
+        """
+        names, over_at = list(names), self._over_at()
+        now, _, values, erased = self._asked(list(map(digest, names)), -1)
+        self.clock = now if seen.as_of is None else seen.as_of
+        found = {
+            name: value_of(raw, seen, over_at, VERSIONS_MAX if _KINDS.get(name[0]) == "of" else 0)
+            for name, raw in zip(names, values, strict=True)
+            if raw is not None
+        }
+        known = {name: value for name, value in found.items() if value}
+        marks = zip(names, erased, strict=True) if erased else ()
+        return known, {name: at for name, at in marks if at is not None}
+
+    def _asked(self, digests: Sequence[bytes], since: int) -> tuple[int, bytes | None, list[bytes | None], Erasures]:
+        """Return the clock, which names have been linked since it stood at `since`, and the values of some names.
+
+        And up to when each of them was erased; nothing where none was.
+        """
+        arguments = [self._rules.prefix, b"".join(digests), since]
+        keys = [self._marker, self._clock]
+        held, clock, changed, *values = self._ask("look_up", lambda: self._look(keys=keys, args=arguments))
         if held is None or held.decode() != self.store_id:
             self._start_anew()
-        self.clock = int(clock or 0) if seen.as_of is None else seen.as_of
-        found = {}
-        for name, raw in zip(names, values, strict=True):
-            if raw is not None:
-                for lead, partition, position, linked_at in _versions(raw):
-                    if (partition != seen.partition or position < seen.position) and linked_at <= self.clock:
-                        found[name] = lead
-                        break
-        return found
+            changed = None
+        count = len(digests)
+        if len(values) == count:  # nobody was erased of late
+            return clock, changed, values, []
+        return clock, changed, values[:count], [None if at is None else int(float(at)) for at in values[count:]]
+
+    def _over_at(self) -> float:
+        """Return since when (s) somebody must have asked for a name, else it is over."""
+        return time.time() - self._rules.ttl_ms / 1000
+
+    def _due_at(self) -> float:
+        """Return since when (s) somebody must have asked for a name, else its expiry is put off.
+
+        What is remembered is forgotten as often, for what is remembered is not read.
+        """
+        now, span_s = time.monotonic(), self._rules.ttl_ms / 1000 / RENEWALS
+        if now - self._remembers_since > span_s:
+            self._recent.forget()
+            self._remembers_since = now
+        return time.time() - span_s
 
     def _renew(self, known: Mapping[str, str]) -> None:
         """Put off the expiry of identifiers that are still asked for."""
-        now = time.monotonic()
-        if now - self._renewed_at > self._rules.ttl_ms / 1000 / RENEWALS or len(self._renewed) > NAMES_MAX:
-            self._renewed.clear()
-            self._renewed_at = now
-        names = [name for name in known if name not in self._renewed]
-        if not names:
+        if not known:
             return
-        names += {key(known[name]) for name in names for key in (user_key, born_key, index_key)}
-
-        def renew() -> None:
-            with self._client.pipeline(transaction=False) as pipeline:
-                for name in names:
-                    pipeline.pexpire(self._rules.prefix + name, self._rules.ttl_ms)
-                # Raised by the library, an error would hold the command, and so the identifier.
-                answers = pipeline.execute(raise_on_error=False)
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
-
-        self._ask("renew", renew)
-        self._renewed.update(names)
+        leads = {lead for name, lead in known.items() if name[0] in TYPES}
+        digests = b"".join(digests_of([*known, *map(record_key, leads)]))
+        arguments = [self._rules.prefix, digests, int(time.time()), self._rules.ttl_ms, *map(packed, leads)]
+        self._ask("renew", lambda: self._extend(keys=[self._clock], args=arguments))
 
     def _claim(self) -> str:
         """Return the id that the store has; one that has none is given one."""
@@ -284,84 +365,15 @@ class RedisIdentity:
         try:
             return self._claim()
         except exceptions.BusyLoadingError:
-            return self._ask("mget", self._claim)
-
-    def _try_rights(self) -> None:
-        """Do what a run does and `_claim` has not, to no effect: a right that is missing is to be said at the start."""
-        self._client.mget([self._marker])
-        self._client.sadd(self._marker + "?", "")
-        self._client.smembers(self._marker + "?")
-        self._client.pexpire(self._marker + "?", 1)
-        self._link(keys=[self._clock + "?"], args=["", 0, 0, 0, ""])
+            return self._ask("look_up", self._claim)
 
     def _start_anew(self) -> None:
         """Forget what Redis has forgotten."""
-        self.store_id = self._ask("mget", self._claim)
+        self.store_id = self._ask("look_up", self._claim)
         self.resets += 1
-        self._users.clear()
-        self._renewed.clear()
-        self._tell(f"{shown(self._rules.url)}: came back empty; who is who is learnt anew as events come")
-
-    def _warn_of_eviction(self) -> None:
-        """Say so where Redis throws away what it likes when its memory is full. One that does not tell is trusted."""
-        try:
-            policy = self._client.info("memory").get("maxmemory_policy", "noeviction")
-        except ASKED_AGAIN:
-            return
-        if policy != "noeviction":
-            self._tell(
-                f"{shown(self._rules.url)}: maxmemory-policy is {policy}: where memory is full, people are forgotten"
-                " without a word; set it to noeviction"
-            )
-
-    def _ask(self, command: str, what: Callable[[], T]) -> T:
-        """Ask Redis, and wait until it answers.
-
-        Raises:
-            StoreError: Redis refuses, or the run is to stop while Redis is away.
-        """
-
-        def attempt() -> T:
-            if self.is_away and self._stop.is_set():
-                raise StoreError("stopped while Redis was away; the next run goes on from the checkpoint")
-            asked_at = time.perf_counter()
-            answer = what()
-            self._observe(command, time.perf_counter() - asked_at)
-            return answer
-
-        answer = self._retry.call_with_retry(attempt, self._failed)
-        if self.is_away:
-            self.is_away = False
-            self._tell(f"{shown(self._rules.url)}: Redis is back")
-        return answer
-
-    def _failed(self, error: Exception) -> None:
-        """Return where the question may be asked again."""
-        if isinstance(error, REFUSED):
-            raise self._refusal(error, _cure(error) or "check the user and the password") from None
-        if not isinstance(error, AWAY) and not str(error).startswith(AWAY_CODES):
-            raise self._refusal(error) from None
-        self.errors += 1
-        if isinstance(error, exceptions.ReadOnlyError) and isinstance(self._client, redis.Redis):
-            self._client.connection_pool.disconnect()  # the name may point to the new master by now
-        if not self.is_away:
-            self.is_away = True
-            told = [f"{shown(self._rules.url)}: {self._line(error)}", _cure(error), "waiting for Redis"]
-            self._tell("; ".join(filter(None, told)))
-
-    def _line(self, error: Exception) -> str:
-        """Return what is wrong, up to where a key is named: it holds an identifier."""
-        return " ".join(str(error).partition(self._rules.prefix)[0].split()).rstrip(".")
-
-    def _refusal(self, error: Exception, cure: str = "") -> StoreError:
-        return StoreError("; ".join(filter(None, [f"{shown(self._rules.url)}: {self._line(error)}", cure])))
+        self._recent.forget()
+        self._tell(f"{self._redis.name}: came back empty; who is who is learnt anew as events come")
 
 
-def _cure(error: Exception) -> str:
-    if isinstance(error, exceptions.OutOfMemoryError):
-        return "give it more memory (maxmemory) or free some"
-    if isinstance(error, exceptions.NoPermissionError):
-        return "give the user the rights in docs/how-to/redis.md"
-    if isinstance(error, exceptions.ReadOnlyError):
-        return "it is a replica: name the master"
-    return ""
+def _script(name: str) -> str:
+    return (_SCRIPTS / f"{name}.lua").read_text(encoding="utf-8")

@@ -22,7 +22,8 @@ the shortest delay the middle one is. Activity after the due instant never undoe
 An order closes the cart it names; failing that, the cart of its checkout id; failing that, every cart
 of the person. It also closes each parallel cart whose products were all bought: shops give a
 guest's cart a new id at registration (woocommerce-abandoned-cart #166), and the old one
-must not send a reminder of what has just been paid.
+must not send a reminder of what has just been paid. Of two who turn out to be one person, the latest order of either
+closes the other's carts, too, that it names or covers, or all where it says no products; save those changed since.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from operators import browse as browsing
 from operators.activity import active_until, forget, has_settled, note
 from operators.cart_lines import changed
 from operators.cart_record import Abandoned, CartLine, CartRecord
-from operators.cart_state import LIVE, Cart, Carts, merge
+from operators.cart_state import LIVE, Cart, Carts, Order, merge
 from operators.event import FOREVER, Commerce, Event, rfc3339
 from operators.ids import digest
 from operators.rules import CartRules
@@ -145,12 +146,13 @@ class CartTracker:
         fired.sort(key=lambda a: (a.due_at, a.cause_key))
         return fired
 
-    def union(self, carts: Carts, others: Carts) -> None:
+    def union(self, carts: Carts, others: Carts, profile_id: str, now: int, out: list[Any]) -> None:
         """Join the carts of a profile that turned out to be the same person into `carts`.
 
-        Both sides are settled up to one instant. The same named cart on both sides becomes
+        Both sides are settled up to `now`. The same named cart on both sides becomes
         one: what was bought on either side stays bought, lines changed after that add up.
         """
+        orders = [one for one in (carts.order, others.order) if one is not None]
         for other in others.carts:
             for cart in carts.carts:
                 if cart.cart_id == other.cart_id:
@@ -163,6 +165,9 @@ class CartTracker:
         carts.browse = None if is_open else browsing.union(carts.browse, others.browse, self._browse_delay_ms)
         for tick in others.ticks:
             self.touch(carts, tick)
+        for order in sorted(orders, key=_order_key):
+            self._buy(carts, order, profile_id, now, out)
+            carts.order = order
         self._limit(carts)
 
     def _has_open(self, carts: Carts) -> bool:
@@ -241,10 +246,24 @@ class CartTracker:
                 continue
             if event.at < cart.opened_at:
                 continue  # a late order, older than this cart: it bought an earlier one
-            cart.state = "recovered" if cart.was_abandoned else "purchased"
-            out.append(_record(cart, profile_id, event.at, commerce.order_id))
-            cart.lines, cart.stated_value = [], None
-            cart.closed_at = max(cart.closed_at, event.at)
+            _close(cart, profile_id, event.at, event.at, commerce.order_id, out)
+        if carts.order is None or carts.order.at <= event.at:
+            what = commerce.order_id, commerce.cart_id, commerce.checkout_id, sorted(bought)
+            carts.order = Order(event.at, *what, named is None)
+
+    def _buy(self, carts: Carts, order: Order, profile_id: str, now: int, out: list[Any]) -> None:
+        """Close the carts that an order has bought, as turns out now."""
+        if now - order.at > self._age_ms_max:
+            return
+        named = _named(carts, Commerce(cart_id=order.cart_id, checkout_id=order.checkout_id))
+        bought = {*order.products}
+        if named is not None and named.changed_at <= order.at:
+            bought.update(line.product_id for line in named.lines)
+        for cart in carts.carts:
+            covered = bool(cart.lines) and all(line.product_id in bought for line in cart.lines)
+            is_meant = cart is named or covered or (order.is_for_all and named is None and not order.products)
+            if cart.state in LIVE and cart.changed_at <= order.at and is_meant:
+                _close(cart, profile_id, order.at, now, order.order_id, out)
 
     def _abandon(self, cart: Cart, profile_id: str, due_at: int) -> Abandoned:
         delay_ms = self._delay_ms(cart)
@@ -271,6 +290,18 @@ class CartTracker:
         if len(carts.carts) > self._carts_max:
             keep = sorted(carts.carts, key=lambda c: (c.state == "open", c.changed_at, c.cart_id))
             carts.carts = sorted(keep[-self._carts_max :], key=lambda c: (c.opened_at, c.cart_id))
+
+
+def _order_key(order: Order) -> tuple[int, str]:
+    return order.at, order.order_id
+
+
+def _close(cart: Cart, profile_id: str, bought_at: int, now: int, order_id: str, out: list[Any]) -> None:
+    """Note and tell that a cart has been bought."""
+    cart.state = "recovered" if cart.was_abandoned else "purchased"
+    out.append(_record(cart, profile_id, now, order_id))
+    cart.lines, cart.stated_value = [], None
+    cart.closed_at = max(cart.closed_at, bought_at)
 
 
 def _named(carts: Carts, commerce: Commerce) -> Cart | None:

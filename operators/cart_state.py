@@ -106,8 +106,38 @@ def _unpack_cart(row: Row, base: int, names: Sequence[str]) -> Cart:
 
 
 @mypyc_attr(acyclic=True)
+class Order:
+    """The latest order: what it named, the products that it bought, and whether it was for all carts there were."""
+
+    def __init__(
+        self,
+        at: int,
+        order_id: str,
+        cart_id: str,
+        checkout_id: str,
+        products: list[str],
+        is_for_all: bool,  # noqa: FBT001 -- by position where it is unpacked
+    ) -> None:
+        self.at = at
+        self.order_id = order_id
+        self.cart_id = cart_id
+        self.checkout_id = checkout_id
+        self.products = products
+        self.is_for_all = is_for_all
+
+    def pack(self, base: int) -> Row:
+        """Return it as a row; its instant counts back from `base`."""
+        return [base - self.at, self.order_id, self.cart_id, self.checkout_id, self.products, self.is_for_all]
+
+
+@mypyc_attr(acyclic=True)
 class Carts:
-    """The carts of one profile: open ones, and closed ones for as long as an id may come back."""
+    """The carts of one profile: open ones, and closed ones for as long as an id may come back.
+
+    `order` is for carts that turn out to be the same person's: what has been paid is not to be reminded of.
+    """
+
+    order: Order | None = None
 
     def __init__(self) -> None:
         self.carts: list[Cart] = []
@@ -122,17 +152,18 @@ class Carts:
                 [cart.pack(base, names) for cart in self.carts],
                 [base - tick for tick in self.ticks],
                 None if browse is None else browse.pack(base, names),
+                None if self.order is None else self.order.pack(base),
             ],
             _NO_CARTS,
         )
 
 
-_NO_CARTS: Final[Row] = [[], [], None]
+_NO_CARTS: Final[Row] = [[], [], None, None]
 
 
 def unpack(row: Row, base: int, names: Sequence[str]) -> Carts:
     """Make carts of the row that their `pack` gave."""
-    told, ticks, browse = padded(row, _NO_CARTS)
+    told, ticks, browse, order = padded(row, _NO_CARTS)
     carts = Carts()
     for cart in told:
         carts.carts.append(_unpack_cart(cart, base, names))
@@ -140,6 +171,8 @@ def unpack(row: Row, base: int, names: Sequence[str]) -> Carts:
         carts.ticks.append(base - tick)
     if browse is not None:
         carts.browse = browsing.unpack(browse, base, names)
+    if order is not None:
+        carts.order = Order(base - order[0], order[1], order[2], order[3], [*order[4]], bool(order[5]))
     return carts
 
 

@@ -148,6 +148,9 @@ class Event:  # noqa: PLW1641 -- it may change
     `is_clamped` says that `at` is the receive time because the client's lay too far in the future; such
     an event moves no watermark.
     `partition` and `position` say where the record lies (file and line, topic-partition and offset).
+    `also` are more identifiers, as `operators/identity.py` writes them. A user id ("u:") or an anonymous id ("a:")
+    there is this person's too, as the source says: who asks so wants two users to be one. An id in both forms is one
+    or the other. An address ("e:") or number ("p:") there is how the event's own was spelled before.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 -- an event says so much
@@ -176,6 +179,7 @@ class Event:  # noqa: PLW1641 -- it may change
         partition: str = "",
         position: int = 0,
         is_clamped: bool = False,  # noqa: FBT001, FBT002 -- by position where events are unpacked
+        also: tuple[str, ...] = (),
     ) -> None:
         self.kind = kind
         self.at = at
@@ -201,6 +205,7 @@ class Event:  # noqa: PLW1641 -- it may change
         self.partition = partition
         self.position = position
         self.is_clamped = is_clamped
+        self.also = also
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Event) and self.pack() == other.pack()
@@ -209,9 +214,9 @@ class Event:  # noqa: PLW1641 -- it may change
         return f"Event{self.pack()}"
 
     def pack(self) -> list[Any]:
-        """Return the fields as a row, in their order."""
+        """Return the fields as a row, in their order; few events have the last one, and only theirs is longer by it."""
         commerce = self.commerce
-        return [
+        row: list[Any] = [
             self.kind,
             self.at,
             self.event_id,
@@ -237,10 +242,15 @@ class Event:  # noqa: PLW1641 -- it may change
             self.position,
             self.is_clamped,
         ]
+        if self.also:
+            row.append(self.also)
+        return row
 
 
 _COMMERCE: Final = 15
 """Where the commerce lies in the row of an event."""
+_ALSO: Final = 24
+"""Where the identifiers that are the person's too lie, if there are any."""
 
 
 def unpack(row: Sequence[Any]) -> Event:
@@ -249,6 +259,8 @@ def unpack(row: Sequence[Any]) -> Event:
     if fields[_COMMERCE] is not None:
         items, *rest = fields[_COMMERCE]
         fields[_COMMERCE] = Commerce(tuple([Item(*item) for item in items]), *rest)
+    if len(fields) > _ALSO:
+        fields[_ALSO] = tuple(fields[_ALSO])
     return Event(*fields)
 
 

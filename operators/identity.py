@@ -4,38 +4,28 @@ An identifier is written "a:ID" (anonymous id), "u:ID" (user id), "e:ADDRESS" or
 the phone number of an identify call *name* a person and make a lead; an anonymous id or a caller's number
 alone is a visitor until a naming identifier comes with it.
 
-Guards (domain rows 17-25): an identifier once given to a lead stays there, save the anonymous id,
-which follows the latest login; a lead has one user id, so two known users are never merged. Two leads become one
-where an event names both, by user id and e-mail; the older one survives. What is not linked is published with
-the rule that forbade it.
+Guards (domain rows 17-31): an identifier once given to a lead stays there, save the anonymous id,
+which follows the latest login; a lead has one user id, so two known users are never merged, save where a source
+asks for it that may (`operators/also.py`). Two leads become one where an event names both, by user id and e-mail; the
+older one survives. A lead is given no more identifiers of a type than the limit says, and becomes one with others only
+so often: what exceeds that does not make an event lose its person, only the identifier of lower priority is left out.
+What is not linked is published with the rule that forbade it.
 
-`plan` is pure: it reads what is known and says what to link. A store performs it.
+`operators/planning.py` says what an event links; here is what a store is asked for, and how its answers are read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from operators.event import Event, rfc3339
-from operators.identity_record import IdentityRecord, Rule, What
+from operators.also import former
+from operators.erasure import erased_at
+from operators.event import Event
 from operators.ids import digest
+from operators.lead import Lead, unpack
 
 TYPES: Final = {"a": "anonymous_id", "u": "user_id", "e": "email", "p": "phone"}
-
-
-class Plan:
-    """What an event means for identity: its profile, links to store, visitors to hand over, records.
-
-    `handed_over` has the profile id and the visitor id of each visitor, `merged` the leads that become this one.
-    """
-
-    def __init__(self, profile_id: str, *, is_lead: bool) -> None:
-        self.profile_id = profile_id
-        self.is_lead = is_lead
-        self.links: dict[str, str] = {}
-        self.handed_over: list[tuple[str, str]] = []
-        self.merged: list[str] = []
-        self.records: list[IdentityRecord] = []
 
 
 def names_person(event: Event) -> bool:
@@ -57,6 +47,27 @@ def identifiers(event: Event) -> list[str]:
     return found
 
 
+def asked(event: Event) -> list[str]:
+    """Return the names that a store is asked for before `event` is planned."""
+    names = identifiers(event)
+    if event.also:
+        names += event.also
+        return [*names, *[sharers_key(name[2:]) for name in names if name[0] == "p"]]
+    return [*names, sharers_key(event.phone)] if event.phone else names
+
+
+def all_asked(events: Iterable[Event]) -> dict[str, None]:
+    """Return those names of several events, each once."""
+    names = dict[str, None]()
+    for event in events:
+        if event.user_id or event.email or event.phone:
+            for name in asked(event):
+                names[name] = None
+        elif event.anonymous_id:
+            names["a:" + event.anonymous_id] = None
+    return names
+
+
 def visitor_key(event: Event) -> str:
     """Return the profile id of the anonymous visitor that `event` comes from.
 
@@ -73,19 +84,55 @@ def caller_key(phone: str) -> str:
     return "caller-" + digest("phone", phone)[:20]
 
 
-def user_key(lead: str) -> str:
-    """Return the key under which a store keeps the user id of a lead."""
-    return "l:" + lead
+def record_key(lead: str) -> str:
+    """Return the key under which a store keeps what is known of a lead itself."""
+    return "r:" + lead
 
 
-def born_key(lead: str) -> str:
-    """Return the key under which a store keeps the instant (ms) of the event that made a lead."""
-    return "b:" + lead
+def lead_of(known: dict[str, str], lead: str) -> Lead:
+    """Return what is known of a lead itself, also as checkpoints of 0.1.0 have it."""
+    text = known.get(record_key(lead))
+    if text is not None:
+        return unpack(text)
+    found = Lead(int(known.get("b:" + lead, 0)))
+    user = known.get("l:" + lead)
+    if user is not None:
+        found.users.append(user_digest(user))
+    return found
 
 
-def index_key(lead: str) -> str:
-    """Return the key under which a store that others share keeps the names of a lead's identifiers."""
-    return "i:" + lead
+def user_digest(user_id: str) -> str:
+    """Return what a user is called in what is kept of a lead."""
+    return digest("user", user_id)[:16]
+
+
+def name_digest(name: str) -> str:
+    """Return what an identifier is called in what is kept of a lead it was split off."""
+    return digest("name", name)[:20]
+
+
+def is_erased(event: Event, known: dict[str, str]) -> bool:
+    """Whether `event` happened before somebody was erased whom it names: then it is nobody's any more."""
+    return event.at <= max([erased_at(name, known) for name in [*identifiers(event), *event.also]], default=-1)
+
+
+def sharers_key(phone: str) -> str:
+    """Return the key under which a store keeps who has given a telephone number beside the lead that had it first."""
+    return "q:" + digest("phone", phone)[:20]
+
+
+def candidates(phone: str, known: dict[str, str]) -> list[str]:
+    """Return the leads who have given a telephone number: with several, it does not say who calls."""
+    first = known.get("p:" + phone)
+    return list(dict.fromkeys([first, *known.get(sharers_key(phone), "").split()])) if first else []
+
+
+def callers(event: Event, known: dict[str, str]) -> list[str]:
+    """Return the leads who have given the telephone number of `event`, as it is spelled or as it was."""
+    found = candidates(event.phone, known)
+    for name in former(event, "p:") if event.also else ():
+        found += [lead for lead in candidates(name[2:], known) if lead not in found]
+    return found
 
 
 def alias_key(lead: str) -> str:
@@ -119,97 +166,35 @@ def settled(event: Event, known: dict[str, str]) -> str | None:
         owner = get("p:" + event.phone)
         if owner is None or (lead is not None and owner != lead):
             return None
+        if lead is None and (event.also or len(candidates(event.phone, known)) > 1):
+            return None
         lead = owner
+    for name in event.also:
+        owner = get(name)
+        if owner != lead and (owner is not None or name[0] in "ua"):
+            return None
     if event.user_id and (lead is None or get("u:" + event.user_id) != lead):
         return None
     return lead
 
 
-def plan(event: Event, known: dict[str, str]) -> Plan:
-    """Say which profile `event` belongs to and what it links.
+def to_be_known(events: Iterable[Event], known: dict[str, str]) -> list[str]:
+    """Return what a store is to be asked of leads, beside their identifiers, for these events to be planned.
 
-    `known` maps identifiers to leads, `user_key(lead)` to the lead's user id, and `born_key(lead)` to when it began.
-    The result depends on nothing else, and planning the same event again links nothing new.
+    Of what is settled nothing is planned, save where an event before it has linked one of its identifiers or made its
+    lead another one; but then that event says to ask for the same lead.
     """
-    names = identifiers(event)
-    if not names_person(event):
-        for name in reversed(names):  # the device before the number it calls from
-            lead = known.get(name)
-            if lead is not None:
-                return Plan(lead, is_lead=True)
-        return Plan(visitor_key(event), is_lead=False)
-    naming = [n for n in names if n[0] != "a"]
-    found = _leads(event, naming, known)
-    lead = min(found, key=lambda lead: (int(known.get(born_key(lead), 0)), lead), default="")
-    lead = lead or "lead-" + digest("lead", naming[0])[:20]
-    result = Plan(lead, is_lead=True)
-    if not found:
-        result.links[born_key(lead)] = str(event.at)
-        _record(result, event, "created", naming[0])
-    result.merged = [other for other in found if other != lead]
-    for loser in result.merged:
-        result.links[alias_key(loser)] = lead
-        _record(result, event, "merged", next(n for n in naming if known.get(n) == loser), "", loser)
-    if event.user_id:  # of those who become one each is given the user: a store refuses where one has got another since
-        result.links |= {user_key(one): event.user_id for one in (lead, *result.merged) if user_key(one) not in known}
-    _link(result, event, names, known)
-    return result
+    leads: dict[str, None] = {}
+    for event in events:
+        if names_person(event) and settled(event, known) is None:
+            for name in [*identifiers(event), *event.also]:
+                lead = known.get(name)
+                if lead is not None:
+                    leads[lead] = None
+    return [record_key(lead) for lead in leads]
 
 
-def learn(known: dict[str, str], found: Plan) -> None:
-    """Bring what was `known` up to date with a plan that has been stored."""
-    known.update(found.links)
-    if found.merged:
-        known.update(
-            {name: found.profile_id for name, lead in known.items() if name[0] in TYPES and lead in found.merged}
-        )
-
-
-def _link(result: Plan, event: Event, names: list[str], known: dict[str, str]) -> None:
-    """Plan which of an event's identifiers become its lead's."""
-    lead = result.profile_id
-    for name in names:
-        owner = known.get(name)
-        if owner == lead:
-            continue
-        if owner in result.merged:
-            result.links[name] = lead
-            continue
-        if owner is not None and name[0] != "a":
-            rule: Rule = "one_user_id_per_lead" if _is_other_user(event, owner, known) else "identifier_of_another_lead"
-            _record(result, event, "refused", name, rule, owner)
-            continue
-        result.links[name] = lead
-        _record(result, event, "linked" if owner is None else "moved", name, "", owner or "")
-        if owner is None and name[0] in "ap":
-            if name[0] == "a":  # before the caller: it is the device's visit that goes on
-                result.handed_over.insert(0, (event.anonymous_id, event.anonymous_id))
-            else:
-                result.handed_over.append((caller_key(event.phone), event.phone))
-
-
-def _leads(event: Event, naming: list[str], known: dict[str, str]) -> list[str]:
-    """Return the known leads that the naming identifiers mean together: those who are no other user.
-
-    They are one person. A telephone is shared by households: beside a user id or an e-mail it does not say who it is.
-    """
-    found: list[str] = []
-    for name in naming if naming[0][0] == "p" else [n for n in naming if n[0] != "p"]:
-        lead = known.get(name)
-        if lead is not None and lead not in found and not _is_other_user(event, lead, known):
-            found.append(lead)
-    return found
-
-
-def _is_other_user(event: Event, lead: str, known: dict[str, str]) -> bool:
-    """Whether `event` names a user and `lead` is known as another one."""
-    return bool(event.user_id) and known.get(user_key(lead), event.user_id) != event.user_id
-
-
-def _record(result: Plan, event: Event, what: What, name: str, rule: Rule = "", other_profile_id: str = "") -> None:
-    type_, value = TYPES[name[0]], name[2:]
-    if name[0] in "ep":
-        value = digest(type_, value)
-    result.records.append(
-        IdentityRecord(what, result.profile_id, type_, value, rule, other_profile_id, event.event_id, rfc3339(event.at))
-    )
+def shared_keys(about: dict[str, str]) -> list[str]:
+    """Return what a store is to be asked of the numbers that leads share, by what is known `about` them."""
+    texts = [text for name, text in about.items() if name.startswith("r:") and '"q:' in text]  # nearly never
+    return [key for text in texts for key in unpack(text).shared]

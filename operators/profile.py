@@ -13,7 +13,8 @@ time*: until the watermark reaches it, the visitor's order-dependent half stays 
 guest. Timers due before the link fire as the anonymous visitor's, stragglers from before the link
 go to the guest, and at the link's instant the guest's half joins the lead's. So it makes no difference
 whether the hand-over comes before or after other events of the lead. It is the same with a lead who turns out to be
-another one, and who may have guests too.
+another one, and who may have guests too. At that instant the guest's sessions are told again, as the lead's
+(`operators/stitching.py`).
 
 A profile without events for its retention time is over: its last record says so, and what
 comes later is a new profile. The rule looks at the gap between events, so it does not matter when
@@ -25,20 +26,21 @@ from __future__ import annotations
 from bisect import insort
 from typing import Final
 
-import msgspec
-
+from operators.answer import Answer
 from operators.cart import CART_KINDS, CartTracker
 from operators.cart_record import CartRecord
 from operators.decision import ONSITE_CHANNELS, Decider
 from operators.event import FOREVER, Event, rfc3339
 from operators.footprint import FootprintTracker
+from operators.identity_record import StitchedRecord
 from operators.person import add_anonymous_id, everyone, is_of, memories, person, track_of
-from operators.profile_record import ProfileRecord
+from operators.profile_record import ProfileRecord, Tombstone
 from operators.profile_state import Guest, HandOver, Profile, Track
-from operators.rejected import Rejected
+from operators.rejected import Rejected, too_late
 from operators.rules import ProfileRules
 from operators.session import Session, SessionTracker
 from operators.session_record import SessionRecord
+from operators.stitching import Stitcher
 from operators.trigger import Suppressed, Trigger
 
 ORDERED_KINDS: Final = CART_KINDS | {
@@ -53,9 +55,9 @@ ORDERED_KINDS: Final = CART_KINDS | {
 # lateness bound nobody does five hundred things that change a cart; a robot does.
 PENDING_MAX: Final = 500
 
-_encode: Final = msgspec.json.Encoder().encode
-
-Output = SessionRecord | CartRecord | Trigger | Suppressed | ProfileRecord | Rejected
+Output = (
+    SessionRecord | CartRecord | Trigger | Suppressed | ProfileRecord | Tombstone | StitchedRecord | Answer | Rejected
+)
 
 
 class ProfileOperator:
@@ -66,6 +68,7 @@ class ProfileOperator:
         self.retention_ms = rules.retention_ms
         """A profile is over this long after its last event."""
         self._sessions = SessionTracker(rules.sessions)
+        self._stitcher = Stitcher(rules.sessions)
         self._carts = CartTracker(rules.carts)
         self._footprint = FootprintTracker(rules.footprint)
         self._decider = Decider(rules.decisions)
@@ -94,7 +97,7 @@ class ProfileOperator:
         out: list[Output] = []
         at = event.at
         if at <= watermark and self._is_too_late(profile, event, watermark):
-            out.append(_too_late(event))
+            out.append(too_late(event))
             return profile, out
         gap = self._gap_ms.get(event.channel)
         if profile is not None and at - profile.last_at > self.retention_ms:
@@ -158,7 +161,8 @@ class ProfileOperator:
             visitor = Profile(handover.at)
             visitor.visits = 0
         ids = visitor.anonymous_ids
-        guest = Guest(handover.at, handover.profile_id, handover.visitor_id, ids, visitor.track, visitor.guests)
+        named = handover.profile_id, handover.visitor_id
+        guest = Guest(handover.at, *named, ids, visitor.track, visitor.guests, handover.event_id)
         due_at = min(handover.at, visitor.due_at)
         if profile is None or not profile.visits:
             guests = [] if profile is None else profile.guests
@@ -223,7 +227,8 @@ class ProfileOperator:
                 due_at = min(due_at, guest.at, guest_due_at)
                 continue
             self._advance(own, key, anonymous_ids, guest.at - 1, out)
-            self._join(own, track)
+            self._stitcher.stitch(own, key, anonymous_ids, guest, out)
+            self._join(own, track, key, guest.at, out)
             for anonymous_id, first_at in ids.items():
                 add_anonymous_id(anonymous_ids, anonymous_id, first_at)
             guests.remove(guest)
@@ -254,7 +259,11 @@ class ProfileOperator:
                 else:
                     break
         self._carts.settle(carts, until)
-        closes_at = self._sessions.close(track.sessions, profile_id, until, out)
+        forgotten: list[Session] = []
+        told = len(out)
+        closes_at = self._sessions.close(track.sessions, profile_id, until, out, forgotten)
+        if forgotten or (track.past is not None and len(out) > told):
+            self._stitcher.keep(track, forgotten, until)
         if pending:
             fires_at = min(fires_at, self._wakes_at(track))
         return min(closes_at, fires_at)
@@ -297,10 +306,10 @@ class ProfileOperator:
                         cart.trigger_id = decision.trigger_id
             out.append(decision)
 
-    def _join(self, track: Track, other: Track) -> None:
-        """Make `track` the union of both, each advanced to the same instant."""
+    def _join(self, track: Track, other: Track, profile_id: str, now: int, out: list[Output]) -> None:
+        """Make `track` the union of both, each advanced to just before `now`."""
         self._sessions.union(track.sessions, other.sessions)
-        self._carts.union(track.carts, other.carts)
+        self._carts.union(track.carts, other.carts, profile_id, now, out)
         self._decider.union(track.memory, other.memory)
         track.pending = sorted(track.pending + other.pending, key=_application_order)
 
@@ -382,15 +391,3 @@ _RANK: Final = {"product_added": 0, "order_completed": 2}
 def _application_order(event: Event) -> tuple[int, int, str]:
     """Return the order of application: by time, then by rank, then by id."""
     return event.at, _RANK.get(event.kind, 1), event.event_id
-
-
-def _too_late(event: Event) -> Rejected:
-    return Rejected(
-        "too_late",
-        "older than what its profile remembers",
-        event.partition,
-        event.position,
-        _encode(event.pack()),
-        "profile",
-        event.event_id,
-    )

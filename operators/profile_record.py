@@ -32,3 +32,20 @@ class ProfileRecord(msgspec.Struct):
             self.profile_id,
             self.last_seen_at,
         )
+
+
+class Tombstone(msgspec.Struct):
+    """Has compacted topics forget a profile that was erased: in Kafka a record without a value."""
+
+    stream: ClassVar[str] = "profiles"
+
+    profile_id: str
+    request_id: str
+    erased_at: str
+    state: Literal["erased"] = "erased"
+
+    @property
+    def cloud_event(self) -> tuple[str, str, str, str]:
+        """Id, type, subject and time of this record as a CloudEvent."""
+        id_ = digest("profile", self.profile_id, self.state, self.request_id)
+        return id_, "io.nextmove.profile.erased.v1", self.profile_id, self.erased_at

@@ -8,12 +8,14 @@ from typing import Any, Final
 import msgspec
 from mypy_extensions import mypyc_attr
 
-from operators import cart_state, decision, event, footprint, session
+from operators import cart_state, decision, event, footprint, past, session
 from operators.cart_state import Carts
 from operators.decision import Memory
 from operators.event import FOREVER, Event
 from operators.footprint import Footprint
+from operators.ids import digest
 from operators.packing import Row, ago, instant, long_name, padded, short_name, trim
+from operators.past import Past
 from operators.session import Session
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -32,6 +34,7 @@ class Track:
         self.carts = Carts()
         self.memory = Memory()
         self.pending: list[Event] = []
+        self.past: Past | None = None
 
     def pack(self, base: int, names: dict[str, int]) -> Row:
         """Return the track as a row; instants count back from `base`, a visitor among `names` is a number."""
@@ -41,16 +44,17 @@ class Track:
                 self.carts.pack(base, names),
                 self.memory.pack(base),
                 [one.pack() for one in self.pending],
+                [] if self.past is None else self.past.pack(),
             ],
             _NO_TRACK,
         )
 
 
-_NO_TRACK: Final[Row] = [[], [], [], []]
+_NO_TRACK: Final[Row] = [[], [], [], [], []]
 
 
 def _unpack_track(row: Row, base: int, names: Sequence[str]) -> Track:
-    sessions, carts, memory, pending = padded(row, _NO_TRACK)
+    sessions, carts, memory, pending, kept = padded(row, _NO_TRACK)
     track = Track()
     for told in sessions:
         track.sessions.append(session.unpack(told, base, names))
@@ -60,6 +64,8 @@ def _unpack_track(row: Row, base: int, names: Sequence[str]) -> Track:
         track.memory = decision.unpack(memory, base)
     for told in pending:
         track.pending.append(event.unpack(told))
+    if kept:
+        track.past = past.unpack(kept)
     return track
 
 
@@ -67,7 +73,8 @@ def _unpack_track(row: Row, base: int, names: Sequence[str]) -> Track:
 class Guest:
     """A visitor's track until the watermark reaches `at`, the instant the visitor became known.
 
-    Or a lead's, until it became another one: its `visitor_id` is empty, and it may have guests itself.
+    Or a lead's, until it became another one: its `visitor_id` is empty, and it may have guests itself. `event_id` is
+    the event that made the link.
     """
 
     def __init__(
@@ -78,6 +85,7 @@ class Guest:
         anonymous_ids: dict[str, int],
         track: Track,
         guests: list[Guest],
+        event_id: str,
     ) -> None:
         self.at = at
         self.profile_id = profile_id
@@ -85,6 +93,7 @@ class Guest:
         self.anonymous_ids = anonymous_ids
         self.track = track
         self.guests = guests
+        self.event_id = event_id
 
     def pack(self, base: int, names: dict[str, int]) -> Row:
         """Return the guest as a row; instants count back from `base`, a visitor among `names` is a number."""
@@ -95,15 +104,16 @@ class Guest:
             {key: base - at for key, at in self.anonymous_ids.items()},
             self.track.pack(base, names),
             [guest.pack(base, names) for guest in self.guests],
+            self.event_id,
         ]
         return trim(row, _NO_GUEST)
 
 
-_NO_GUEST: Final[Row] = [None, None, None, None, None, []]
+_NO_GUEST: Final[Row] = [None, None, None, None, None, [], ""]
 
 
 def _unpack_guest(row: Row, base: int, names: Sequence[str]) -> Guest:
-    at, profile_id, visitor_id, devices, track, guests = padded(row, _NO_GUEST)
+    at, profile_id, visitor_id, devices, track, guests, event_id = padded(row, _NO_GUEST)
     anonymous_ids: dict[str, int] = {}
     for key in devices:
         anonymous_ids[key] = base - devices[key]
@@ -114,6 +124,7 @@ def _unpack_guest(row: Row, base: int, names: Sequence[str]) -> Guest:
         anonymous_ids,
         _unpack_track(track, base, names),
         [],
+        event_id,
     )
     for told in guests:
         guest.guests.append(_unpack_guest(told, base, names))
@@ -128,6 +139,8 @@ class HandOver:
     arrives just before it, `order` tells in which order where there are several. `linked_at` is the store's clock with
     the link, `mark` the visitor's watermark then, `lead_mark` the lead's. `life` is that of the process that has read
     the event, where it would not read just so again: what one life has left in a store is not for another one.
+
+    With a `part`, the id of a request, not all goes but what `names`, identifiers, have brought.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 -- as the one who makes it has it
@@ -142,6 +155,8 @@ class HandOver:
         mark: int = -1,
         lead_mark: int = -1,
         life: str = "",
+        part: str = "",
+        names: Sequence[str] = (),
     ) -> None:
         self.profile_id = profile_id
         self.visitor_id = visitor_id
@@ -153,10 +168,14 @@ class HandOver:
         self.mark = mark
         self.lead_mark = lead_mark
         self.life = life
+        self.part = part
+        self.names = names
 
     @property
     def tag(self) -> str:
-        """What tells it from any other of the same profile."""
+        """What tells it from any other; before the @ stands who is erased with it: of a part, who it is by now."""
+        if self.part:
+            return f"{self.to}@{self.linked_at}{self.life}{digest('part', self.part)[:16]}"
         return f"{self.profile_id}@{self.linked_at}{self.life}"
 
 

@@ -6,6 +6,8 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
+from operators.event import Event
+
 Reason = Literal[
     "not_json",  # broken JSON, invalid UTF-8, nesting deeper than the parser goes
     "not_an_object",  # JSON, but an array, a number, a text
@@ -18,6 +20,8 @@ Reason = Literal[
     "too_late",  # an event older than what its profile remembers
 ]
 REASONS: Final = frozenset(get_args(Reason))
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Rejected(msgspec.Struct, gc=False):
@@ -34,3 +38,16 @@ class Rejected(msgspec.Struct, gc=False):
     payload: bytes = b""
     stage: Literal["decode", "profile", "publish"] = "decode"
     event_id: str = ""
+
+
+def too_late(event: Event) -> Rejected:
+    """Say of an event that it is older than what its profile remembers."""
+    return Rejected(
+        "too_late",
+        "older than what its profile remembers",
+        event.partition,
+        event.position,
+        _encode(event.pack()),
+        "profile",
+        event.event_id,
+    )

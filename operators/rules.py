@@ -21,6 +21,9 @@ class SessionRules(msgspec.Struct, frozen=True, kw_only=True):
     length_ms_max: int
     memory_ms: int
     remembered_max: int = 8
+    stitch_ms: int = 0
+    """How long before a link a session may have ended to become the lead's; 0: none does."""
+    stitched_max: int = 20
 
 
 class CartRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +80,29 @@ class ProfileRules(msgspec.Struct, frozen=True, kw_only=True):
     """Whether these are the rules of known persons."""
     late_ms_max: int
     """How far behind the watermark an event may come that belongs to no remembered session."""
+
+
+class IdentifierLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """How many identifiers of a type a lead is given within `window_ms`; 0 is for ever."""
+
+    count: int
+    window_ms: int
+
+
+class IdentityRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What keeps a lead one person.
+
+    `limits` by type of identifier, by its letter; how often it may become one with others; how much it may ever be
+    given; how many leads may give one telephone number. The events of a source that is trusted less may not make one
+    lead of two; those of one that is trusted more may ask that two users be one.
+    """
+
+    limits: dict[str, IdentifierLimit]
+    merges_max: int
+    identifiers_max: int
+    sharers_max: int
+    may_merge: bool = True
+    may_ask: bool = False
 
 
 class DuplicateRules(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,7 +71,7 @@ class Session:
     def pack(self, base: int, names: dict[str, int]) -> Row:
         """Return the session as a row; instants count back from `base`, a visitor among `names` is a number."""
         entry_url, exit_url = self.entry_url, self.exit_url
-        shared = _shared(entry_url, exit_url)
+        in_common = shared(entry_url, exit_url)
         return trim(
             [
                 short_name(self.visitor_id, names),
@@ -86,8 +86,8 @@ class Session:
                 ago(self.ended_at, self.entry_at),
                 entry_url,
                 ago(self.ended_at, self.exit_at),
-                shared,
-                exit_url[shared:],
+                in_common,
+                exit_url[in_common:],
                 ago(self.ended_at, self.campaign_at),
                 self.campaign,
                 self.products,
@@ -129,7 +129,7 @@ def unpack(row: Row, base: int, names: Sequence[str]) -> Session:
     return session
 
 
-def _shared(entry_url: str, exit_url: str) -> int:
+def shared(entry_url: str, exit_url: str) -> int:
     """Return how much of the entry page's URL that of the exit page begins with: all of it or its origin."""
     if exit_url == entry_url:
         return len(entry_url)
@@ -188,10 +188,12 @@ class SessionTracker:
         gap = self._gap_ms.get(event.channel)
         return gap is not None and bool(self._near(sessions, event, gap))
 
-    def close(self, sessions: list[Session], profile_id: str, now: int, out: list[Any]) -> int:
+    def close(
+        self, sessions: list[Session], profile_id: str, now: int, out: list[Any], forgotten: list[Session]
+    ) -> int:
         """Publish the sessions due at `now`, that instant included; return when the next is due.
 
-        What is too old to be revised is forgotten on the occasion.
+        What is too old to be revised is forgotten on the occasion, and put among `forgotten`.
         """
         due: list[Session] = []
         next_at = FOREVER
@@ -217,9 +219,9 @@ class SessionTracker:
                 session.session_id = digest(
                     session.visitor_id, session.channel, session.client_session_id, session.started_at
                 )
-            out.append(_record(session, profile_id))
+            out.append(record_of(session, profile_id))
         if len(sessions) > 1:
-            self._forget(sessions, now)
+            self._forget(sessions, now, forgotten)
         return next_at
 
     def union(self, sessions: list[Session], others: list[Session]) -> None:
@@ -277,13 +279,15 @@ class SessionTracker:
             return self._length_ms_max + self._memory_ms
         return self._gap_ms.get(session.channel, 0) + self._memory_ms
 
-    def _forget(self, sessions: list[Session], now: int) -> None:
+    def _forget(self, sessions: list[Session], now: int, forgotten: list[Session]) -> None:
         kept = [s for s in sessions if not s.closed or s.ended_at + self._kept_ms(s) >= now]
         over = sum(s.closed for s in kept) - self._remembered_max
         if over > 0:
             oldest = [s for s in kept if s.closed][:over]
             kept = [s for s in kept if s not in oldest]
-        sessions[:] = kept
+        if len(kept) < len(sessions):
+            forgotten += [s for s in sessions if s not in kept]
+            sessions[:] = kept
 
 
 def _order(session: Session) -> tuple[int, int, str, str, str]:
@@ -359,12 +363,13 @@ def _merged_record(session: Session, merged_into: str, profile_id: str) -> Sessi
     """The last word on a published session whose events now count in another one."""
     gone = Session(session.visitor_id, session.channel, session.client_session_id, session.started_at, session.ended_at)
     gone.session_id, gone.revision = session.session_id, session.revision + 1
-    record = _record(gone, profile_id)
+    record = record_of(gone, profile_id)
     record.state, record.merged_into = "merged", merged_into
     return record
 
 
-def _record(session: Session, profile_id: str) -> SessionRecord:
+def record_of(session: Session, profile_id: str) -> SessionRecord:
+    """Return what is told of a closed session."""
     duration_ms = session.ended_at - session.started_at
     return SessionRecord(
         session.session_id,

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 import click
 
 from pipeline.faults import DONE, INTERRUPTED, WRONG_USAGE, clause, failed, is_debugging, say
+from pipeline.identity_command import identity
 from pipeline.state_command import FILE, FOLDER, state, stop
+from pipeline.topics_command import topics
 from pipeline.version import own_version
 
 if TYPE_CHECKING:
@@ -96,6 +98,9 @@ Progress goes to stderr, the summary at the end to stdout.""",
 @click.option("--recovery", type=FOLDER, help="Folder in which the state survives this process.")
 @click.option("--from-savepoint", type=FOLDER, help="Savepoint from which a new recovery folder goes on.")
 @click.option(
+    "--requests", type=FILE, help="File of requests to show, export, erase or split what is known: `identity`."
+)
+@click.option(
     "--speed",
     type=click.FloatRange(min=0),
     default=0.0,
@@ -121,6 +126,7 @@ def run(  # noqa: PLR0913 -- one an option
     config: Path | None,
     recovery: Path | None,
     from_savepoint: Path | None,
+    requests: Path | None,
     speed: float,
     shard: str | None,
     process: int | None,
@@ -152,7 +158,14 @@ def run(  # noqa: PLR0913 -- one an option
     progress = Progress("looking through the input" if inputs and "-" not in inputs else "waiting for input")
     with _engine_muted(), progress.shown():
         outcome = run_flow(
-            settings, inputs, out, recovery=recovery, savepoint=from_savepoint, speed=speed, watch=progress.watch
+            settings,
+            inputs,
+            out,
+            recovery=recovery,
+            savepoint=from_savepoint,
+            requests=requests,
+            speed=speed,
+            watch=progress.watch,
         )
     place = _place(out) if out is not None else f"{settings.kafka.prefix}*.v1 at {settings.kafka.servers}"
     summarize(outcome, place, outcome.role + _ending(outcome, is_recoverable=recovery is not None))
@@ -230,41 +243,6 @@ def generate(
     say(f"wrote {events:,} lines, {size_mb:,.1f} MB, to {out} in {time.monotonic() - began_s:.1f} s")
 
 
-@command.group()
-def topics() -> None:
-    """Look after the Kafka topics that are read and published to."""
-
-
-@topics.command(
-    epilog="""\b
-Examples:
-  nextmove topics create --config prod.yaml
-  nextmove topics create --config prod.yaml --partitions 12 --replication 3"""
-)
-@click.option("--config", type=FILE, help="Settings in YAML: kafka.servers and kafka.prefix.")
-@click.option("--partitions", type=click.IntRange(1, 10_000), default=8, show_default=True, help="Of each new topic.")
-@click.option(
-    "--replication", type=click.IntRange(-1, 100), default=-1, show_default=True, help="Copies; -1: as the brokers say."
-)
-def create(config: Path | None, partitions: int, replication: int) -> None:
-    """Create what is missing, and check what is there."""
-    from config.load import load
-    from connectors import kafka_topics
-    from connectors.kafka_client import Brokers
-
-    settings = load(config, os.environ)
-    if not settings.kafka.servers:
-        raise click.UsageError("set kafka.servers in the settings, or NEXTMOVE_KAFKA_SERVERS")
-    wanted = kafka_topics.output_topics(settings.kafka.prefix)
-    wanted |= {kafka_topics.EXCHANGE: kafka_topics.exchange_topic(settings.kafka.prefix)}
-    read = [kafka_topics.Topic(name, is_compacted=False) for name in settings.kafka.topics if not name.startswith("^")]
-    brokers = Brokers(settings.kafka.servers, settings.kafka.for_librdkafka())
-    made = kafka_topics.create(brokers, [*read, *wanted.values()], partitions, replication)
-    kafka_topics.checked(brokers, wanted)
-    for topic in [*read, *wanted.values()]:
-        click.echo(f"{topic.name}  {'created' if topic.name in made else 'was there'}")
-
-
 @command.command(
     epilog="""\b
 Example:
@@ -284,6 +262,8 @@ def check(config: Path) -> None:
 
 command.add_command(stop)
 command.add_command(state)
+command.add_command(identity)
+command.add_command(topics)
 
 
 def main() -> NoReturn:

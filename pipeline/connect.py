@@ -22,8 +22,9 @@ from connectors.kafka_outbox import SinkOptions
 from connectors.kafka_part import KafkaPart
 from connectors.kafka_sink import KafkaSink
 from connectors.kafka_source import KafkaSource
-from connectors.kafka_topics import exchange_topic, output_topics
-from connectors.redis_identity import RedisIdentity, RedisRules
+from connectors.kafka_topics import control_topic, exchange_topic, output_topics
+from connectors.redis_identity import RedisIdentity
+from connectors.redis_patience import RedisRules
 from operators.ids import digest, murmur2
 from pipeline.exchange import Former
 from pipeline.recovery import Recovery, RunError, make_folder
@@ -152,6 +153,7 @@ def kafka_source(
         discover_s=kafka.discover_ms / 1000,
         client=kafka.for_librdkafka(),
         internal=exchange if is_shared else "",
+        control=control_topic(kafka.prefix).name,
         owns=shard.owns_partition,
         readers=readers,
     )
@@ -161,6 +163,11 @@ def kafka_source(
     if echoes:
         raise RunError(f"kafka.topics would read {echoes[0]}, which is published to; narrow the pattern")
     return source
+
+
+def control(settings: Settings, requests: Path | None) -> str:
+    """Return the source that has requests: a file of them, else the topic."""
+    return control_topic(settings.kafka.prefix).name if requests is None else str(requests)
 
 
 def outputs(

@@ -14,14 +14,15 @@ from typing import Any, Final
 import msgspec
 
 from connectors.batches import RawBatch
-from operators import event
+from operators import event, request
 from operators.event import Event
 from operators.profile_state import HandOver
 from operators.rejected import Rejected
-from pipeline.exchange import item_of, marker_row, packed, row_of, unpacked
-from pipeline.messages import Absorb, Await, Decoded, GroupBatch, GroupOutput, Marker
+from operators.request import Request
+from pipeline.exchange import Item, item_of, marker_row, packed, row_of, unpacked
+from pipeline.messages import Decoded, GroupBatch, GroupOutput, Marker
 
-_Decoded: Final[Any] = tuple[RawBatch, list[Any], list[Rejected], list[bytes]]
+_Decoded: Final[Any] = tuple[RawBatch, list[Any], list[Rejected], list[bytes], list[Any]]
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder().decode
 _decode_decoded: Final = msgspec.msgpack.Decoder(_Decoded).decode
@@ -41,12 +42,14 @@ def _reduce_decoded(decoded: Decoded) -> Reduced:
     """Pack a batch on its way to `resolve`; of the raw records it is only asked how many they are."""
     raw = msgspec.structs.replace(decoded.raw, raws=[b""] * len(decoded.raw.raws), came_at=[])
     parcels = [message for parcel in decoded.parcels for message in packed(parcel)]
-    return _decoded, (_encode([raw, [one.pack() for one in decoded.events], decoded.rejected, parcels]),)
+    requests = [one.pack() for one in decoded.requests]
+    return _decoded, (_encode([raw, [one.pack() for one in decoded.events], decoded.rejected, parcels, requests]),)
 
 
 def _decoded(raw: bytes) -> Decoded:
-    batch, events, rejected, parcels = _decode_decoded(raw)
-    return Decoded(batch, [event.unpack(row) for row in events], rejected, [unpacked(one) for one in parcels])
+    batch, events, rejected, parcels, requests = _decode_decoded(raw)
+    sent, asked = [unpacked(one) for one in parcels], [request.unpack(one) for one in requests]
+    return Decoded(batch, [event.unpack(row) for row in events], rejected, sent, asked)
 
 
 def _reduce_share(share: GroupBatch) -> Reduced:
@@ -90,9 +93,9 @@ def _share_of(row: list[Any]) -> GroupBatch:
     return GroupBatch(group, batch, groups, mine, theirs, marker, number)
 
 
-def _row(item: Event | HandOver | Absorb | Await) -> list[Any]:
+def _row(item: Item) -> list[Any]:
     """Return a row as shards send it, and for a hand-over the marks, which shards do not share."""
-    if isinstance(item, Event):
+    if isinstance(item, Event | Request):
         return row_of(item)
     handover = item if isinstance(item, HandOver) else item.handover
     return [*row_of(item), handover.mark, handover.lead_mark]
@@ -100,7 +103,7 @@ def _row(item: Event | HandOver | Absorb | Await) -> list[Any]:
 
 def _item(row: list[Any]) -> Any:  # noqa: ANN401 -- an event, or a hand-over on either side of its way
     item = item_of(row)
-    if not isinstance(item, Event):
+    if not isinstance(item, Event | Request):
         handover = item if isinstance(item, HandOver) else item.handover
         handover.mark, handover.lead_mark = row[-2:]
     return item

@@ -16,9 +16,10 @@ from typing import Any, Final
 
 import msgspec
 
-from operators import event
+from operators import event, request
 from operators.event import Event
 from operators.profile_state import HandOver, pack, unpack
+from operators.request import Request
 from pipeline.messages import Absorb, Await, GroupBatch, GroupOutput, Marker, Parcel
 
 VERSION: Final = 1
@@ -30,6 +31,10 @@ _EVENT: Final = 0
 _HANDOVER: Final = 1
 _ABSORB: Final = 2
 _AWAIT: Final = 3
+_REQUEST: Final = 4
+
+Item = Event | HandOver | Absorb | Await | Request
+"""What travels between key groups."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder().decode
@@ -137,10 +142,12 @@ def marker_row(one: Marker | None) -> list[int] | None:
     return None if one is None else [one.watermark, one.next_watermark, one.top_at, one.clock, one.next_clock]
 
 
-def row_of(item: Event | HandOver | Absorb | Await) -> list[Any]:
+def row_of(item: Item) -> list[Any]:
     """Return an item as a row of plain values."""
     if isinstance(item, Event):
         return [_EVENT, item.pack()]
+    if isinstance(item, Request):
+        return [_REQUEST, item.pack()]
     if isinstance(item, HandOver):
         return [_HANDOVER, handover_row(item)]
     if isinstance(item, Await):
@@ -151,21 +158,26 @@ def row_of(item: Event | HandOver | Absorb | Await) -> list[Any]:
 
 def handover_row(one: HandOver) -> list[Any]:
     """Return a hand-over as a row of plain values; the marks are not for others."""
-    return [one.profile_id, one.visitor_id, one.to, one.at, one.event_id, one.order, one.linked_at, one.life]
+    row = [one.profile_id, one.visitor_id, one.to, one.at, one.event_id, one.order, one.linked_at, one.life]
+    return [*row, one.part, list(one.names)] if one.part else row
 
 
 def handover_of(row: Sequence[Any]) -> HandOver:
     """Make a hand-over of the row that `handover_row` gave."""
     handover = HandOver(*row[:7])
     handover.life = row[7] if len(row) > 7 else ""
+    if len(row) > 8:
+        handover.part, handover.names = row[8], row[9]
     return handover
 
 
-def item_of(row: Sequence[Any]) -> Event | HandOver | Absorb | Await:
+def item_of(row: Sequence[Any]) -> Item:
     """Make an item of the row that `row_of` gave; what a row has beyond that is left alone."""
     kind = row[0]
     if kind == _EVENT:
         return event.unpack(row[1])
+    if kind == _REQUEST:
+        return request.unpack(row[1])
     handover = handover_of(row[1])
     if kind == _HANDOVER:
         return handover

@@ -8,11 +8,14 @@ import msgspec
 
 from connectors.changelog import check_version
 
-STATE_VERSION: Final = 4
+STATE_VERSION: Final = 5
 """The version of the layout of what a snapshot and the changelog hold."""
 
 _Gone: Final[Any] = dict[str, tuple[str, int]]
-_Row: Final[Any] = tuple[int, int, int, int, int, int, int, _Gone, list[Any], dict[str, list[Any]]]
+_Erased: Final[Any] = dict[str, tuple[int, int]]
+_Row: Final[Any] = tuple[int, int, int, int, int, int, int, _Gone, list[Any], dict[str, list[Any]], _Erased]
+# Nobody could be erased.
+_Row4: Final[Any] = tuple[int, int, int, int, int, int, int, _Gone, list[Any], dict[str, list[Any]]]
 # No lead could become another.
 _Row3: Final[Any] = tuple[int, int, int, int, int, int, int, _Gone]
 # A group knew how far what other shards send had come, by the way that it took.
@@ -37,6 +40,8 @@ class GroupSnapshot(NamedTuple):
     """Leads who have become another one, and whose state is still here: rows of their hand-overs."""
     queues: dict[str, list[Any]] = {}  # noqa: RUF012 -- never changed
     """Leads who wait for the state of another one, each with a queue as `pipeline/waiting.py` writes it."""
+    erased: dict[str, tuple[int, int]] = {}  # noqa: RUF012 -- never changed
+    """Profiles that were erased, each with up to when (ms), and the store's clock then."""
 
 
 def read_snapshot(raw: bytes) -> GroupSnapshot:
@@ -53,6 +58,8 @@ def read_snapshot(raw: bytes) -> GroupSnapshot:
         return GroupSnapshot(*msgspec.msgpack.decode(raw, type=_Row2)[1:-1])
     if version == 3:
         return GroupSnapshot(*msgspec.msgpack.decode(raw, type=_Row3)[1:])
+    if version == 4:
+        return GroupSnapshot(*msgspec.msgpack.decode(raw, type=_Row4)[1:])
     return GroupSnapshot(*msgspec.msgpack.decode(raw, type=_Row)[1:])
 
 

@@ -12,19 +12,26 @@ from operators.event import Event
 from operators.profile import Output
 from operators.profile_state import HandOver, Profile
 from operators.rejected import Rejected
+from operators.request import Request
 
 
 @mypyc_attr(acyclic=True)
 class Decoded:
-    """A raw batch with its records decoded; `parcels` are what other shards have sent."""
+    """A raw batch with its records decoded; `parcels` are what other shards have sent, `requests` those of people."""
 
     def __init__(
-        self, raw: RawBatch, events: list[Event], rejected: list[Rejected], parcels: Sequence[Parcel] = ()
+        self,
+        raw: RawBatch,
+        events: list[Event],
+        rejected: list[Rejected],
+        parcels: Sequence[Parcel] = (),
+        requests: Sequence[Request] = (),
     ) -> None:
         self.raw = raw
         self.events = events
         self.rejected = rejected
         self.parcels = parcels
+        self.requests = requests
 
     @property
     def is_live(self) -> bool:
@@ -145,11 +152,12 @@ class GroupOutput:
     `created` counts the profiles seen for the first time; `awake` says by how much those with a timer, that is
     with an open session or cart, have become more, `held` the same of all profiles that the group holds, and `waiting`
     of leads who wait for the state of another one. `parcel` is for those who live elsewhere; `forwarded` are events of
-    visitors who are leads by now.
+    visitors who are leads by now. `erased` counts events of somebody who had been erased by then.
     """
 
     parcel: Parcel | None = None
     waiting: int = 0
+    erased: int = 0
 
     def __init__(
         self,

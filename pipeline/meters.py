@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple, get_args
 
+from connectors.formats.identifiers import PersonalType
 from operators.cart_record import State
 from operators.identity_record import Rule, What
 from pipeline import readings
@@ -47,7 +48,8 @@ METERS: Final = (
         "nextmove_events_dropped_total",
         "counter",
         ("reason",),
-        "Records read that do not count: duplicates, and dead letters by reason. The rest of those ingested counts.",
+        "Records read that do not count: duplicates, what happened before somebody was erased, and dead letters by"
+        " reason. The rest of those ingested counts.",
         readings.dropped,
     ),
     Meter(
@@ -70,6 +72,13 @@ METERS: Final = (
         (),
         "Events from the future, set to the time at which they were received.",
         readings.one(lambda t: t.clamped),
+    ),
+    Meter(
+        "nextmove_identifiers_blocked_total",
+        "counter",
+        ("type",),
+        "Identifiers left out of events because they name nobody: null and its like, or blocked by the settings.",
+        readings.by(get_args(PersonalType), lambda t: t.blocked),
     ),
     Meter(
         "nextmove_dlq_records_total",
@@ -126,8 +135,23 @@ METERS: Final = (
         "nextmove_session_revisions_total",
         "counter",
         (),
-        "Sessions published anew after they had been closed: late events, or two that turned out to be one.",
+        "Sessions published anew after they had been closed: late events, two that turned out to be one, or a link by"
+        " which they are a lead's.",
         readings.one(lambda t: t.session_revisions),
+    ),
+    Meter(
+        "nextmove_sessions_stitched_total",
+        "counter",
+        (),
+        "Sessions of visitors who became known, and of leads who became others, that are published anew as the lead's.",
+        readings.one(lambda t: t.stitched),
+    ),
+    Meter(
+        "nextmove_sessions_left_behind_total",
+        "counter",
+        (),
+        "Those that are not, at each link: they ended longer before it than session.stitch, or are too many.",
+        readings.one(lambda t: t.left_behind),
     ),
     Meter(
         "nextmove_cart_changes_total",
@@ -213,7 +237,8 @@ METERS: Final = (
         "nextmove_identity_records_total",
         "counter",
         ("what",),
-        "Leads created or merged, and identifiers linked, moved to another lead, or refused.",
+        "What became of leads and their identifiers: created, linked, moved to another lead, merged, refused,"
+        " ambiguous, erased, split off (unmerged), stitched.",
         readings.by(get_args(What), lambda t: t.identity),
     ),
     Meter(
@@ -230,6 +255,21 @@ METERS: Final = (
         ("rule",),
         "Identifiers that were not linked, by the rule that forbade it.",
         readings.by(filter(None, get_args(Rule)), lambda t: t.conflicts),
+    ),
+    Meter(
+        "nextmove_requests_total",
+        "counter",
+        ("request", "outcome"),
+        "Answers to requests to show, export, erase or split what is known of somebody.",
+        readings.answers,
+    ),
+    Meter(
+        "nextmove_events_erased_late_total",
+        "counter",
+        (),
+        "Events dropped because they were of somebody erased, whom another shard had not known to be when it read"
+        " them.",
+        readings.one(lambda t: t.erased_since),
     ),
     Meter(
         "nextmove_snapshot_age_seconds",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -10,21 +11,25 @@ import msgspec
 from config.settings import Settings
 from connectors.changelog import Changelog, Rewrites
 from connectors.cloudevents import Encoder, MessageEncoder
+from connectors.formats.common import SourceRules
+from connectors.formats.pseudonyms import Pseudonyms
 from connectors.given_folder import GivenFolder
 from connectors.journal import Journal
 from connectors.memory import MemoryIdentity
 from operators.profile import ProfileOperator
-from operators.rules import DuplicateRules, ProfileRules, TimeRules
+from operators.rules import DuplicateRules, IdentityRules, ProfileRules, TimeRules
 from pipeline.deal import Dealer
 from pipeline.exchange import Elsewhere, Former
 from pipeline.key_groups import KeyGroup
+from pipeline.lead_groups import LeadGroup
 from pipeline.manifest import GIVEN, IDENTITY, changelog_name
 from pipeline.ports import HandOvers, IdentityStore
+from pipeline.purges import Purges
 from pipeline.resolve import Resolver
 from pipeline.seeds import Seeds
 from pipeline.shards import ALONE, Shard
 from pipeline.steps import GatherStep, LaneStep, ResolveStep, collect, deal, decode, publish
-from pipeline.telemetry import Tally
+from pipeline.tally import Tally, source_of
 from pipeline.watermark import Watermark, channel
 
 
@@ -43,15 +48,16 @@ class Parts:
         shard: Shard = ALONE,
         former: Former | None = None,
         journal: Journal | None = None,
+        control: str = "",
     ) -> None:
         """Make the steps; with a `recovery` folder their states are kept in changelogs there, and begin from its seeds.
 
         Without a `store` of identities they have an embedded one of their own; without an `encoder` they publish
         lines. One `shard` of several hands on what is not for its own key groups, and notes in the `journal` what it
-        takes in; `former` says what of that which lies between shards counts.
+        takes in; `former` says what of that which lies between shards counts. The source `control` has requests.
         """
         former = former or Former(shard.timeline, {}, {})
-        rewrites, self.seeds = Rewrites(), Seeds(recovery)
+        rewrites, self.seeds, purges = Rewrites(), Seeds(recovery), Purges(settings.key_groups)
         fsync = settings.checkpoint.fsync
         people, given = _stores(store, recovery, fsync=fsync)
 
@@ -61,9 +67,9 @@ class Parts:
         def resolve(resume: bytes | None) -> ResolveStep:
             duplicates = DuplicateRules(**msgspec.structs.asdict(settings.duplicates))
             dealer, identity = Dealer(settings.key_groups, shard), changelog(IDENTITY)
-            time = _watermark(settings, partitions, shard, former.ends)
+            time, rules = _watermark(settings, partitions, shard, former.ends), _identity_rules(settings)
             told = self.seeds.resolve if resume is None else resume
-            return ResolveStep(Resolver(time, duplicates, dealer, identity, tally, people, told, journal))
+            return ResolveStep(Resolver(time, duplicates, rules, dealer, identity, tally, people, told, journal))
 
         def key_groups(name: str, rules: ProfileRules) -> Callable[[bytes | None], LaneStep]:
             operator, seeds, lanes = ProfileOperator(rules), self.seeds.groups(name), list[LaneStep]()
@@ -71,22 +77,48 @@ class Parts:
             def key_group(number: int, resume: bytes | None) -> KeyGroup | Elsewhere:
                 if number >= settings.key_groups:
                     return Elsewhere(shard.timeline, shard.index, number - settings.key_groups, name)
-                log, is_first = changelog(changelog_name(name, number)), name == "visitors"
-                forwards, by = is_first and shard.count > 1, None if is_first else given
-                return KeyGroup(number, operator, log, resume, forwards=forwards, store=by)
+                log = changelog(changelog_name(name, number))
+                if name == "profiles":
+                    return LeadGroup(number, operator, log, resume, given, purges)
+                return KeyGroup(number, operator, log, resume, forwards=shard.count > 1, purges=purges)
 
             return lambda resume: LaneStep(key_group, resume, tally.steps[name], seeds, lanes)
 
-        self.decode = decode(settings.source.format, settings.source.record_bytes_max, tally, former)
+        self.decode = decode(settings.source.format, _source_rules(settings), tally, former, now, control)
         self.resolve = resolve
         self.deal = deal
         self.visitors = key_groups("visitors", settings.visitor_rules())
         self.collect = collect
-        self.gather: Callable[[bytes | None], GatherStep] = lambda _: GatherStep(
-            Dealer(settings.key_groups, shard), tally
-        )
+        self.gather = lambda _: GatherStep(Dealer(settings.key_groups, shard), tally)
         self.profiles = key_groups("profiles", settings.lead_rules())
         self.publish = publish(encoder or Encoder(settings.output.source, now), tally)
+
+
+def _source_rules(settings: Settings) -> Callable[[str], SourceRules]:
+    """Return what gives the rules by which a partition's records are read: they differ by the region of its source."""
+    identity = settings.identity
+    made: dict[str, SourceRules] = {}
+    pseudonyms = None if identity.secrets is None else Pseudonyms(*identity.secrets)
+
+    def rules_of(partition: str) -> SourceRules:
+        region = identity.phone_regions.get(source_of(partition), identity.phone_region)
+        rules = made.get(region)
+        if rules is None:
+            bytes_max = settings.source.record_bytes_max
+            rules = made[region] = SourceRules(bytes_max, region, identity.blocked, identity.patterns, pseudonyms)
+        return rules
+
+    return rules_of
+
+
+def _identity_rules(settings: Settings) -> Callable[[str], IdentityRules]:
+    """Return what gives the rules by which events of a partition are who they are: they differ by what is trusted."""
+
+    @cache
+    def rules_of(partition: str) -> IdentityRules:
+        return settings.identity.rules(source_of(partition))
+
+    return rules_of
 
 
 def _stores(store: IdentityStore | None, recovery: Path | None, *, fsync: bool) -> tuple[IdentityStore, HandOvers]:

@@ -17,6 +17,9 @@ class HandOvers(Protocol):
     def take(self, tags: Sequence[str]) -> dict[str, bytes]:
         """Return the states of those tags that are there, in one round trip."""
 
+    def forget(self, lead: str) -> None:
+        """Let go of all that a lead has left to others: its tags begin with it and an @."""
+
 
 class IdentityStore(HandOvers, Protocol):
     """Who is who: identifiers to leads. Linking is idempotent, so a replay is harmless."""
@@ -35,14 +38,29 @@ class IdentityStore(HandOvers, Protocol):
         run that was cut off, is not known yet. With `as_of`, nothing is that was linked when the clock stood higher.
         """
 
+    def find(self, names: Sequence[str], event: Event, as_of: int | None = None) -> dict[str, str]:
+        """Return what is known of some names, whatever they are, as `event` sees it; as `look_up` otherwise."""
+
+    def identifiers_of(self, lead: str) -> list[str]:
+        """Return what is kept of a lead's identifiers: themselves, or their digests."""
+
+    def erase(self, names: Sequence[str], known: Mapping[str, str], lead: str, event: Event) -> list[str] | None:
+        """Forget a lead, "" for none, with all identifiers that it was given, and `names`, all or none.
+
+        What was `known` of the lead is what it was planned on. For some days it is remembered of each identifier, by a
+        digest, up to when it was erased: that is when `event` was. Returns the lead and all who had become it, the same
+        for the same event; None where another process has changed the lead since.
+        """
+
     def read_clock(self) -> int:
         """Return how many links there are now; 0 where it is private."""
 
     def link(self, links: Mapping[str, str], event: Event, known: Mapping[str, str]) -> dict[str, str]:
         """Store identifiers and their leads as `event` says, all or none.
 
-        `known` is what they were planned on. Returns what others have made of these identifiers since, "" where there
-        is nothing any more; empty where the links are stored.
+        An identifier linked to "" is nobody's from then on. `known` is what they were planned on. Returns what others
+        have made of these identifiers since, "" where there is nothing any more, with what `erasure.marked` says of
+        those that were erased; empty where the links are stored.
         """
 
     def changes(self) -> list[tuple[str, str]]:

@@ -9,11 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from typing import get_args
 
+from operators.answer import Outcome
 from operators.event import FOREVER
 from operators.rejected import REASONS
+from operators.request import What
 from operators.trigger import FAMILIES, Action, Outlet, Suppression
 from pipeline.ports import Dependency, LiveSink, LiveSource, SharedStore
-from pipeline.tally import SourceTally, Tally, source_of
+from pipeline.tally import REPEATED, SourceTally, Tally, source_of
 
 Values = Mapping[tuple[str, ...], float | tuple[int, float]]
 """By the values of the labels: a number, or for a summary count and sum."""
@@ -66,8 +68,15 @@ def dead_letters(watched: Watched) -> Values:
 def dropped(watched: Watched) -> Values:
     """Read what does not count, by reason."""
     tally = watched.tally
-    counts = dict.fromkeys(sorted(REASONS), 0) | dict(tally.rejected) | {"duplicate": tally.duplicates}
+    counts = dict.fromkeys(sorted(REASONS), 0) | dict(tally.rejected)
+    counts |= {"duplicate": tally.duplicates, "erased": tally.erased}
     return {(reason,): count for reason, count in counts.items()}
+
+
+def answers(watched: Watched) -> Values:
+    """Read answers to requests, by what was requested and the outcome."""
+    zeros: dict[tuple[str, ...], float] = dict.fromkeys(product(get_args(What), [*get_args(Outcome), REPEATED]), 0)
+    return zeros | dict(watched.tally.answers)
 
 
 def triggers(watched: Watched) -> Values:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
@@ -12,15 +12,19 @@ from connectors.batches import RawBatch
 from connectors.changelog import ENTRY_OVERHEAD, Changelog
 from connectors.journal import Journal
 from operators.duplicates import Duplicates
+from operators.erasure import ERASED, erased_at
 from operators.event import FOREVER, Event
-from operators.identity import Plan, learn, plan, settled
+from operators.identity import is_erased, settled
+from operators.planning import Plan, learn, plan
 from operators.profile_state import HandOver
-from operators.rules import DuplicateRules
+from operators.request import Request
+from operators.rules import DuplicateRules, IdentityRules
 from pipeline.deal import Dealer
+from pipeline.desk import Desk
 from pipeline.messages import Await, Decoded, Marker, Parcel, Resolved
 from pipeline.ports import IdentityStore
 from pipeline.resolver_snapshot import IDS, ResolverSnapshot, generation_of, ids_of, read_snapshot, write_snapshot
-from pipeline.tally import Tally
+from pipeline.tally import REPEATED, Tally
 from pipeline.watermark import Watermark
 
 # Devices that are remembered with where their events go: a limit on memory.
@@ -43,6 +47,7 @@ class Resolver:
         self,
         time: Watermark,
         duplicates: DuplicateRules,
+        rules_of: Callable[[str], IdentityRules],
         dealer: Dealer,
         changelog: Changelog | None,
         tally: Tally,
@@ -50,8 +55,11 @@ class Resolver:
         resume: bytes | None,
         journal: Journal | None = None,
     ) -> None:
-        """Start with what `store` knows, or from the checkpoint `resume`; note in the `journal` what is taken in."""
-        self._time, self._dealer = time, dealer
+        """Start with what `store` knows, or from the checkpoint `resume`; note in the `journal` what is taken in.
+
+        `rules_of` says by which rules events of a partition are who they are.
+        """
+        self._time, self._dealer, self._rules_of = time, dealer, rules_of
         self._changelog, self.tally = changelog, tally
         self.is_kept = changelog is not None
         """Whether anything outlives the process."""
@@ -67,6 +75,8 @@ class Resolver:
         self._life = uuid4().hex if journal is None else ""
         self._taken = self._clock = 0
         self._last: dict[str, tuple[int, int]] = {}
+        self._desk = Desk(store, dealer, self._life)
+        self._is_purge = False
         if changelog is not None:
             if resume is None:
                 changelog.start()
@@ -81,7 +91,11 @@ class Resolver:
         self._taken += 1
         if raw.read_at is not None:
             time.live(raw.read_at, is_first=raw.is_first)
-        known = self._asked(raw, decoded.events)
+        known = self._asked(raw, decoded)
+        as_of = self._clock
+        for request in decoded.requests:
+            self._perform(request, as_of, records)
+            as_of = max(as_of, self._store.linked_at)  # the next one sees what this one has done
         if raw.is_sent:
             self._receive(decoded.parcels)
             time.received(raw.partition, raw.first_position + len(raw.raws))
@@ -96,12 +110,21 @@ class Resolver:
             time.marked()
         return Resolved(self._dealer.deal(here, elsewhere, self._taken), records)
 
-    def _asked(self, raw: RawBatch, events: list[Event]) -> dict[str, str]:
+    def _perform(self, request: Request, as_of: int, records: list[Any]) -> None:
+        if not self._duplicates.is_new(request.request_id, request.at):
+            self.tally.answers[request.what, REPEATED] += 1
+            return
+        records += self._desk.perform(request, as_of)
+        self._members.clear()
+        self._is_purge = self._is_purge or request.what == "erase"
+
+    def _asked(self, raw: RawBatch, decoded: Decoded) -> dict[str, str]:
         """Ask the store, once a batch, and note what a run that goes on must find again.
 
-        Other shards are told how far the store's clock had come, also by one that has nothing to ask.
+        Other shards are told how far the store's clock had come, also by one that has nothing to ask. Requests are
+        about what is known now, which may be more than events were last asked for.
         """
-        store = self._store
+        store, events = self._store, decoded.events
         if not store.is_private:
             self._members.clear()
         known = store.look_up(events, raw.as_of)
@@ -109,9 +132,9 @@ class Resolver:
             self._clock = raw.as_of
             return known
         self._clock = store.clock
+        if decoded.requests or (self._journal is not None and raw.is_marked and not events):
+            self._clock = store.read_clock()
         if self._journal is not None:
-            if raw.is_marked and not events:
-                self._clock = store.read_clock()
             self._journal.note(raw, self._clock)
         return known
 
@@ -128,6 +151,8 @@ class Resolver:
             mark = max(mark, raw.complete_before)
         others, leads_limit = time.others(partition), time.leads_limit
         reached = time.at(mark, others)
+        rules = self._rules_of(partition)
+        erased_to = int(known.get(ERASED, -1))
         for event in events:
             at = event.at
             event.mark = reached
@@ -139,12 +164,19 @@ class Resolver:
             if drops and not duplicates.is_new(event.event_id, at):
                 copies += 1
                 continue
+            if at <= erased_to and is_erased(event, known):
+                self.tally.erased += 1
+                continue
             sum_at += at
             if at <= mark:
                 late += 1
-            if event.user_id or event.email or event.phone:
-                is_lead = self._identify(event, known, leads_limit, records)
-                place = self._dealer.place_of(event.profile_id)
+            if event.user_id or event.email or event.phone or event.also:
+                found = self._identify(event, known, rules, leads_limit, records)
+                if ERASED in known:
+                    erased_to = int(known[ERASED])
+                if found is None:
+                    continue
+                is_lead, place = found, self._dealer.place_of(event.profile_id)
             else:
                 member = self._members.get(event.anonymous_id) or self._recognise(event.anonymous_id, known)
                 event.profile_id = member.profile_id
@@ -177,6 +209,8 @@ class Resolver:
                 if isinstance(item, Event):
                     item.mark = mark
                     whose = item.profile_id
+                elif isinstance(item, Request):
+                    whose = item.profile_id
                 else:
                     handover = item if isinstance(item, HandOver) else item.handover
                     handover.mark, handover.lead_mark = mark, leads_reached
@@ -204,32 +238,29 @@ class Resolver:
         profile_id = anonymous_id if lead is None else lead
         if len(self._members) >= MEMBERS_MAX:
             self._members.clear()
+        if lead is None and ERASED in known:
+            self._forget_first("a:" + anonymous_id, profile_id, known)
         place = self._dealer.place_of(profile_id)
         member = self._members[anonymous_id] = Member(profile_id, place, is_lead=lead is not None)
         return member
 
-    def _identify(self, event: Event, known: dict[str, str], leads_limit: int, records: list[Any]) -> bool:
-        """Find the profile of an event with more than an anonymous id, and link; whether it is a lead."""
+    def _identify(
+        self, event: Event, known: dict[str, str], rules: IdentityRules, leads_limit: int, records: list[Any]
+    ) -> bool | None:
+        """Find the profile of an event with more than an anonymous id, and link; whether it is a lead, None: erased."""
         lead = settled(event, known)
         if lead is not None:
             event.profile_id = lead
             return True
-        found = plan(event, known)
-        while found.links:
-            changed = self._store.link(found.links, event, known)
-            if not changed:
-                if not self._store.is_private:
-                    learn(known, found)
-                self._members.pop(event.anonymous_id, None)
-                break
-            for name, owner in changed.items():  # another process was faster: plan on what it has made of them
-                if owner:
-                    known[name] = owner
-                else:
-                    known.pop(name, None)
-            found = plan(event, known)
+        found = self._linked(event, known, rules)
+        if found is None:
+            return None
         event.profile_id = found.profile_id
+        if not found.is_lead and ERASED in known:
+            self._forget_first("p:" + event.phone, found.profile_id, known)
         for order, (profile_id, visitor_id) in enumerate(found.handed_over):
+            if ERASED in known:
+                self._forget_first(("a:" if profile_id == visitor_id else "p:") + visitor_id, profile_id, known)
             handover = HandOver(
                 profile_id,
                 visitor_id,
@@ -246,6 +277,39 @@ class Resolver:
             self._merge(event, found, min(event.mark, leads_limit))
         records += found.records
         return found.is_lead
+
+    def _linked(self, event: Event, known: dict[str, str], rules: IdentityRules) -> Plan | None:
+        """Plan what an event means, and store its links; None where somebody was erased meanwhile whom it names."""
+        found = plan(event, known, rules)
+        while found.links:
+            changed = self._store.link(found.links, event, known)
+            if not changed:
+                if not self._store.is_private:
+                    learn(known, found)
+                for name in found.links:
+                    if name[0] == "a":
+                        self._members.pop(name[2:], None)
+                break
+            for name, owner in changed.items():  # another process was faster: plan on what it has made of them
+                if owner:
+                    known[name] = owner
+                else:
+                    known.pop(name, None)
+            if is_erased(event, known):
+                self.tally.erased += 1
+                return None
+            found = plan(event, known, rules)
+        return found
+
+    def _forget_first(self, name: str, visitor: str, known: dict[str, str]) -> None:
+        """Have a visitor's group forget who was erased before it takes what comes after that.
+
+        Where another process was requested to, its word may come later than ours.
+        """
+        at = erased_at(name, known)
+        if at >= 0 and not self._store.is_private:
+            request = Request("erase", "", at, [], profile_id=visitor, clock=self._clock)
+            self._dealer.visitors[self._dealer.place_of(visitor)].append(request)
 
     def _merge(self, event: Event, found: Plan, mark: int) -> None:
         """Have leads who have become another one hand their states over, and that one wait for them."""
@@ -269,7 +333,8 @@ class Resolver:
         if self._changelog is not None:
             if entries:
                 self._changelog.append(entries)
-            self._changelog.compact(self._live(), self._live_bytes)
+            self._changelog.compact(self._live(), self._live_bytes, is_purge=self._is_purge)
+            self._is_purge = False
             generation, length = self._changelog.checkpoint()
         if self._journal is not None:
             self._journal.checkpoint(self._taken)

@@ -34,7 +34,8 @@ from connectors.kafka_outbox import Outbox
 from connectors.kafka_part import KafkaPart
 from connectors.kafka_sink import KafkaSink
 from connectors.kafka_source import KafkaSource
-from connectors.redis_identity import RedisIdentity, StoreError
+from connectors.redis_identity import RedisIdentity
+from connectors.redis_patience import StoreError
 from operators.ids import digest
 from pipeline import connect, flow
 from pipeline.cluster import ALONE, Cluster, member, which_cluster
@@ -114,13 +115,14 @@ class _Run(NamedTuple):
     stop: _Stop
 
 
-def run(
+def run(  # noqa: PLR0913 -- as the command line has it
     settings: Settings,
     inputs: Sequence[str],
     out: Path | None,
     *,
     recovery: Path | None = None,
     savepoint: Path | None = None,
+    requests: Path | None = None,
     speed: float = 0.0,
     watch: Callable[[Tally], None] | None = None,
 ) -> Outcome:
@@ -128,19 +130,19 @@ def run(
 
     Without inputs it reads the topics of the settings, without `out` it publishes to topics. With a `recovery` folder
     (else that of the settings) the state survives: a later run with the same folder goes on where this
-    one was, whether it ended, was stopped or was killed; a new one may go on from a `savepoint`. `watch` is called
-    twice a second, from a thread of its own, and once at the end.
+    one was, whether it ended, was stopped or was killed; a new one may go on from a `savepoint`. A file of `requests`
+    is one more input, in place of the topic of requests. `watch` is called twice a second, from a thread of its own,
+    and once at the end.
 
     Raises:
         RunError: it cannot start, or could not go on.
         TooManyRejectedError: of the records read, more than `dead_letters.ratio_max` were rejected; what had
             been handled by then is published and, with a `recovery` folder, saved.
     """
+    inputs = [*inputs, str(requests)] if requests is not None else inputs
     cluster = which_cluster(settings, inputs, speed)
     shard = connect.which_shard(settings, inputs, out)
-    recovery = _folder(settings, recovery, shard, is_needed=not inputs, is_wanted=savepoint is not None)
-    if recovery is None and cluster.members > 1 and not settings.identity.redis_url:
-        raise RunError("the members of a cluster need --recovery, a folder that they share, or identity.redis_url")
+    recovery = _folder(settings, recovery, shard, cluster, is_needed=not inputs, is_wanted=savepoint is not None)
     tally = Tally()
     stop = _Stop(tally, settings.dead_letters.ratio_max, cluster)
     telemetry = Telemetry(tally, config_hash=digest(describe(settings)))
@@ -164,10 +166,10 @@ def run(
             if taken is not None:
                 connect.warn(f"going on from the savepoint {savepoint}, {told_of(taken)}")
             beat.sink = telemetry.sink = sink.outbox if isinstance(sink, KafkaSink) else None
-            telemetry.store = store
-            telemetry.is_ready = bool(inputs)
-            former, names = connect.former(shard, state), source.partitions
-            parts = Parts(settings, names, recovery, tally, connect.now, store, encoder, shard, former, journal)
+            telemetry.store, telemetry.is_ready = store, bool(inputs)
+            former, control = connect.former(shard, state), connect.control(settings, requests)
+            known = store, encoder, shard, former, journal, control
+            parts = Parts(settings, source.partitions, recovery, tally, connect.now, *known)
             with _watching(watch, tally), _quiet_collector():
                 _execute((source, sink), parts, config, _Run(settings, out, cluster, stop))
     except (SourceError, KafkaFault, StoreError, ServeError) as error:
@@ -179,7 +181,7 @@ def run(
 
 
 def _folder(
-    settings: Settings, recovery: Path | None, shard: Shard, *, is_needed: bool, is_wanted: bool
+    settings: Settings, recovery: Path | None, shard: Shard, cluster: Cluster, *, is_needed: bool, is_wanted: bool
 ) -> Path | None:
     """Return where the state survives; each of several shards has a folder of its own there."""
     if recovery is None and settings.checkpoint.folder:
@@ -188,6 +190,8 @@ def _folder(
         raise RunError("reading from Kafka needs checkpoint.folder or --recovery: a restart would forget everybody")
     if recovery is None and is_wanted:
         raise RunError("--from-savepoint needs checkpoint.folder or --recovery: the state goes on there")
+    if recovery is None and cluster.members > 1 and not settings.identity.redis_url:
+        raise RunError("the members of a cluster need --recovery, a folder that they share, or identity.redis_url")
     return recovery if recovery is None or shard.count == 1 else recovery / shard.name
 
 

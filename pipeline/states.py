@@ -41,6 +41,8 @@ class States:
         self.rest: dict[str, bytes] = {}
         self.due: dict[str, int] = {}
         """When the host is to wake those that have a timer."""
+        self.is_purge = False
+        """Whether something was erased: the changelog is rewritten soon."""
         self._touches = 0
         self._is_calm = True
         self._live_bytes = 0
@@ -75,7 +77,7 @@ class States:
 
     def tidy(self) -> None:
         """Let go of what need not be kept: dead entries of the changelog, objects that have not been used for long."""
-        if self._changelog is not None:
+        if self._changelog is not None and not self.is_purge:
             self._changelog.compact(self._live(), self._live_bytes)
         self.lay_to_rest(max(WARM_MAX, len(self.warm) - RESTED_MAX))
 
@@ -112,6 +114,9 @@ class States:
                 self._touches = 0
                 entries = [(key, due.get(key, FOREVER), rest.get(key, b"")) for key in self.hot]
                 self._changelog.append(entries)
+            if self.is_purge:
+                self._changelog.compact(self._live(), self._live_bytes, is_purge=True)
+                self.is_purge = False
             generation, length = self._changelog.checkpoint()
         for key, state in self.hot.items():
             if state is not None:

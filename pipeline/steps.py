@@ -12,7 +12,8 @@ from bytewax.operators import StatefulBatchLogic
 from connectors.batches import RawBatch
 from connectors.cloudevents import Encoder, Made, Message, MessageEncoder
 from connectors.formats import Format, decode_batch
-from connectors.formats.common import PAYLOAD_BYTES_MAX
+from connectors.formats.common import PAYLOAD_BYTES_MAX, SourceRules
+from connectors.formats.requests import decode_requests
 from connectors.kafka_topics import EXCHANGE
 from operators.rejected import Rejected
 from pipeline.deal import Dealer
@@ -20,9 +21,10 @@ from pipeline.exchange import Elsewhere, Former, packed, unpacked
 from pipeline.gather import Gather
 from pipeline.group_snapshot import read_snapshot
 from pipeline.key_groups import KeyGroup
+from pipeline.lead_groups import LeadGroup
 from pipeline.messages import Decoded, GroupBatch, GroupOutput, Parcel, Resolved
 from pipeline.resolve import Resolver
-from pipeline.tally import StepTally, Tally
+from pipeline.tally import StepTally, Tally, source_of
 
 ONE: Final = "resolve"
 """The one key of the resolve step, for the embedded identity store is one, and of gathering, which is to be with it."""
@@ -39,12 +41,28 @@ lane_snapshots: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 """Takes a lane's snapshot apart into those of its key groups."""
 
 
-def decode(format_: Format, bytes_max: int, tally: Tally, former: Former) -> Callable[[RawBatch], tuple[str, Decoded]]:
-    """Return the step that turns raw records into events, or rejects them; it never raises."""
+def decode(
+    format_: Format,
+    rules_of: Callable[[str], SourceRules],
+    tally: Tally,
+    former: Former,
+    now: Callable[[], int],
+    control: str = "",
+) -> Callable[[RawBatch], tuple[str, Decoded]]:
+    """Return the step that turns raw records into events by the rules of their partition, or rejects them.
+
+    What the source `control` holds are requests. It never raises.
+    """
     timing = tally.steps["decode"]
 
     def step(raw: RawBatch) -> tuple[str, Decoded]:
         began = time.perf_counter()
+        if control and source_of(raw.partition) == control:
+            decoded = asked(raw, rules_of(raw.partition), now)
+            tally.arrived(raw.partition, len(decoded.rejected), is_live=False)
+            tally.unreadable += len(decoded.rejected)
+            timing.took(began)
+            return ONE, decoded
         if raw.is_sent:
             decoded = unpack(raw, former)
             tally.arrived(raw.partition, len(decoded.rejected), is_live=False)
@@ -56,17 +74,27 @@ def decode(format_: Format, bytes_max: int, tally: Tally, former: Former) -> Cal
             first_position=raw.first_position,
             read_at=raw.read_at,
             came_at=raw.came_at or None,
-            bytes_max=bytes_max,
+            rules=rules_of(raw.partition),
             format=format_,
         )
         tally.arrived(raw.partition, len(raw.raws), is_live=raw.read_at is not None)
         tally.decoded += len(result.events)
         tally.unreadable += len(result.rejected)
         tally.clamped += result.clamped
+        tally.blocked.update(result.blocked)
         timing.took(began)
         return ONE, Decoded(raw, result.events, result.rejected)
 
     return step
+
+
+def asked(raw: RawBatch, rules: SourceRules, now: Callable[[], int]) -> Decoded:
+    """Read requests; those of a file are from now, where they do not say."""
+    came_at = raw.came_at or [raw.read_at or now()] * len(raw.raws)
+    requests, rejected = decode_requests(
+        raw.raws, partition=raw.partition, first_position=raw.first_position, came_at=came_at, rules=rules
+    )
+    return Decoded(raw, [], rejected, (), requests)
 
 
 def unpack(raw: RawBatch, former: Former) -> Decoded:
@@ -167,7 +195,7 @@ class LaneStep(StatefulBatchLogic[Shares, Outputs, bytes]):
         """
         outputs: list[GroupOutput] = []
         until = time.monotonic() + GIVEN_S_MAX
-        groups = [group for lane in self._lanes for group in lane.groups.values() if isinstance(group, KeyGroup)]
+        groups = [group for lane in self._lanes for group in lane.groups.values() if isinstance(group, LeadGroup)]
         before = -1
         while waiting := [group for group in groups if group.pending]:
             pending = sum(group.pending for group in waiting)
@@ -233,6 +261,7 @@ def publish(
                 tally.awake += output.awake
                 tally.profiles += output.held
                 tally.waiting += output.waiting
+                tally.erased_since += output.erased
                 if output.parcel is not None:
                     parcels.append(output.parcel)
         lines: list[tuple[str, Any]] = list(encoder.encode(made).items())

@@ -15,9 +15,11 @@ from datetime import datetime
 from typing import Final
 
 from connectors.cloudevents import Record
+from operators.answer import Answer
 from operators.cart_record import CartRecord
 from operators.event import FOREVER
-from operators.identity_record import IdentityRecord
+from operators.identity_record import IdentityRecord, StitchedRecord
+from operators.profile_record import ProfileRecord
 from operators.rejected import Rejected
 from operators.session_record import SessionRecord
 from operators.trigger import FAMILIES, Suppressed, Trigger
@@ -63,6 +65,10 @@ class SourceTally:
         return max(list(self.tops.values()), default=-1)
 
 
+REPEATED: Final = "repeated"
+"""The outcome of a request that came again."""
+
+
 @dataclass(slots=True)
 class StepTally:
     """How often a step was called, once a batch or activation, and how long that took in all."""
@@ -98,6 +104,12 @@ class Tally:
     forgotten_early: int = 0
     """Ids for recognising duplicates that went before their time, for there were too many."""
     clamped: int = 0
+    blocked: Counter[str] = field(default_factory=Counter)
+    """Identifiers left out because they name nobody, by their type."""
+    erased: int = 0
+    """Events that came after somebody was erased whom they name, and had happened before."""
+    erased_since: int = 0
+    """The same of those that another process had taken in before it could know."""
     sent: Counter[str] = field(default_factory=Counter)
     """Items sent to other shards, by the step that they are for."""
     leads_reached: int = -1
@@ -131,7 +143,13 @@ class Tally:
     """Visitors who became part of a lead, by the type of the identifier that they were known by."""
     conflicts: Counter[str] = field(default_factory=Counter)
     """Identifiers that were not linked, by the rule that forbade it."""
+    stitched: int = 0
+    """Sessions that are published again as a lead's."""
+    left_behind: int = 0
+    """Those that are not, for they ended too long before the link or are too many."""
     profiles_expired: int = 0
+    answers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Answers to requests, by what was requested and the outcome; as "repeated" those that were not answered again."""
     recent: deque[Trigger] = field(default_factory=lambda: deque(maxlen=RECENT_TRIGGERS))
     delays: Counter[int] = field(default_factory=Counter)
     """Triggers by delay from cause to emission on the input's clock, in steps of DELAY_STEP_MS."""
@@ -157,12 +175,12 @@ class Tally:
     @property
     def accepted(self) -> int:
         """Records that became events and counted."""
-        return self.decoded - self.duplicates - self.too_late
+        return self.decoded - self.duplicates - self.too_late - self.erased
 
     @property
     def imbalance(self) -> int:
         """Records read that are neither accepted nor rejected nor duplicates: 0, or something was lost."""
-        return self.read - self.accepted - self.rejected.total() - self.duplicates
+        return self.read - self.accepted - self.rejected.total() - self.duplicates - self.erased
 
     def source(self, partition: str) -> SourceTally:
         """Return the counts of the source that `partition` is part of."""
@@ -198,8 +216,10 @@ class Tally:
         elif isinstance(record, Rejected):
             self.rejected[record.reason] += 1
             self.too_late += record.stage == "profile"
-        else:
+        elif isinstance(record, ProfileRecord):
             self.profiles_expired += 1
+        elif isinstance(record, Answer):
+            self.answers[record.request, record.outcome] += 1
 
     def delay_ms(self, share: float) -> int | None:
         """Return the delay (ms) that `share` of all triggers stayed below, None without triggers."""
@@ -219,7 +239,10 @@ class Tally:
 
     def _identity(self, record: IdentityRecord) -> None:
         self.identity[record.what] += 1
-        if record.what == "refused":
+        if isinstance(record, StitchedRecord):
+            self.stitched += len(record.sessions)
+            self.left_behind += record.left_behind
+        elif record.what == "refused":
             self.conflicts[record.rule] += 1
         elif record.what == "linked" and record.identifier_type in MERGING:
             self.merges[record.identifier_type] += 1

@@ -12,15 +12,14 @@ from typing import Any, Final
 import msgspec
 
 from connectors.changelog import check_version
-from operators.event import Event
 from operators.profile_state import HandOver, Profile, pack, unpack
-from pipeline.exchange import handover_of, handover_row, item_of, row_of
-from pipeline.messages import Absorb, Await
+from pipeline.exchange import Item, handover_of, handover_row, item_of, row_of
+from pipeline.messages import Await
 
 VERSION: Final = 1
 """Of the layout of a state on its way."""
 
-Queue = list[tuple[int, Event | Absorb | Await]]
+Queue = list[tuple[int, Item]]
 """What a lead is to take in, first a state that is awaited, each with the watermark at which it came."""
 
 
@@ -51,9 +50,7 @@ def queue_of(rows: list[Any]) -> Queue:
     """Return the queue that `rows_of` was given."""
     found: Queue = []
     for reached, row in rows:
-        item = item_of(row)
-        assert not isinstance(item, HandOver), "who leaves does not queue"
-        found.append((reached, item))
+        found.append((reached, item_of(row)))
     return found
 
 

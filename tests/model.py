@@ -19,7 +19,10 @@ from operators.rules import CartRules, SessionRules
 
 @dataclass(frozen=True, order=True)
 class ModelSession:
-    """A visit; `of` is the user, or the visitor as long as nobody logs in before it closes."""
+    """
+    A visit as it is told; `of` is the user, or the visitor as long as nobody logs in before it closes. For who logs in
+    then, or turns out to be another user, it is told once more, a `revision` higher.
+    """
 
     visitor: str
     channel: str
@@ -27,6 +30,7 @@ class ModelSession:
     ended_at: int
     events: int
     of: str
+    revision: int = 1
 
 
 @dataclass(frozen=True, order=True)
@@ -63,8 +67,29 @@ def owner(device: str, at: int, known: Mapping[str, tuple[int, str]]) -> str:
     return owner(user, at, known) if since <= at else device
 
 
+def links(log: Sequence[Event], device: str) -> list[int]:
+    """
+    When what a device did became another profile's: when it was first told whose it is, and when that one turned out to
+    be somebody who had been told of before. Of two leads the elder stays who it is.
+    """
+    known, born = logins(log), dict[str, int]()
+    for event in in_order(log):
+        for name in (event.user_id, event.email):
+            if name:
+                born.setdefault(name, event.at)
+    since, _ = known.get(device, (FOREVER, ""))
+    found = [since]
+    for email, (at, user) in known.items():
+        is_of = since < at and owner(device, at, known) == user
+        if email in born and is_of and born[email] < at and born[user] < at:
+            younger = max(email, user, key=lambda name: born[name])
+            if owner(device, at - 1, known) == younger:
+                found.append(at)
+    return found
+
+
 def sessions(log: Sequence[Event], rules: SessionRules) -> list[ModelSession]:
-    """All visits of a log."""
+    """All visits of a log, each as often as it is told."""
     known = logins(log)
     found: list[ModelSession] = []
     events = sorted(in_order(log), key=lambda event: (event.visitor_id, event.channel))
@@ -82,8 +107,10 @@ def sessions(log: Sequence[Event], rules: SessionRules) -> list[ModelSession]:
             ):
                 length += 1
             start, end = instants[0], instants[length - 1]
-            of = owner(visitor, end + gap_ms, known)
-            found.append(ModelSession(visitor, channel, start, end, length, of))
+            again = [at for at in links(log, visitor) if end + gap_ms < at <= end + rules.stitch_ms]
+            for number, at in enumerate([end + gap_ms, *again]):
+                of = owner(visitor, at, known)
+                found.append(ModelSession(visitor, channel, start, end, length, of, number + 1))
             instants = instants[length:]
     return sorted(found)
 
@@ -96,8 +123,43 @@ def carts(log: Sequence[Event], rules: CartRules) -> list[ModelNews]:
         now = ordered[number].at if number < len(ordered) else FOREVER
         news += _abandonments(ordered[:number], ordered, news, rules, now - 1)
         if number < len(ordered):
+            news += _turns_out(ordered[:number], now, news, logins(ordered))
             news += _changes(ordered[:number], ordered[number], news, logins(ordered))
     return sorted(news)
+
+
+def _order_key(event: Event) -> tuple[int, str, str]:
+    assert event.commerce is not None
+    return event.at, event.commerce.order_id, event.commerce.cart_id
+
+
+def _turns_out(
+    past: Sequence[Event], now: int, news: Sequence[ModelNews], known: Mapping[str, tuple[int, str]]
+) -> list[ModelNews]:
+    """What the latest orders of those who turn out to be one have bought of each other's, unchanged since."""
+    before = {event.visitor_id: owner(event.visitor_id, now - 1, known) for event in past}
+    after = {device: owner(device, now, known) for device in before}
+    if before == after:
+        return []
+    orders = {before[event.visitor_id]: event for event in past if event.kind == "order_completed" and event.at < now}
+    found: list[ModelNews] = []
+    for order in sorted(orders.values(), key=_order_key):
+        of = after[order.visitor_id]
+        if len({side for device, side in before.items() if after[device] == of}) < 2:
+            continue
+        mine = sorted(_carts([event for event in past if after[event.visitor_id] == of]))
+        then = [event for event in past if event.at <= order.at]
+        named = _order_key(order)[2]
+        bought = set(_contents(named, then, [item for item in news if item.at < order.at])[1])
+        for cart in mine:
+            _, lines, is_checkout, changed_at = _contents(cart, past, [*news, *found])
+            if _state(cart, [*news, *found]) not in ("open", "abandoned") or changed_at > order.at:
+                continue
+            if cart == named or named not in mine or bought >= set(lines):
+                state = "recovered" if _since_opened(cart, news, "abandoned") else "purchased"
+                intent = "checkout" if is_checkout else "cart"
+                found.append(ModelNews(cart, now, state, intent, round(sum(lines.values()), 2), of))
+    return found
 
 
 def _abandonments(

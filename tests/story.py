@@ -14,7 +14,7 @@ expectation, moves it to the instant named, that instant included.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, TypeVar
 
 from config.settings import Settings
@@ -22,8 +22,9 @@ from connectors.memory import MemoryIdentity
 from operators.cart_record import CartRecord
 from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
 from operators.event import unpack as unpack_event
-from operators.identity import caller_key, plan, settled
+from operators.identity import caller_key, settled
 from operators.identity_record import IdentityRecord
+from operators.planning import plan
 from operators.profile import Output, ProfileOperator
 from operators.profile_record import ProfileRecord
 from operators.profile_state import HandOver, Profile, pack, unpack
@@ -150,6 +151,7 @@ class Loop:
     def __init__(self, settings: Settings) -> None:
         self.visitors = Half(ProfileOperator(settings.visitor_rules()))
         self.leads = Half(ProfileOperator(settings.lead_rules()))
+        self._rules_of = cache(settings.identity.rules)
         self._store = MemoryIdentity()
         self.links = self._store.look_up([])
         self.records: list[Record] = []
@@ -199,7 +201,7 @@ class Loop:
         if lead is not None:
             event.profile_id = lead
             return True, [], []
-        found = plan(event, self.links)
+        found = plan(event, self.links, self._rules_of(event.partition))
         event.profile_id = found.profile_id
         self._store.link(found.links, event, self.links)
         self.records += found.records
@@ -286,12 +288,9 @@ class Story:
 
     def name(self, profile_id: str) -> str:
         """Name a profile as the story does: leads by user id or e-mail, callers by number."""
-        user = self.loop.links.get("l:" + profile_id)
-        if user is not None:
-            return user
         known = sorted(name for name, lead in self.loop.links.items() if lead == profile_id)
-        emails = [name[2:] for name in known if name.startswith("e:")]
-        return emails[0] if emails else self._callers.get(profile_id, profile_id)
+        named = [name[2:] for type_ in "ue" for name in known if name.startswith(type_ + ":")]
+        return named[0] if named else self._callers.get(profile_id, profile_id)
 
     def news(self) -> list[Nudge | Held]:
         """Tell what was decided since the last time this was asked."""

@@ -1,8 +1,8 @@
 """nextmove's own format: a flat JSON object, keys named as the fields of `Event`, `Commerce` and `Item`.
 
 `kind` and `occurred_at` are required, and one identifier. Instants are RFC 3339 text or integer ms since the
-epoch. `session_id` is `Event.client_session_id`, `cart_url` is `Commerce.url`. What is not a record's to say
-(`visitor_id`, `profile_id`, `mark`, `partition`, `position`) is not taken from it.
+epoch. `session_id` is `Event.client_session_id`, `cart_url` is `Commerce.url`; `also` has a list for each kind of id.
+What is not a record's to say (`visitor_id`, `profile_id`, `mark`, `partition`, `position`) is not taken from it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from connectors.formats.canonical_record import Record
+from connectors.formats.canonical_record import Also, Record
 from connectors.formats.common import (
     CHANNEL_OF_KIND,
     COMMERCE_KINDS,
@@ -21,14 +21,11 @@ from connectors.formats.common import (
     Reading,
     Unusable,
     content_id,
-    email_address,
-    identifier,
     milliseconds,
-    phone_number,
     settled,
-    visitor_of,
 )
 from connectors.formats.fields import TYPED_FAULTS, converter, json_object
+from connectors.formats.identifiers import email_address, identifier, personal, phone_number, visitor_of
 from connectors.formats.products import items_of
 from operators.event import Commerce, Event
 
@@ -46,10 +43,10 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
     if record is None or (kind := record.kind) is None:
         return None
     at = _time(record, reading)
-    anonymous_id = identifier(record.anonymous_id)
-    user_id = identifier(record.user_id)
-    email = email_address(record.email)
-    phone = phone_number(record.phone)
+    anonymous_id = personal(record.anonymous_id, "anonymous_id", reading)
+    user_id = personal(record.user_id, "user_id", reading)
+    email = email_address(record.email, reading)
+    phone = phone_number(record.phone, reading)
     channel = record.channel or CHANNEL_OF_KIND.get(kind) or ("web" if anonymous_id else "server")
     session_id = record.client_session_id if record.session_id is None else record.session_id
     return Event(
@@ -74,7 +71,17 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
         name=record.name or "",
         partition=reading.partition,
         position=position,
+        also=() if record.also is None else _also(record.also, user_id, anonymous_id, reading),
     )
+
+
+def _also(told: Also, user_id: str, anonymous_id: str, reading: Reading) -> tuple[str, ...]:
+    """Name the ids that are this person's too, each once."""
+    users = [personal(one, "user_id", reading) for one in told.user_id or ()]
+    devices = [personal(one, "anonymous_id", reading) for one in told.anonymous_id or ()]
+    names = [f"u:{one}" for one in users if one not in ("", user_id)]
+    names += [f"a:{one}" for one in devices if one not in ("", anonymous_id)]
+    return tuple(dict.fromkeys(names))
 
 
 def _read(raw: bytes) -> Record | None:

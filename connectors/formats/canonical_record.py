@@ -8,6 +8,7 @@ from connectors.formats.fields import (
     Amount,
     Consents,
     Identifier,
+    Identifiers,
     MessageId,
     MomentOrMs,
     Products,
@@ -15,6 +16,13 @@ from connectors.formats.fields import (
     Text,
 )
 from operators.event import Channel, Kind
+
+
+class Also(msgspec.Struct, gc=False):
+    """`also`: ids that are this person's too."""
+
+    user_id: Identifiers = None
+    anonymous_id: Identifiers = None
 
 
 class Record(msgspec.Struct, gc=False):
@@ -29,6 +37,7 @@ class Record(msgspec.Struct, gc=False):
     user_id: Identifier = None
     email: Identifier = None
     phone: Identifier = None
+    also: Also | None = None
     url: Text = None
     referrer: Text = None
     campaign: Text = None

@@ -1,4 +1,4 @@
-"""What every format shares: limits, faults as values, what counts as an identifier, and the clock rule.
+"""What every format shares: limits, faults as values, what a source's records are read by, and the clock rule.
 
 Pure: no I/O and no clock; the instant of reading is an argument.
 """
@@ -6,10 +6,13 @@ Pure: no I/O and no clock; the instant of reading is an argument.
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Final
 
+from connectors.formats.pseudonyms import Pseudonyms
 from operators.event import INSTANT_MAX, INSTANT_MIN, Channel, Kind
 from operators.rejected import Reason
 
@@ -31,6 +34,9 @@ TEXT_CHARS_MAX: Final = 1024
 ITEMS_MAX: Final = 100
 """Items of one event; what lies beyond is dropped."""
 
+ALSO_MAX: Final = 10
+"""Ids of a kind that one event says are its person's too; what lies beyond is dropped."""
+
 CONSENTS_MAX: Final = 32
 """Consents of one event: several times the channels there are."""
 
@@ -42,27 +48,6 @@ DWELL_MS_MAX: Final = 86_400_000
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_MS: Final = 86_400_000
-
-# What trackers send for "nobody": taken for an identifier, each would make one person of many. In lower case.
-# The union of what Segment and PostHog refuse (domain.md row 22).
-NOBODY: Final = frozenset(
-    {
-        "null",  # a missing value, printed by Java, JavaScript or SQL
-        "undefined",  # the same, by JavaScript
-        "none",  # the same, by Python
-        "nan",  # the same, by a data frame
-        "[object object]",  # a JavaScript object, printed
-        "true",  # the outcome of a check, sent in place of what was checked
-        "false",
-        "anonymous",  # words for someone who has not signed in
-        "guest",
-        "0",  # the unset number of a database; longer runs of 0 and - are refused with it, as Segment does
-        "-1",
-    }
-)
-_NOBODY_CHARS_MAX: Final = max(map(len, NOBODY))
-_ONE: Final = ord("1")
-_NOT_DIGITS: Final = re.compile(r"[^0-9]+")
 
 COMMERCE_KINDS: Final[frozenset[Kind]] = frozenset(
     {
@@ -107,17 +92,57 @@ class Unusable(Exception):  # noqa: N818 - a verdict on a record of others, no e
         self.detail = detail
 
 
+class SourceRules:
+    """What the records of one source are read by.
+
+    One of more than `bytes_max` bytes is refused. A telephone number without a country code is one of `region`, "" for
+    none. `blocked` are values in any case, and `patterns` match whole values, that name nobody here. With `pseudonyms`
+    addresses and numbers are known by those only.
+    """
+
+    def __init__(
+        self,
+        bytes_max: int = RECORD_BYTES_MAX,
+        region: str = "",
+        blocked: Iterable[str] = (),
+        patterns: Iterable[re.Pattern[str]] = (),
+        pseudonyms: Pseudonyms | None = None,
+    ) -> None:
+        self.bytes_max = bytes_max
+        self.pseudonyms = pseudonyms
+        self.region = region
+        self._blocked = frozenset(value.strip().lower() for value in blocked)
+        self._patterns = tuple(patterns)
+        self.blocks_any = bool(self._blocked or self._patterns)
+
+    def blocks(self, text: str) -> bool:
+        """Tell whether a value names nobody here. It has `IDENTIFIER_CHARS_MAX` characters at most."""
+        if text.lower() in self._blocked:
+            return True
+        for pattern in self._patterns:  # noqa: SIM110 -- compiled, a loop is twice as fast as a generator
+            if pattern.fullmatch(text) is not None:
+                return True
+        return False
+
+
+DEFAULT_RULES: Final = SourceRules()
+
+
 class Reading:
     """What the records of a batch have in common, and what was counted while they were decoded.
 
     `read_at` (ms) stands in for the receive time of records that name none; None where nobody knows it.
-    `clamped` counts the events whose time was moved back to their receive time.
+    `clamped` counts the events whose time was moved back to their receive time, `blocked` by type the identifiers left
+    out because they name nobody.
     """
 
-    def __init__(self, partition: str, read_at: int | None = None) -> None:
+    def __init__(self, partition: str, read_at: int | None = None, rules: SourceRules = DEFAULT_RULES) -> None:
         self.partition = partition
         self.read_at = read_at
+        self.rules = rules
+        self.blocks_any = rules.blocks_any
         self.clamped = 0
+        self.blocked: Counter[str] = Counter()
 
 
 def milliseconds(span: timedelta) -> int:
@@ -141,47 +166,6 @@ def settled(at: int, received_at: int | None, reading: Reading) -> int:
         raise Unusable("bad_time", "the event's time lies outside the years 2000 to 2099")
     reading.clamped += from_the_future
     return at
-
-
-def identifier(text: str | None) -> str:
-    """Trim an identifier; "" where it names nobody (`NOBODY`, or nothing but zeros and dashes)."""
-    if not text:
-        return ""
-    text = text.strip()
-    if len(text) > _NOBODY_CHARS_MAX and ord(text[0]) >= _ONE:
-        return text  # most end here: too long for a word of the list, and no zero or dash in front
-    if text.lower() in NOBODY:
-        return ""
-    return text if text.strip("0-") else ""
-
-
-def email_address(text: str | None) -> str:
-    """Give an e-mail address trimmed and in lower case; "" where there is none."""
-    text = identifier(text).lower()
-    return text if "@" in text else ""
-
-
-def phone_number(text: str | None) -> str:
-    """Give a telephone number as a leading + (where it has one) and digits; "" where there is none."""
-    text = identifier(text)
-    digits = _NOT_DIGITS.sub("", text)
-    if not digits.strip("0"):
-        return ""
-    return f"+{digits}" if text[0] == "+" else digits
-
-
-def visitor_of(channel: Channel, user_id: str, email: str, phone: str) -> str:
-    """Name who stands for the visitor of an event without an anonymous id.
-
-    On the phone it is the number, elsewhere what is known of the person; then any number.
-
-    Raises:
-        Unusable: `no_identity`.
-    """
-    visitor_id = (phone if channel == "phone" else "") or user_id or email or phone
-    if not visitor_id:
-        raise Unusable("no_identity", "no anonymous id, user id, e-mail or phone number that names somebody")
-    return visitor_id
 
 
 def content_id(raw: bytes) -> str:

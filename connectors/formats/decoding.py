@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 from connectors.formats import canonical, segment
-from connectors.formats.common import PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX, Reading, Unusable
+from connectors.formats.common import DEFAULT_RULES, PAYLOAD_BYTES_MAX, Reading, SourceRules, Unusable
 from operators.event import Event
 from operators.rejected import Reason, Rejected
 
@@ -23,13 +23,15 @@ _UNCLAIMED: Final[dict[Format, tuple[Reason, str]]] = {
 class Decoded:
     """The outcome of a batch: each record is either among `events` or among `rejected`, both in input order.
 
-    `clamped` counts the events whose time lay too far in the future and was moved to their receive time.
+    `clamped` counts the events whose time lay too far in the future and was moved to their receive time, `blocked` by
+    type the identifiers left out because they name nobody.
     """
 
-    def __init__(self, events: list[Event], rejected: list[Rejected], clamped: int) -> None:
+    def __init__(self, events: list[Event], rejected: list[Rejected], clamped: int, blocked: Mapping[str, int]) -> None:
         self.events = events
         self.rejected = rejected
         self.clamped = clamped
+        self.blocked = blocked
 
 
 def decode_batch(
@@ -39,18 +41,18 @@ def decode_batch(
     first_position: int,
     read_at: int | None,
     came_at: Sequence[int] | None = None,
-    bytes_max: int = RECORD_BYTES_MAX,
+    rules: SourceRules = DEFAULT_RULES,
     format: Format = "auto",  # noqa: A002 - the word that the settings use
 ) -> Decoded:
     """Turn records into events; what cannot become one is told in `rejected`, whatever the bytes are.
 
     The i-th record has position `first_position + i`. `read_at` (ms) is when the batch was read; None where
     that says nothing of when its records were received, as in a replay. `came_at` says for each record when it came
-    to where it was read from, which is the same when it is read again. A record of more than `bytes_max` bytes is
-    `too_large`. Never raises for what a record holds,
-    and the same bytes always give the same outcome. A blank record is `not_json`.
+    to where it was read from, which is the same when it is read again. `rules` are those of the source. Never raises
+    for what a record holds, and the same bytes always give the same outcome. A blank record is `not_json`.
     """
-    reading = Reading(partition, read_at)
+    reading = Reading(partition, read_at, rules)
+    bytes_max, pseudonyms = rules.bytes_max, rules.pseudonyms
     is_ours = format == "canonical"
     events: list[Event] = []
     rejected: list[Rejected] = []
@@ -66,11 +68,13 @@ def decode_batch(
                 event = _otherwise(raw, position, reading, format)
             if reading.clamped != clamped:
                 event.is_clamped = True
+            if pseudonyms is not None:
+                pseudonyms.hide(event)
             events.append(event)
         except Unusable as fault:
             head = raw[:PAYLOAD_BYTES_MAX]
             rejected.append(Rejected(fault.reason, fault.detail, partition, position, head))
-    return Decoded(events, rejected, reading.clamped)
+    return Decoded(events, rejected, reading.clamped, reading.blocked)
 
 
 def event_times(
@@ -83,7 +87,7 @@ def event_times(
 
     For a record that `decode_batch` accepts it is the `at` of its event. For one that it rejects it is None,
     except for a Segment call with a good time and another fault, such as the want of an identifier: to find
-    that out would take as long as to decode it.
+    that out would take as long as to decode it; and for one of ours whose identifiers are all blocked by its source.
     """
     reading = Reading("", read_at)
     time_of = segment.time_of

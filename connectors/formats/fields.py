@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from connectors.formats.common import (
+    ALSO_MAX,
     AMOUNT_MAX,
     CONSENTS_MAX,
     IDENTIFIER_CHARS_MAX,
@@ -29,6 +30,9 @@ _INT64_MAX: Final = (1 << 63) - 1
 
 Text: TypeAlias = Annotated[str, Meta(max_length=TEXT_CHARS_MAX)] | None
 Identifier: TypeAlias = Annotated[str, Meta(max_length=IDENTIFIER_CHARS_MAX)] | None
+Identifiers: TypeAlias = (
+    Annotated[list[Annotated[str, Meta(max_length=IDENTIFIER_CHARS_MAX)]], Meta(max_length=ALSO_MAX)] | None
+)
 MessageId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=IDENTIFIER_CHARS_MAX)] | None
 Number: TypeAlias = Annotated[int, Meta(ge=0, le=_INT64_MAX)]
 SessionId: TypeAlias = Number | Identifier
@@ -109,6 +113,17 @@ def identifier_text(value: object) -> str | None:
     if len(name) > IDENTIFIER_CHARS_MAX:
         raise Unusable("wrong_type", f"an identifier has more than {IDENTIFIER_CHARS_MAX} characters")
     return name
+
+
+def identifier_texts(value: object) -> list[str] | None:
+    """Take identifiers, as many as are allowed, or a single one.
+
+    Raises:
+        Unusable: `wrong_type`, where one is too long.
+    """
+    told = value if isinstance(value, list) else [value]
+    names = [name for name in map(identifier_text, told) if name is not None]
+    return names[:ALSO_MAX] if names or value == [] else None
 
 
 def message_id(value: object) -> str | None:
@@ -215,6 +230,7 @@ def _products(value: object) -> list[Product] | None:
 _CONVERTERS: Final[dict[Any, Convert]] = {
     Text: text,
     Identifier: identifier_text,
+    Identifiers: identifier_texts,
     MessageId: message_id,
     SessionId: session_id,
     Amount: amount,

@@ -22,14 +22,11 @@ from connectors.formats.common import (
     Reading,
     Unusable,
     content_id,
-    email_address,
-    identifier,
     milliseconds,
-    phone_number,
     settled,
-    visitor_of,
 )
 from connectors.formats.fields import TYPED_FAULTS, converter, json_object
+from connectors.formats.identifiers import either, email_address, identifier, personal, phone_number, visitor_of
 from connectors.formats.products import item_of, items_of
 from connectors.formats.segment_call import Call, Clocks, Context, Properties, Traits
 from connectors.formats.segment_names import CHANNEL_OF, KIND_OF, kind_of
@@ -56,7 +53,7 @@ _KIND_OF_TYPE: Final[dict[str, Kind]] = {
     "page": "page_viewed",
     "screen": "screen_viewed",
     "identify": "identified",
-    # An alias links two identifiers of one person, which is what identify does with its own.
+    # An alias asks that two identifiers be one person's, which identify says of its own.
     "alias": "identified",
     "group": "other",
 }
@@ -96,27 +93,30 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
     else:
         name = row[NAME] or ""
         kind = _KIND_OF_TYPE[type_]
-    anonymous_id = identifier(row[ANONYMOUS_ID] or row[PREVIOUS_ID])
-    user_id = identifier(row[USER_ID])
+    told_id: str | None = row[ANONYMOUS_ID]
+    previous_id: str | None = row[PREVIOUS_ID] if type_ == "alias" else None
+    user_id = personal(row[USER_ID], "user_id", reading)
+    anonymous_id = personal(told_id if told_id or user_id else previous_id, "anonymous_id", reading)
     context: Context | None = row[CONTEXT]
-    known: Traits | None = None
-    if context is not None:
-        known = context.traits
+    known: Traits | None = None if context is None else context.traits
     told_channel: str | None = row[CHANNEL]
     channel: Channel = "web"
     if told_channel != "web":  # most are, and a look-up costs more
-        channel = CHANNEL_OF.get(told_channel) or _channel(kind, told_channel, row[ANONYMOUS_ID], context)
+        channel = CHANNEL_OF.get(told_channel) or _channel(
+            kind, told_channel, context, has_device=bool(told_id and anonymous_id)
+        )
     properties: Properties | None = row[PROPERTIES]
     traits: Traits | None = row[TRAITS]
     email = phone = ""
     if traits is not None or known is not None or kind in _CONTACT_KINDS:
-        email, phone = _contacts(kind, traits if type_ == "identify" else None, known, properties)
+        email, phone = _contacts(kind, traits if type_ == "identify" else None, known, properties, reading)
     visitor_id = anonymous_id or visitor_of(channel, user_id, email, phone)
     event_id: str = row[MESSAGE_ID] or content_id(raw)
     event = Event(kind, at, event_id, channel, visitor_id, anonymous_id, user_id, email, phone)
+    if previous_id:  # a user's or a device's: the spec does not say
+        event.also = either(personal(previous_id, "anonymous_id", reading), anonymous_id, user_id)
     event.name = name
-    event.partition = reading.partition
-    event.position = position
+    event.partition, event.position = reading.partition, position
     if context is not None:
         _add_context(event, context)
     if properties is not None:
@@ -196,7 +196,7 @@ def happened_at(
     return settled(at, received_at, reading)
 
 
-def _channel(kind: Kind, told: str | None, anonymous_id: str | None, context: Context | None) -> Channel:
+def _channel(kind: Kind, told: str | None, context: Context | None, *, has_device: bool) -> Channel:
     """Guess the channel of a call that names none we know."""
     known = CHANNEL_OF.get((told or "").strip().lower())
     if known is not None:
@@ -206,23 +206,23 @@ def _channel(kind: Kind, told: str | None, anonymous_id: str | None, context: Co
     # RudderStack's browser library fills `context.app` too, but then there is a page.
     if context is not None and context.page is None and (context.device is not None or context.app is not None):
         return "app"
-    return "web" if identifier(anonymous_id) else "server"
+    return "web" if has_device else "server"
 
 
 def _contacts(
-    kind: Kind, traits: Traits | None, known: Traits | None, properties: Properties | None
+    kind: Kind, traits: Traits | None, known: Traits | None, properties: Properties | None, reading: Reading
 ) -> tuple[str, str]:
     """Find the e-mail address and the telephone number of the person."""
     email = phone = ""
     if traits is not None:
-        email, phone = email_address(traits.email), phone_number(traits.phone)
+        email, phone = email_address(traits.email, reading), phone_number(traits.phone, reading)
     if known is not None:
-        email, phone = email or email_address(known.email), phone or phone_number(known.phone)
+        email, phone = email or email_address(known.email, reading), phone or phone_number(known.phone, reading)
     if properties is not None:
         if kind in _EMAIL_KINDS:
-            email = email_address(properties.email) or email
+            email = email_address(properties.email, reading) or email
         elif kind in _CALL_KINDS:
-            phone = phone_number(properties.phone) or phone
+            phone = phone_number(properties.phone, reading) or phone
     return email, phone
 
 

@@ -9,12 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 from confluent_kafka.admin import AdminClient
+from redis import Redis
 
 from benchmarks import cores
+from benchmarks.bench_identity import MIXES, RENEWED, check, link_all
 from benchmarks.bench_latency import Heard, Plan, Traffic, reckoned
 from benchmarks.bench_output import Comparison, Output, compared
 from benchmarks.bench_shards import SHARE
+from benchmarks.brokers import Lent
 from benchmarks.cores import NoSharesError, shares
+from benchmarks.crowd import Crowd
 from benchmarks.deployed import Checked
 from benchmarks.measure import ROOT, missing_shared
 from benchmarks.plot import draw
@@ -224,6 +228,42 @@ def test_latency_is_measured_of_every_probe_and_every_timer(
     assert found.on_timer_count >= 20
     assert 0 < found.on_event[0] <= found.on_event[2] <= found.on_event[3]
     assert 0 < found.on_timer[0] <= found.on_timer[3]
+
+
+def test_identities_are_linked_weighed_and_found_again(
+    tmp_path: Path, kafka: KafkaServer, redis_server: RedisServer
+) -> None:
+    """
+    Everybody who was linked is found by a new connection; each mix is timed, and only in the last are names renewed.
+    """
+    small = ("--only", "identity", "--identifiers", "6000", "--rounds", "1")
+    found = benchmarks(tmp_path, *small, **served(kafka, redis_server)).identity
+    assert found is not None
+    assert found.is_equal
+    assert found.checked == found.linked.identifiers > 5_500
+    assert found.linked.links > found.linked.people > 1_900
+    assert 0 < found.linked.link_us < found.linked.step_us
+    assert found.linked.bytes_each > found.bare.bytes_each > 50
+    assert [mix.name for mix in found.mixes] == [*MIXES, RENEWED]
+    assert all(0 < mix.store_us[0] < mix.step_us[0] for mix in found.mixes)
+    *others, renewed = [mix.renew_us[0] for mix in found.mixes]
+    assert renewed > 10 * max(others)
+    with Redis.from_url(redis_server.url) as redis:
+        assert list(redis.scan_iter(match="{bench.*", count=10_000)) == []
+
+
+def test_somebody_who_was_never_linked_is_a_fault(redis_server: RedisServer) -> None:
+    """
+    Of one person more than were linked, one is not found.
+    """
+    servers, crowd, wrong = Lent("", redis_server.url), Crowd(50), list[str]()
+    with Redis.from_url(redis_server.url) as redis:
+        linked, faults = link_all(servers, redis, crowd)
+        assert (check(servers, crowd, faults), faults) == (linked.identifiers, [])
+        crowd.people += 1
+        assert check(servers, crowd, wrong) > linked.identifiers
+        assert wrong == ["somebody, 50, is not who they are"]
+        redis.unlink(*redis.scan_iter(match="{bench.identity}*"))
 
 
 def test_a_trigger_that_is_missing_or_told_twice_is_a_fault() -> None:

@@ -166,6 +166,11 @@ def _sessions(verdict: Verdict, evidence: Evidence, truth: Truth) -> None:
         if one.state == "closed"
     ]
     _compare(verdict, "sessions", closed, truth.sessions)
+    links = [link for link in evidence.seen.identity if link.what == "stitched"]
+    brought = [(id_, link) for link in links for id_ in link.sessions]
+    left = [id_ for id_, link in brought if id_ in last and last[id_].profile_id in link.aliases]
+    verdict.count("sessions stitched", f"{len(set(left) ^ {id_ for id_, _ in brought}):,}")
+    verdict.none_of("sessions that are not the lead's who they were brought to", left)
     # Sessions come from all processes: that they and what was left out make up the input is the balance of all books.
     counted = sum(events for *_, events in closed)
     entered, repeated, rejected = evidence.entered.count, truth.repeated, len(evidence.entered.rejected)

@@ -42,6 +42,7 @@ class Session(Seen, gc=False):
 
     session_id: str
     visitor_id: str
+    profile_id: str
     channel: str
     state: str
     started_at: str
@@ -86,10 +87,17 @@ class Link(Seen, gc=False):
     profile_id: str
     identifier_type: str
     identifier: str
+    other_profile_id: str
+    aliases: list[str] = []
+    sessions: list[str] = []
+    left_behind: int = 0
 
     @property
     def link(self) -> tuple[str, str, str, str]:
         """What it says, whichever event it was learnt from."""
+        if self.what == "stitched":
+            brought = f"{self.aliases} {sorted(self.sessions)} {self.left_behind}"
+            return self.what, self.profile_id, self.other_profile_id, brought
         return self.what, self.profile_id, self.identifier_type, self.identifier
 
 

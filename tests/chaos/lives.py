@@ -51,6 +51,11 @@ class Diary:
         self._at += max(1, ms(pause_s))  # no two things at one instant
         self._done.append((self._at, device, {"kind": kind} | told))
 
+    @property
+    def now(self) -> int:
+        """The instant (ms) of the last entry."""
+        return self._at
+
     def sent(self) -> list[Sent]:
         """Return all of it as it is sent: some a little late, some twice."""
         random, lateness_ms = self.random, ms(self.rules.lateness)

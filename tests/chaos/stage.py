@@ -23,9 +23,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are th
     NewTopic,
 )
 
+from config.identity import IdentitySettings
 from config.kafka import KafkaSettings
 from config.load import describe
-from config.settings import CheckpointSettings, IdentitySettings, Settings
+from config.settings import CheckpointSettings, Settings
 from connectors.kafka_topics import exchange_topic
 from tests.chaos.deployment import Deployment
 from tests.chaos.load import Counts

@@ -30,6 +30,7 @@ def test_the_defaults_become_rules() -> None:
             gap_ms={"web": 1_800_000, "app": 1_800_000, "chat": 1_800_000, "phone": 1_800_000},
             length_ms_max=86_400_000,
             memory_ms=7_200_000,
+            stitch_ms=2_592_000_000,
         ),
         carts=CartRules(
             browse_delay_ms=3_600_000,
@@ -82,6 +83,7 @@ def test_each_setting_reaches_its_rule() -> None:
             ),
             length_ms_max=2_009,
             memory_ms=2_010,
+            stitch_ms=2_012,
         ),
         cart=CartSettings(
             browse_delay_ms=3_001,
@@ -120,7 +122,7 @@ def test_each_setting_reaches_its_rule() -> None:
         "server": 2_008,
     }
     lead_rules = ProfileRules(
-        sessions=SessionRules(gap_ms=gap_ms, length_ms_max=2_009, memory_ms=2_010),
+        sessions=SessionRules(gap_ms=gap_ms, length_ms_max=2_009, memory_ms=2_010, stitch_ms=2_012),
         carts=CartRules(
             browse_delay_ms=3_001,
             cart_delay_ms=3_002,

@@ -7,7 +7,9 @@ import threading
 from typing import Final
 from uuid import uuid4
 
-from connectors.redis_identity import RedisIdentity, RedisRules
+from connectors.redis_identity import RedisIdentity
+from connectors.redis_names import digest
+from connectors.redis_patience import RedisRules
 from operators.event import Event
 from tests.services.process import ROOT
 
@@ -72,3 +74,8 @@ def rules_for(url: str, timeout_ms: int = 1_000) -> RedisRules:
     """A corner of its own, so that tests can share a server."""
     prefix = f"{{test-{uuid4().hex[:12]}}}:"
     return RedisRules(url=url, prefix=prefix, ttl_ms=DAY_MS, timeout_ms=timeout_ms)
+
+
+def hash_of(prefix: str, name: str) -> str:
+    """Return the key of the hash that has a name among its fields."""
+    return f"{prefix}#{int.from_bytes(digest(name)[:3], 'big') >> 6}"

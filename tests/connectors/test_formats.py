@@ -134,6 +134,7 @@ def object_of(struct: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]
 VALUES: dict[Any, st.SearchStrategy[Any]] = {
     fields.Text: st.none() | short,
     fields.Identifier: st.none() | identifiers,
+    fields.Identifiers: st.none() | st.lists(identifiers, max_size=3),
     fields.MessageId: st.none() | st.text(min_size=1, max_size=12),
     fields.SessionId: st.none() | st.integers(0, 1 << 62) | short,
     fields.Amount: st.none() | amounts,

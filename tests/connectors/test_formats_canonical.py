@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from connectors.formats import Decoded, Format, decode_batch, event_times
+from connectors.formats.common import SourceRules
 from operators.event import KINDS, Commerce, Event, Item, unpack
 
 NOON = 1_772_366_400_000  # 2026-03-01T12:00:00Z
@@ -100,6 +101,35 @@ def test_what_is_not_quite_of_its_type_is_put_right() -> None:
     assert (decoded.events, decoded.rejected, decoded.clamped) == ([expected], [], 0)
 
 
+@pytest.mark.parametrize(
+    ("also", "names"),
+    [
+        ({"user_id": ["u2", " u3 "], "anonymous_id": ["bob"]}, ("u:u2", "u:u3", "a:bob")),
+        ({"user_id": ["x"], "anonymous_id": ["x"]}, ("u:x", "a:x")),
+        ({"user_id": "u2", "anonymous_id": 7}, ("u:u2", "a:7")),
+        ({"user_id": ["u2", "u2", "u1", "guest", None, {}], "anonymous_id": ["ann"]}, ("u:u2",)),
+        ({"user_id": [f"u{number}" for number in range(2, 20)]}, tuple(f"u:u{number}" for number in range(2, 12))),
+        ({"email": ["m@x.de"]}, ()),
+        ({"user_id": None}, ()),
+        (["u2"], ()),
+        (None, ()),
+    ],
+)
+def test_a_record_says_what_is_its_persons_too(also: object, names: tuple[str, ...]) -> None:
+    """
+    By the kind of id, one or a list; its own ids, nobody's and what is beyond the limit are left out.
+    """
+    (event,) = decode(record(user_id="u1", also=also)).events
+    assert event.also == names
+
+
+def test_an_id_that_is_the_persons_too_is_never_cut() -> None:
+    """
+    It could be somebody else's.
+    """
+    assert [one.reason for one in decode(record(also={"user_id": ["u" * 257]})).rejected] == ["wrong_type"]
+
+
 def test_consents_that_are_no_object_are_left_out() -> None:
     """
     A list gives no consent.
@@ -166,5 +196,5 @@ def test_how_large_a_record_may_be_can_be_set(more: int, reasons: list[str]) -> 
     """
     raw = msgspec.json.encode(record())
     raw = raw.ljust(2_000 + more)
-    decoded = decode_batch([raw], partition="p", first_position=7, read_at=NOON, bytes_max=2_000)
+    decoded = decode_batch([raw], partition="p", first_position=7, read_at=NOON, rules=SourceRules(bytes_max=2_000))
     assert [rejected.reason for rejected in decoded.rejected] == reasons

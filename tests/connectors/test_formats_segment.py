@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from connectors.formats import Decoded, decode_batch, event_times
-from connectors.formats.common import EPOCH, FUTURE_SKEW_MS, NOBODY, content_id
+from connectors.formats.common import EPOCH, FUTURE_SKEW_MS, content_id
+from connectors.formats.identifiers import NOBODY
 from operators.event import Commerce, Event, Item, Kind
 
 NOON = 1_772_366_400_000  # 2026-03-01T12:00:00Z
@@ -221,18 +222,36 @@ def test_identify_tells_who_someone_is_and_what_they_allow(place: str) -> None:
     traits |= {"email_opt_out": True, "sms_opt_in": True, "push_opt_in": False}
     where: dict[str, Any] = {"traits": traits} if place == "traits" else {"context": {"traits": traits}}
     told = call("identify", userId="u1", **where)
-    expected = event("identified", user_id="u1", email="ann@example.com", phone="+49015123")
+    expected = event("identified", user_id="u1", email="ann@example.com", phone="+4915123")
     expected.consents = {"email": False, "sms": True, "push": False}
     assert only(decode(told)) == expected
 
 
-def test_an_alias_links_the_previous_id() -> None:
+def test_an_alias_asks_that_the_previous_id_be_the_persons() -> None:
     """
-    An alias is an identify call whose anonymous id is called `previousId`.
+    A user's or a device's: nobody says which. Alone it is a device's.
     """
-    told = call("alias", userId="u1", previousId="ann")
-    del told["anonymousId"]
-    assert only(decode(told)) == event("identified", user_id="u1", channel="server")
+    told = call("alias", userId="u1", previousId=" old ", anonymousId=None)
+    expected = event("identified", user_id="u1", channel="server", anonymous_id="", visitor_id="u1")
+    expected.also = ("u:old", "a:old")
+    assert only(decode(told)) == expected
+    told = call("alias", previousId="old", anonymousId=None)
+    assert only(decode(told)) == event("identified", channel="server", anonymous_id="old", visitor_id="old")
+
+
+@pytest.mark.parametrize("previous", ["ann", "u1", "guest", "", None])
+def test_an_alias_of_whom_it_is_anyway_asks_for_nothing(previous: str | None) -> None:
+    """
+    Browsers send the device's own id; and nobody is nobody here too.
+    """
+    assert only(decode(call("alias", userId="u1", previousId=previous))) == event("identified", user_id="u1")
+
+
+def test_only_an_alias_has_a_previous_id() -> None:
+    """
+    Elsewhere the spec has none.
+    """
+    assert only(decode(call("identify", userId="u1", previousId="old"))) == event("identified", user_id="u1")
 
 
 def test_a_group_call_is_kept_as_something_else() -> None:

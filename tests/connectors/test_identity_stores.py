@@ -12,13 +12,17 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.settings import Settings
 from connectors.given_folder import KEPT_S, GivenFolder
 from connectors.memory import MemoryIdentity
-from connectors.redis_identity import VERSIONS_MAX, RedisIdentity, RedisRules
+from connectors.redis_identity import RENEWALS, VERSIONS_MAX, RedisIdentity
+from connectors.redis_names import digest, packed, place_of, unpacked
+from connectors.redis_patience import RedisRules
+from operators.erasure import ERASED, erased_key
 from operators.event import Event
-from operators.identity import learn, plan
+from operators.planning import learn, plan
 from pipeline.ports import HandOvers, IdentityStore
-from tests.connectors.identity import DAY_MS, KINDS, Told, event, rules_for
+from tests.connectors.identity import DAY_MS, KINDS, Told, event, hash_of, rules_for
 from tests.services.redis import RedisServer
 from tests.simulation.store import SharedStore, SimulatedIdentity
 
@@ -59,11 +63,11 @@ def test_what_is_linked_is_known_from_the_next_batch_on(store: IdentityStore) ->
     login = event(1, user_id="mara")
     assert dict(store.look_up([login])) == {}
 
-    links = {"u:mara": "lead-1", "a:d1": "lead-1", "l:lead-1": "mara"}
+    links = {"u:mara": "lead-1", "a:d1": "lead-1", "r:lead-1": "mara"}
     assert store.link(links, login, {}) == {}
 
     known = store.look_up([event(2, user_id="mara"), event(3, email="m@x")])
-    assert {name: known.get(name) for name in ("u:mara", "a:d1", "l:lead-1", "e:m@x")} == links | {"e:m@x": None}
+    assert {name: known.get(name) for name in ("u:mara", "a:d1", "r:lead-1", "e:m@x")} == links | {"e:m@x": None}
 
 
 def test_linking_again_changes_nothing(store: IdentityStore) -> None:
@@ -103,6 +107,7 @@ def says(device: str, user_id: str, email: str, phone: str) -> Event:
     return Event("identified", DAY_MS, "e", "web", "d1", device, user_id, email, phone)
 
 
+RULES = Settings().identity.rules("")
 BATCHES = st.lists(
     st.tuples(
         st.sampled_from(["p0", "p1"]),
@@ -135,7 +140,7 @@ def test_all_stores_decide_alike(redis_server: RedisServer, batches: list[tuple[
             one.partition, one.position = partition, 10 * number + place
         known = [dict(store.look_up(batch)) for store in stores]
         for one in batch:
-            first, *others = (plan(one, of_store) for of_store in known)
+            first, *others = (plan(one, of_store, RULES) for of_store in known)
             assert [(other.profile_id, other.links) for other in others] == [(first.profile_id, first.links)] * 2
             for store, of_store in zip(stores, known, strict=True):
                 assert store.link(first.links, one, of_store) == {}
@@ -143,14 +148,14 @@ def test_all_stores_decide_alike(redis_server: RedisServer, batches: list[tuple[
     told.close()
 
 
-MERGE: dict[str, str] = {"m:lead-2": "lead-1", "l:lead-1": "mara"}
+MERGE: dict[str, str] = {"m:lead-2": "lead-1", "r:lead-1": "mara"}
 
 
 def test_who_has_become_another_lead_is_that_one(store: IdentityStore) -> None:
     """
     All that the younger lead was called is the older one's, also where that one turns out to be a third.
     """
-    store.link({"e:m@x": "lead-2", "a:d1": "lead-2", "p:+1": "lead-2", "b:lead-2": "5"}, event(1, email="m@x"), {})
+    store.link({"e:m@x": "lead-2", "a:d1": "lead-2", "p:+1": "lead-2", "r:lead-2": "5"}, event(1, email="m@x"), {})
     store.link({"u:mara": "lead-1", "a:d2": "lead-1"}, event(2, user_id="mara"), {})
     assert store.link(MERGE, event(3, user_id="mara", email="m@x"), {}) == {}
     names = ("e:m@x", "a:d1", "p:+1", "u:mara")
@@ -171,11 +176,16 @@ def test_a_device_that_has_moved_on_stays_where_it_is(store: IdentityStore) -> N
 
 
 def gives_and_takes(given: HandOvers) -> None:
-    """Bytes by their tags, and nothing that was not given."""
+    """Bytes by their tags, and nothing that was not given, or of a lead who was forgotten."""
     states = {"lead-2@7": b"\x00\xff", "lead-3@8": b"", "ä/ö@9": b"state"}
     for tag, state in states.items():
         given.give(tag, state)
+    given.give("lead-2@8", b"more")
+    given.give("lead-22@8", b"another one's")
     assert given.take([*states, "lead-4@7"]) == states
+    given.forget("lead-2")
+    given.forget("lead-5")
+    assert given.take(["lead-2@7", "lead-2@8", "lead-22@8"]) == {"lead-22@8": b"another one's"}
 
 
 def test_what_is_given_can_be_taken(store: IdentityStore) -> None:
@@ -365,6 +375,63 @@ def test_two_processes_do_not_link_past_each_other(connect: Callable[[], Identit
     assert "a:d2" not in second.look_up([Event("page_viewed", DAY_MS, "e", "web", "d2", "d2", partition="p2")])
 
 
+def test_what_another_process_erases_is_not_linked_by_who_has_not_heard_of_it(
+    connect: Callable[[], IdentityStore],
+) -> None:
+    """
+    It is told up to when it was erased, and may link what happened after that.
+    """
+    one, other = connect(), connect()
+    login = event(1, user_id="mara")
+    known = one.look_up([login])
+    assert other.erase(["u:mara"], {}, "", event(9, "control/0")) == []
+    told = one.link({"u:mara": "lead-1", "a:d1": "lead-1"}, login, known)
+    assert told == {erased_key("u:mara"): str(DAY_MS), ERASED: str(DAY_MS)}
+    assert one.look_up([login]) == told
+    assert one.link({"u:mara": "lead-2", "a:d1": "lead-2"}, login, told) == {}
+
+
+def test_what_others_link_is_known_from_the_next_batch_on(connect: Callable[[], IdentityStore]) -> None:
+    """
+    Also of a device that a process has asked for before, and found with nobody or with somebody else.
+    """
+    first, second = connect(), connect()
+    assert first.look_up([event(1)]) == {}
+    second.link({"a:d1": "lead-1"}, event(1, "p1"), {})
+    assert first.look_up([event(2)]) == {"a:d1": "lead-1"}
+    second.link({"a:d1": "lead-2"}, event(2, "p1"), {"a:d1": "lead-1"})
+    assert first.look_up([event(3)]) == {"a:d1": "lead-2"}
+    second.link({"m:lead-2": "lead-3"}, event(3, "p1"), {})
+    assert first.look_up([event(4)]) == {"a:d1": "lead-3"}
+
+
+def test_more_links_than_are_told_of_are_known(connect: Callable[[], IdentityStore]) -> None:
+    """
+    Who has not asked for long, while others have linked a lot, knows it all.
+    """
+    first, second = connect(), connect()
+    assert first.look_up([event(1)]) == {}
+    assert second.link({"a:d1": "lead-0"}, event(0, "p1"), {}) == {}
+    known = dict[str, str]()
+    for position in range(1, 4_100):
+        links = {"a:d2": f"lead-{position}"}
+        assert second.link(links, event(position, "p1"), known) == {}
+        known = links
+    assert first.look_up([event(2)]) == {"a:d1": "lead-0"}
+
+
+def test_a_later_link_of_its_own_partition_is_hidden_from_who_knows_it(connect: Callable[[], IdentityStore]) -> None:
+    """
+    Of a process that reads a part of the input again.
+    """
+    store = connect()
+    store.link({"a:d1": "lead-1"}, event(1, "p1"), {})
+    store.link({"a:d1": "lead-2"}, event(10), {"a:d1": "lead-1"})
+    assert store.look_up([event(11)]) == {"a:d1": "lead-2"}
+    assert store.look_up([event(10)]) == {"a:d1": "lead-1"}
+    assert store.look_up([event(5, "p2")]) == {"a:d1": "lead-2"}
+
+
 def test_the_oldest_versions_go(connect: Callable[[], IdentityStore]) -> None:
     """
     Of a device that changes hands often, the last few versions are kept; an older replay finds nobody.
@@ -377,15 +444,90 @@ def test_the_oldest_versions_go(connect: Callable[[], IdentityStore]) -> None:
     assert store.look_up([event(3)]) == {}
 
 
-def test_identifiers_expire_and_are_renewed(told: Told, rules: RedisRules, redis_server: RedisServer) -> None:
+def test_identifiers_expire_and_are_renewed(
+    told: Told, rules: RedisRules, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
-    A key lives for the time that is set, from its link or from when it was asked for again.
+    A hash lives for the time that is set, from the last link or from when one of its names was asked for a tenth of
+    that time later, also by a process that had it in mind before.
     """
-    client = redis.Redis.from_url(redis_server.url)
-    told.connect(rules).link({"a:d1": "lead-1"}, event(1), {})
-    key = f"{rules.prefix}a:d1"
-    assert DAY_MS - 10_000 < client.pttl(key) <= DAY_MS
-    client.pexpire(key, 5_000)
-    told.connect(rules).look_up([event(2)])
-    assert client.pttl(key) > DAY_MS - 10_000
+    wall, steady, span_s = int(time.time()), time.monotonic(), DAY_MS / 1000 / RENEWALS
+
+    def lies_back(seconds: float) -> None:
+        monkeypatch.setattr(time, "time", lambda: wall + seconds)
+        monkeypatch.setattr(time, "monotonic", lambda: steady + seconds)
+
+    lies_back(0)
+    client, store = redis.Redis.from_url(redis_server.url), told.connect(rules)
+    store.link({"a:d1": "lead-1", "r:lead-1": "x"}, event(1), {})
+    keys = [
+        hash_of(rules.prefix, "a:d1"),
+        hash_of(rules.prefix, "r:lead-1"),
+        f"{rules.prefix}#{place_of(packed('lead-1'))}",
+    ]
+    assert all(DAY_MS - 10_000 < client.pttl(key) <= DAY_MS for key in keys)
+    for key in keys:
+        client.pexpire(key, 5_000)
+    lies_back(span_s)
+    store.look_up([event(2)])
+    assert all(client.pttl(key) <= 5_000 for key in keys)
+    lies_back(span_s + 1)
+    store.look_up([event(3)])
+    assert all(client.pttl(key) > DAY_MS - 10_000 for key in keys)
+    told.observed.clear()
+    told.connect(rules).look_up([event(4)])
+    assert "renew" not in [command for command, _ in told.observed]
     client.close()
+
+
+def test_nobody_is_found_who_has_not_been_asked_for_in_time(
+    told: Told, rules: RedisRules, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Though others keep the hash alive; and sooner or later what links them takes the dead out of it.
+    """
+    store, now = told.connect(rules), time.time()
+    store.link({"a:d1": "lead-1"}, event(1), {})
+    ours = hash_of(rules.prefix, "a:d1")
+    other = next(name for name in (f"a:d{n}" for n in range(2, 10_000_000)) if hash_of(rules.prefix, name) == ours)
+    monkeypatch.setattr(time, "time", lambda: now + DAY_MS / 1000 - 2)
+    assert store.look_up([event(2)]) == {"a:d1": "lead-1"}
+    monkeypatch.setattr(time, "time", lambda: now + 2 * DAY_MS / 1000)
+    assert told.connect(rules).look_up([event(3)]) == {}
+    assert store.link({"a:d1": "lead-2"}, event(4, "p1"), {}) == {}
+    monkeypatch.setattr(time, "time", lambda: now + 4 * DAY_MS / 1000)
+    with redis.Redis.from_url(redis_server.url) as client:
+        assert client.hlen(ours) == 1
+        assert store.link({other: "lead-3"}, event(5), {}) == {}
+        assert store.link({other: "lead-4"}, event(6), {other: "lead-3"}) == {}
+        assert client.hlen(ours) == 1
+
+
+def test_identifiers_stay_packed(told: Told, rules: RedisRules, redis_server: RedisServer) -> None:
+    """
+    However much is kept of their leads: that lies in hashes of its own.
+    """
+    store, names = told.connect(rules), [f"a:d{n}" for n in range(100)]
+    for position, name in enumerate(names):
+        assert store.link({name: f"lead-{'1b' * 10}", f"r:lead-{position}": "x" * 100}, event(position), {}) == {}
+    with redis.Redis.from_url(redis_server.url) as client:
+        assert {client.object("encoding", hash_of(rules.prefix, name)) for name in names} == {b"listpack"}
+    assert (
+        {digest(f"r:lead-{n}")[0] // 128 for n in range(100)} == {digest(f"q:{n}")[0] // 128 for n in range(100)} == {1}
+    )
+    assert {digest(name)[0] // 128 for name in names} == {0}
+
+
+@given(value=st.text() | st.from_regex(r"lead-[0-9a-fA-F ]{18,21}", fullmatch=True))
+def test_what_names_stand_for_comes_back_as_it_was(value: str) -> None:
+    """
+    Whatever it is, though most are packed.
+    """
+    assert unpacked(packed(value)) == value
+
+
+def test_leads_are_packed() -> None:
+    """
+    To less than half.
+    """
+    assert len(packed("lead-1b16b11b718a5db87162")) == 11

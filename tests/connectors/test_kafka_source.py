@@ -5,13 +5,14 @@ The Kafka source against a real broker: every record once, from where it was lef
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]  # it has them
 
 from connectors.batches import RawBatch
@@ -24,6 +25,7 @@ from operators.event import FOREVER
 from tests.services.kafka import KafkaServer
 
 WAIT_S: Final = 30.0
+ASKED_S: Final = 5.0
 
 
 @pytest.fixture
@@ -50,9 +52,14 @@ def options(kafka: KafkaServer, topic: str) -> KafkaOptions:
 
 
 def create(kafka: KafkaServer, name: str, partitions: int) -> None:
+    """Make a topic; a broker that another test has just let go on may have to be asked again."""
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
-    for made in admin.create_topics([NewTopic(name, partitions, 1)]).values():
-        made.result(WAIT_S)
+    until = time.monotonic() + WAIT_S
+    while name not in admin.list_topics(timeout=WAIT_S).topics:
+        assert time.monotonic() < until, f"{name} was not made"
+        for made in admin.create_topics([NewTopic(name, partitions, 1)], request_timeout=ASKED_S).values():
+            with suppress(KafkaException, TimeoutError):
+                made.result(2 * ASKED_S)
 
 
 def produce(kafka: KafkaServer, topic: str, partition: int, *values: bytes | None) -> None:

@@ -35,12 +35,12 @@ USERS: Final = {"d1": "mara", "d2": "mara", "d3": "joe"}
 ABANDONMENTS: Final = frozenset({"cart_abandoned", "checkout_abandoned", "browse_abandoned"})
 
 
-def settings(restart_on: str = "activity", *, cooldown_ms: int = 0, browse_views: int = 3) -> Settings:
+def settings(restart_on: str = "activity", *, cooldown_ms: int = 0, browse_views: int = 3, **session: int) -> Settings:
     """Shipped settings, but for a shorter checkout delay and app gap, so that there is something to mix up."""
     cart: dict[str, Any] = {"restart_on": restart_on}
     return Settings(
         cart=CartSettings(checkout_delay_ms=20 * MINUTE, browse_views_min=browse_views, **cart),
-        session=SessionSettings(gap=GapSettings(app_ms=20 * MINUTE)),
+        session=SessionSettings(gap=GapSettings(app_ms=20 * MINUTE), **session),
         decision=DecisionSettings(abandonment_cooldown_ms=cooldown_ms),
     )
 

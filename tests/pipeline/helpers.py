@@ -69,7 +69,7 @@ Told = tuple[str, Any]
 class Chain:
     """The steps of `pipeline/flow.py`, called one after the other."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- as the parts have it
         self,
         settings: Settings,
         partitions: Sequence[str],
@@ -78,12 +78,14 @@ class Chain:
         store: IdentityStore | None = None,
         shard: Shard = ALONE,
         journal: Journal | None = None,
+        control: str = "",
     ) -> None:
         """Start anew, or from `snapshots` and the changelogs in `folder`; `store` is the embedded one if none."""
         self.tally = Tally()
         self.sent: list[tuple[int, bytes]] = []
         """What has been sent to other shards, by slot."""
-        parts = Parts(settings, partitions, folder, self.tally, lambda: 0, store, shard=shard, journal=journal)
+        here = settings, partitions, folder, self.tally, lambda: 0, store
+        parts = Parts(*here, shard=shard, journal=journal, control=control)
         self._parts = parts
         self._builders = {
             "resolve": parts.resolve,

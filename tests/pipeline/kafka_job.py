@@ -147,7 +147,8 @@ class Job:
                     ends += 1
                     continue
                 value, topic = message.value(), message.topic()
-                assert value is not None
+                if value is None:
+                    continue  # a tombstone
                 assert topic is not None
                 told: Any = message.headers()
                 headers = {key.removeprefix("ce_"): raw.decode(errors="surrogatepass") for key, raw in told}

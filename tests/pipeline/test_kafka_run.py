@@ -285,7 +285,7 @@ def test_what_is_missing_is_named(tmp_path: Path, kafka: KafkaServer) -> None:
     code, said = job.fails(NEXTMOVE_KAFKA_TOPICS=f"^{job.prefix}")
     assert (code, said) == (
         1,
-        f"nextmove: kafka.topics would read {job.prefix}carts.v1, which is published to; narrow the pattern\n",
+        f"nextmove: kafka.topics would read {job.prefix}answers.v1, which is published to; narrow the pattern\n",
     )
     code, said = job.fails(NEXTMOVE_KAFKA_CLIENT="{socket.keepalive: 1}")
     assert code == 1

@@ -14,13 +14,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from config.durations import DAY, HOUR, MINUTE, SECOND
-from config.settings import ProfileSettings, Settings
+from config.settings import ProfileSettings, SessionSettings, Settings
 from connectors.changelog import Changelog, Rewrites
+from connectors.memory import MemoryIdentity
 from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
 from operators.profile import ProfileOperator
 from operators.profile_state import HandOver
 from operators.rejected import Rejected
 from pipeline.key_groups import KeyGroup
+from pipeline.lead_groups import LeadGroup
 from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker
 from tests.pipeline.helpers import (
     BEGIN_AT,
@@ -356,7 +358,7 @@ def test_a_hand_over_may_come_before_or_after_what_the_lead_does(is_first: bool)
     """
     A visitor fills a cart, is named and buys as a lead elsewhere: the cart is bought, once, in either order.
     """
-    visitors, leads = group(), group(KEPT)
+    visitors, leads = group(), LeadGroup(0, KEPT, None, None, MemoryIdentity())
     linked_at, bought_at = BEGIN_AT + MINUTE, BEGIN_AT + 2 * MINUTE
     handover = HandOver("anna", "anna", "lead-1", linked_at)
     filled = visitors.take(share([event(BEGIN_AT, kind="product_added"), handover]))
@@ -374,6 +376,7 @@ def test_a_hand_over_may_come_before_or_after_what_the_lead_does(is_first: bool)
     assert [absorb.handover for absorb in filled.absorbed] == [handover]
     assert told == [
         ("carts open", rfc3339(BEGIN_AT)),
+        ("identity", rfc3339(linked_at)),
         ("carts purchased", rfc3339(bought_at)),
         ("sessions closed", rfc3339(BEGIN_AT)),
         ("sessions closed", rfc3339(bought_at)),
@@ -502,7 +505,10 @@ def test_a_folder_stays_below_twice_its_live_states(tmp_path: Path) -> None:
     After each of 200 epochs in which a tenth of 300 profiles change; and each checkpoint of the last two, one of
     which an engine has committed, can be resumed from.
     """
-    host = group(KEPT, folder=tmp_path)
+    session = SessionSettings(length_ms_max=3 * HOUR, stitch_ms=0)  # else states grow with each visit
+    rules = msgspec.structs.replace(SMALL, session=session, profile=ProfileSettings(late_ms_max=12 * HOUR))
+    operator = ProfileOperator(rules.visitor_rules())
+    host = group(operator, folder=tmp_path)
     host.take(share(event(BEGIN_AT, f"visitor-{i}") for i in range(300)))
     before: tuple[bytes, dict[str, bytes]] | None = None
     generations = set()

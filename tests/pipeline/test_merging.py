@@ -18,6 +18,7 @@ from operators.event import FOREVER, Commerce, Event, Item, Kind
 from operators.profile import ProfileOperator
 from operators.profile_state import HandOver
 from pipeline.key_groups import KeyGroup
+from pipeline.lead_groups import LeadGroup
 from pipeline.messages import Await, GroupBatch, GroupOutput, Marker
 from pipeline.ports import HandOvers
 from pipeline.steps import LaneStep
@@ -31,12 +32,12 @@ LINKED_AT: Final = 7
 """What the store's clock was with the link."""
 
 
-def leads(store: HandOvers, folder: Path | None = None, resume: bytes | None = None, number: int = 0) -> KeyGroup:
+def leads(store: HandOvers, folder: Path | None = None, resume: bytes | None = None, number: int = 0) -> LeadGroup:
     """
     A key group of leads.
     """
     changelog = None if folder is None else Changelog(folder, f"group-{number}", Rewrites(), fsync=False)
-    return KeyGroup(number, OPERATOR, changelog, resume, store=store)
+    return LeadGroup(number, OPERATOR, changelog, resume, store)
 
 
 def event(after_ms: int, key: str, kind: Kind = "page_viewed", mark: int = -1) -> Event:
@@ -142,7 +143,7 @@ def test_a_state_that_has_been_given_can_be_taken_after_a_crash(tmp_path: Path) 
     """
     store = GivenFolder(tmp_path / "given", fsync=False)
     here, there = leads(store, tmp_path, number=1), leads(store, tmp_path, number=2)
-    there.take(share([event(0, "older", "order_completed"), Await(merging(SECOND))], BEGIN_AT))
+    there.take(share([event(0, "older", "product_viewed"), Await(merging(SECOND))], BEGIN_AT))
     checkpoint = there.snapshot()
     here.take(share([event(0, "younger", "product_added"), merging(SECOND)], BEGIN_AT))
     there.take(share(mark=BEGIN_AT + MINUTE))

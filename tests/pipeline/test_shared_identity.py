@@ -10,7 +10,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from config.settings import IdentitySettings, Settings
+from config.identity import IdentitySettings
+from config.settings import Settings
 from connectors.cloudevents import STREAMS
 from pipeline.recovery import RunError
 from pipeline.run import run

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,9 +24,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.traffic import TrafficPlan, generate
 from config.durations import SECOND
+from config.identity import IdentitySettings
 from config.settings import DuplicatesSettings, Settings, SourceSettings
 from connectors.batches import RawBatch
 from operators.event import FOREVER
+from operators.identity_record import Rule
 from operators.trigger import FAMILIES, Trigger, cause
 from pipeline.health import STALLED_S, STUCK_S, ServeError, serve
 from pipeline.key_groups import KeyGroup
@@ -180,8 +183,8 @@ def test_what_is_counted_later_is_there_from_the_start() -> None:
     assert families["nextmove_triggers_total"] == 5 * 2
     assert families["nextmove_triggers_suppressed_total"] == 3 * 13
     assert families["nextmove_dlq_records_total"] == 2
-    assert families["nextmove_events_dropped_total"] == 9 + 1
-    assert families["nextmove_identity_conflicts_total"] == 2
+    assert families["nextmove_events_dropped_total"] == 9 + 2
+    assert families["nextmove_identity_conflicts_total"] == len(get_args(Rule)) - 1
     assert families["nextmove_trigger_latency_seconds_count"] == 3
     assert not any(name.endswith("_created") for name in families)
 
@@ -199,6 +202,39 @@ def test_an_event_is_late_when_the_watermark_has_reached_it() -> None:
 
     assert counts(samples, "events_late_total") == {("shop",): 1}
     assert counts(samples, "events_duplicate_total") == {("shop",): 1}
+
+
+def test_what_names_nobody_is_counted_and_numbers_are_read_by_their_source() -> None:
+    """
+    Identifiers left out are counted by type, from the start at 0. The same digits are one telephone in one source and
+    another one in a source of another country, where they are who calls from there.
+    """
+    assert scraped(Telemetry(Tally()))["nextmove_identifiers_blocked_total", frozenset({("type", "phone")})] == 0
+    identity = IdentitySettings(phone_region="DE", phone_regions={"wien": "AT"}, blocked=("kiosk",))
+    chain = Chain(msgspec.structs.replace(LIVE, identity=identity), ["shop/0", "wien/0"])
+
+    def identified(number: int, **ids: str) -> bytes:
+        told = {"kind": "identified", "event_id": f"i{number}", "occurred_at": BEGIN_AT + number, "channel": "web"}
+        return json.dumps(told | ids).encode()
+
+    shop = [
+        identified(1, anonymous_id="a", phone="01512 3456789"),
+        identified(2, anonymous_id="b", phone="+49 1512 3456789"),
+        identified(3, anonymous_id="c", phone="+43 1512 3456789", user_id="null"),
+        identified(4, anonymous_id="KIOSK", email="none"),
+    ]
+    wien = [identified(5, anonymous_id="d", phone="01512 3456789")]
+    told = chain.take([RawBatch("shop/0", shop), RawBatch("wien/0", wien)])
+
+    lead_of = {
+        record["data"]["identifier"]: record["data"]["profile_id"]
+        for stream, record in told
+        if stream == "identity" and record["data"]["identifier_type"] == "anonymous_id"
+    }
+    assert lead_of["a"] == lead_of["b"] != lead_of["c"] == lead_of["d"]
+    blocked = counts(scraped(Telemetry(chain.tally)), "identifiers_blocked_total")
+    assert blocked == {("anonymous_id",): 1, ("user_id",): 1, ("email",): 1}
+    assert chain.tally.rejected == {"no_identity": 1}
 
 
 def test_the_watermark_of_a_topic_is_that_of_its_slowest_partition() -> None:

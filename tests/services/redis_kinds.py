@@ -10,6 +10,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.services.process import free_ports
 from tests.services.redis import RedisServer
 
 MASTER: Final = "people"
@@ -59,12 +60,15 @@ class Clustered:
     """Three nodes that share the slots."""
 
     def __init__(self, start: Start) -> None:
-        self.nodes = [start("--cluster-enabled", "yes", "--cluster-node-timeout", "2000") for _ in range(3)]
+        # By itself a node takes its port and 10,000 for the others, where outgoing connections have theirs.
+        buses = free_ports(3)
+        options = "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port"
+        self.nodes = [start(*options, str(bus)) for bus in buses]
         for number, node in enumerate(self.nodes):
             ask(node, "CLUSTER", "ADDSLOTSRANGE", number * 5_500, min(number * 5_500 + 5_499, 16_383))
             ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
-            ask(self.nodes[0], "CLUSTER", "MEET", *address(node))
+            ask(self.nodes[0], "CLUSTER", "MEET", *address(node), buses[self.nodes.index(node)])
         until(lambda: all("cluster_state:ok" in str(ask(node, "CLUSTER", "INFO")) for node in self.nodes))
         self.url = f"redis+cluster://{','.join(':'.join(address(node)) for node in self.nodes[:2])}"
 

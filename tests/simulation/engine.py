@@ -108,6 +108,11 @@ class Engine:
         self._awake_at = 0.0 if awake_at is None else awake_at.timestamp()
         return items
 
+    @property
+    def logics(self) -> list[Any]:
+        """What it drives by keys, operator by operator."""
+        return [logic for logics in self._logics.values() for logic in logics.values()]
+
     def close(self) -> None:
         """Close all parts, where the flow has raised."""
         self._close_source()

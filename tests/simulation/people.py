@@ -34,7 +34,12 @@ def town(random: Random, rules: Rules, begin_at: int) -> list[Sent]:
     for number in range(random.choice((0, 0, 1, 2))):
         at = begin_at + random.randint(0, int(2 * ARRIVAL_S * 1000))
         log.append(Sent(at, at, f"broken.{number}", broken(number)))
-    return sorted(log, key=lambda sent: (sent.sent_at, sent.at, sent.key, sent.is_resent))
+    return sorted(log, key=in_order)
+
+
+def in_order(sent: Sent) -> tuple[int, int, str, bool]:
+    """Return the place of a record among all that are sent."""
+    return sent.sent_at, sent.at, sent.key, sent.is_resent
 
 
 def life(random: Random, rules: Rules, name: str, begin_at: int) -> list[Sent]:
@@ -79,20 +84,24 @@ def caller(diary: Diary) -> None:
 
 
 def neighbours(diary: Diary) -> None:
-    """Two people, each with a device, who share a telephone: it stays with who was first to name it.
+    """Two people, each with a device, who share a telephone: once both have named it, it says nobody.
 
-    A cart comes last, for the model takes no call for an activity of the person.
+    The next call is then another visit: the one before is a lead's. A cart comes last, for the model takes no call for
+    an activity of the person.
     """
     random, rules = diary.random, diary.rules
     call(diary, 0)
+    named_by = set[str]()
     for step in random.sample(("a", "b", "call", "call", "view"), 5):
-        pause_s = random.uniform(0.2, 0.9) * rules.gap
+        pause_s = random.uniform(0.3, 0.9) * rules.gap
         if step == "call":
-            call(diary, pause_s)
+            call(diary, pause_s + rules.gap * (len(named_by) > 1))
         elif step == "view":
             diary.do(pause_s, "b", "product_viewed", items=product(1))
         else:
-            named(diary, pause_s, step, f"{diary.user}-{step}", line=random.choice((0, 0, None)))
+            line = random.choice((0, 0, None))
+            named_by |= {step} if line is not None else set()
+            named(diary, pause_s, step, f"{diary.user}-{step}", line=line)
     if random.random() < 0.5:
         diary.do(random.uniform(0.2, 2), "a", "product_added", cart_id=f"{diary.user}-cart", items=product(2))
         if random.random() < 0.7:

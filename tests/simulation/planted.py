@@ -5,20 +5,25 @@ Bugs to be found: each breaks one promise of the product, at a place where Pytho
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
 import connectors.kafka_outbox
 import connectors.kafka_sink
+import connectors.memory
 import pipeline.connect
 import pipeline.parts
 import pipeline.waiting
+import tests.simulation.store
 from connectors.changelog import Changelog, Entry
 from connectors.journal import Journal, Taken
-from pipeline.messages import Absorb, GroupBatch, Resolved
-from pipeline.steps import GatherStep, Outputs
+from operators.lead import unpack
+from operators.request import Request
+from pipeline.key_groups import KeyGroup
+from pipeline.messages import Absorb, Decoded, GroupBatch, Resolved
+from pipeline.steps import GatherStep, LaneStep, Outputs, ResolveStep, Shares
 from pipeline.waiting import rows_of as real_rows
 
 Bug = Callable[[], AbstractContextManager[object]]
@@ -53,6 +58,18 @@ def absorb_twice() -> AbstractContextManager[object]:
 
     def change(share: GroupBatch) -> None:
         share.items = [one for item in share.items for one in ((item, item) if isinstance(item, Absorb) else (item,))]
+
+    return _gathering(change)
+
+
+def leave_behind() -> AbstractContextManager[object]:
+    """A visitor's state comes to its lead without the sessions that have been published."""
+
+    def change(share: GroupBatch) -> None:
+        for item in share.items:
+            if isinstance(item, Absorb) and item.state is not None:
+                track = item.state.track
+                track.sessions = [session for session in track.sessions if not session.session_id]
 
     return _gathering(change)
 
@@ -129,15 +146,76 @@ def forget_what_waits() -> AbstractContextManager[object]:
     return patch.object(pipeline.waiting, "rows_of", lambda queue: real_rows(queue[:1]))
 
 
+def forget_erasures() -> AbstractContextManager[object]:
+    """A store does not remember who was erased."""
+    stack = ExitStack()
+    for module in (connectors.memory, tests.simulation.store):
+        stack.enter_context(patch.object(module, "marked", lambda _erased: {}))
+    return stack
+
+
+def erase_here_only() -> AbstractContextManager[object]:
+    """What is requested does not reach the key groups of other shards."""
+
+    class Careless(ResolveStep):
+        def on_batch(self, values: list[Decoded]) -> tuple[Iterable[Resolved], bool]:
+            dealt, stays = super().on_batch(values)
+            here = self.resolver._dealer._key_groups  # noqa: SLF001 -- places behind those are elsewhere
+            for share in [share for resolved in dealt for share in resolved.groups if share.group >= here]:
+                share.items = [item for item in share.items if not isinstance(item, Request)]
+                share.passing = [item for item in share.passing if not isinstance(item, Request)]
+            return dealt, stays
+
+    return patch.object(pipeline.parts, "ResolveStep", Careless)
+
+
+def welcome_the_erased() -> AbstractContextManager[object]:
+    """Key groups take what other shards had sent of somebody before they could know of the erasure."""
+
+    class Careless(LaneStep):
+        def on_batch(self, values: list[Shares]) -> tuple[Iterable[Outputs], bool]:
+            told = super().on_batch(values)
+            for group in self.groups.values():
+                if isinstance(group, KeyGroup):
+                    group._away.erased.clear()  # noqa: SLF001 -- it has no other way
+            return told
+
+    return patch.object(pipeline.parts, "LaneStep", Careless)
+
+
+def forget_splits() -> AbstractContextManager[object]:
+    """A store does not remember what was split: stragglers put it together again."""
+
+    def forgetful(real: Callable[..., dict[str, str]]) -> Callable[..., dict[str, str]]:
+        def link(store: object, links: dict[str, str], event: object, known: object) -> dict[str, str]:
+            for name in [name for name in links if name.startswith("r:")]:
+                told = unpack(links[name])
+                told.parted = {}
+                links[name] = told.pack()
+            return real(store, links, event, known)
+
+        return link
+
+    stack = ExitStack()
+    for store in (connectors.memory.MemoryIdentity, tests.simulation.store.SimulatedIdentity):
+        stack.enter_context(patch.object(store, "link", forgetful(store.link)))
+    return stack
+
+
 PLANTED: Final[dict[str, Bug]] = {
     "a marker dropped": drop_markers,
     "a tail not cut off on resume": keep_tails,
     "a tombstone forgotten": forget_tombstones,
     "a delivery error ignored": ignore_refusals,
     "a hand-over applied twice": absorb_twice,
+    "a visitor's sessions left behind": leave_behind,
     "a journal not gone by": forget_the_journal,
     "what waits for another lead's state lost": forget_what_waits,
     "an old changelog removed too soon": retire_at_once,
     "published triggers not looked for": skip_tails_of_triggers,
     "a checkpoint before its records": commit_unacknowledged,
+    "an erasure not remembered": forget_erasures,
+    "a request that stays in its shard": erase_here_only,
+    "what was on its way when somebody was erased": welcome_the_erased,
+    "a split not remembered": forget_splits,
 }

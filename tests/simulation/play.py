@@ -14,8 +14,10 @@ from typing import Final, NamedTuple
 from operators.ids import digest
 from tests.chaos.lives import Sent
 from tests.chaos.rules import ms
+from tests.simulation.affairs import answered
 from tests.simulation.faults import plan
-from tests.simulation.people import town
+from tests.simulation.people import in_order, town
+from tests.simulation.requests import Wishes, wishes
 from tests.simulation.rules import KEY_GROUPS, PACES_S, RULES, varied
 from tests.simulation.verdict import judged
 from tests.simulation.world import World
@@ -47,15 +49,17 @@ def play(seed: int) -> Outcome:
         partitions = max(shards, random.choice((1, 2, 4)))
         settings = partial(varied, random, shards, random.choice(KEY_GROUPS))
         world = World(random, settings, partitions, is_shared=is_shared)
-        log = town(random, RULES, world.clock.true_ms + ms(BEGIN_S))
+        begin_at = world.clock.true_ms + ms(BEGIN_S)
+        wished = wishes(Random(f"requests of {seed}"), RULES, begin_at)  # its own: the rest of a run does not change
+        log = sorted(town(random, RULES, begin_at) + wished.log, key=in_order)
         with world.inhabited():
             for index in range(shards):
                 world.add_process(Path(folder, str(index)), random.choice(PACES_S), f"{index}/{shards}")
             try:
-                _live(random, world, log)
+                _live(random, world, log, wished)
                 told = _told(world)
                 _resume(world)
-                wrong = judged(world, log, told).faults
+                wrong = judged(world, log, wished, told).faults
             except Exception as error:  # noqa: BLE001 -- whatever the product raises is a finding
                 wrong = [" ".join(f"{type(error).__name__}: {error}".split())]
     return _outcome(seed, world, log, wrong)
@@ -67,22 +71,33 @@ def _outcome(seed: int, world: World, log: Sequence[Sent], wrong: list[str]) -> 
     return Outcome(seed, wrong, world.around.counts, len(log), triggers, world.around.diary, digest(logs))
 
 
-def _live(random: Random, world: World, log: Sequence[Sent]) -> None:
+def _live(random: Random, world: World, log: Sequence[Sent], wished: Wishes) -> None:
     """Let everything happen, wait until all that follows from it is told, and stop."""
     clock = world.clock
-    for sent in log:
+    world.around.count("requests", len(wished.asked))
+    if wished.asked:
+        world.listen()
+    every = [(sent, "") for sent in log] + [(sent, world.control) for sent in wished.records]
+    for sent, topic in every:
         sent_s = (sent.sent_at - clock.true_ms) / 1000
-        clock.after(sent_s, partial(world.send, sent))
-    last_at = max(sent.at for sent in log)
-    last_s = (max(sent.sent_at for sent in log) - clock.true_ms) / 1000
+        clock.after(sent_s, partial(world.send, sent, topic))
+    last_at = max(sent.at for sent, _ in every)
+    last_s = (max(sent.sent_at for sent, _ in every) - clock.true_ms) / 1000
     plan(random, world, 0.0, last_s + RULES.settled)
     clock.run(last_s + RULES.settled)
     world.around.are_safe = True  # else one may die when all is told, and tell some of it again
     end_s = clock.now + QUIET_S_MAX
-    while clock.now < end_s and world.watermark <= last_at + ms(RULES.settled):
+    while clock.now < end_s and not _is_settled(world, last_at, wished):
         clock.run(clock.now + 1.0)
     clock.run(clock.now + RULES.settled / 10)  # for the last markers
+    if wished.asked:  # key groups answer later than all else
+        clock.run(clock.now + RULES.settled)
     _stop(world)
+
+
+def _is_settled(world: World, last_at: int, wished: Wishes) -> bool:
+    """Whether everything is told, and answered."""
+    return world.watermark > last_at + ms(RULES.settled) and {one.id for one in wished.asked} <= answered(world)
 
 
 def _resume(world: World) -> None:

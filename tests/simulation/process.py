@@ -12,7 +12,8 @@ import msgspec
 
 from config.settings import Settings
 from connectors.kafka_client import KafkaFault
-from connectors.redis_identity import RedisIdentity, StoreError
+from connectors.redis_identity import RedisIdentity
+from connectors.redis_patience import StoreError
 from pipeline import connect, flow, run
 from pipeline.parts import Parts
 from pipeline.recovery import Recovery as Folder
@@ -85,6 +86,8 @@ class Process:
         self._tally = Tally()
         self._disk = Disk(folder, around.clock.random, self.step)
         self._engine: Engine | None = None
+        self.latest: Engine | None = None
+        """The engine that was started last, also where it is over."""
         self._clients: list[Client] = []
         self._stop = run._Stop(self._tally, 1.0)  # noqa: SLF001 -- the real one
         self.steps_left = 0
@@ -151,7 +154,7 @@ class Process:
         try:
             with self._disk.mounted():
                 if self._engine is None:
-                    self._engine = self._started()
+                    self._engine = self.latest = self._started()
                 else:
                     self._engine.turn()
                 is_over = self._engine.is_over
@@ -220,10 +223,9 @@ class Process:
         sink, encoder = connect.outputs(settings, None, state, shard, stop, telemetry)
         run._begun(settings, [], None, state, (source, sink), store, shard)  # noqa: SLF001 -- the real one
         beat.sink = cast("Any", sink).outbox
-        former = connect.former(shard, state)
-        parts = Parts(
-            settings, source.partitions, self._disk.root, tally, self._now, shared, encoder, shard, former, journal
-        )
+        former, control = connect.former(shard, state), connect.control(settings, None)
+        known = shared, encoder, shard, former, journal, control
+        parts = Parts(settings, source.partitions, self._disk.root, tally, self._now, *known)
         host = Host(self._clock.random, around.time.time, self.step, self._committed)
         interval_s = settings.checkpoint.interval_ms / 1000
         return Engine(flow.build(source, parts, sink), self.recovery, interval_s, host)

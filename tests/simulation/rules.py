@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
+from config.identity import IdentitySettings
 from config.kafka import KafkaSettings
-from config.settings import DecisionSettings, GapSettings, IdentitySettings, SessionSettings, Settings
+from config.settings import DecisionSettings, GapSettings, SessionSettings, Settings
 from tests.chaos.rules import Rules, ms
 
 

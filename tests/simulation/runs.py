@@ -46,6 +46,7 @@ class Summary:
         return [
             ("runs", f"{self.runs:,} in {self.seconds:,.1f} s"),
             ("records, triggers", f"{self.events:,}, {self.triggers:,}"),
+            ("requests", f"{self.counts['requests']:,}"),
             ("faults", faults),
             ("processes killed", f"{self.counts['kills']:,}, {self.counts['torn files']:,} files torn"),
             ("processes ended by a fault of the world", f"{self.counts['ends for a fault of the world']:,}"),

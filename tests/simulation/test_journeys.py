@@ -19,7 +19,8 @@ import pytest
 
 from config.durations import SECOND
 from config.settings import Settings
-from connectors.redis_identity import RedisIdentity, RedisRules
+from connectors.redis_identity import RedisIdentity
+from connectors.redis_patience import RedisRules
 from pipeline.ports import IdentityStore
 from tests.pipeline.helpers import (
     ACTS,

@@ -5,23 +5,25 @@ What is held against a run: all that `make chaos` holds against its own, and wha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
-from connectors.kafka_sink import header
 from operators.trigger import FAMILIES
 from tests.chaos.audit import Verdict, audit
-from tests.chaos.evidence import ALIASES, Entered, Evidence, Expected, Told
+from tests.chaos.evidence import Entered, Evidence, Expected, Told
 from tests.chaos.lives import Sent
 from tests.pipeline.helpers import Line, reference
-from tests.simulation.broker import Heard, Record, Where
+from tests.simulation.affairs import published, whose
+from tests.simulation.broker import Where
+from tests.simulation.requested import judge_requests
+from tests.simulation.requests import Wishes
 from tests.simulation.rules import RULES
 from tests.simulation.world import World
 
-TOLD_AT: Final = frozenset({"emitted_at", "rejected_at"})
-"""What differs where a record is told again: when that was."""
+TOLD_AT: Final = frozenset({"emitted_at", "rejected_at", "identity"})
+"""What differs where a record is told again: when that was, and what a store that does not roll back knew then."""
 ON_THE_EVENT: Final = ("journey", "offer")
 """Families of triggers that an event causes itself."""
 MAY_BE_SAID: Final = re.compile(
@@ -30,10 +32,12 @@ MAY_BE_SAID: Final = re.compile(
 )
 
 
-def judged(world: World, log: Sequence[Sent], told_before: dict[Where, int]) -> Verdict:
+def judged(world: World, log: Sequence[Sent], wished: Wishes, told_before: dict[Where, int]) -> Verdict:
     """Return what is wrong; `told_before` is how long the logs were when the processes were stopped first."""
-    verdict = audit(evidence(world, log), RULES)
-    verdict.none_of("records with one id that say different things", _ambiguous(world))
+    verdict = audit(evidence(world, log, wished), RULES)
+    if wished.asked:
+        judge_requests(verdict, world, wished)
+    verdict.none_of("records with one id that say different things", _ambiguous(world, wished))
     grown = [
         where
         for where, length in told_before.items()
@@ -44,9 +48,15 @@ def judged(world: World, log: Sequence[Sent], told_before: dict[Where, int]) -> 
     return verdict
 
 
-def evidence(world: World, log: Sequence[Sent]) -> Evidence:
-    """Read everything there is to read; a quiet run from one file says what is expected."""
-    sent = [one.line for one in log]
+def evidence(world: World, log: Sequence[Sent], wished: Wishes) -> Evidence:
+    """
+    Read everything there is to read; a quiet run from one file says what is expected.
+
+    Of all but those whom requests are about: of them it does not know.
+    """
+    sent, apart = [one.line for one in log], {one.line for one in wished.log}
+    log = [one for one in log if one.line not in apart]
+    is_apart = whose(world, wished)
     is_keyed = world.settings.key_groups % world.broker.topics[world.topic] == 0
     misplaced = {one.key.partition(".")[0] for one in log if not is_keyed or "." not in one.key}
     misplaced = misplaced if len(world.processes) > 1 else set()
@@ -54,13 +64,14 @@ def evidence(world: World, log: Sequence[Sent]) -> Evidence:
     for (topic, number), records in world.broker.logs.items():
         if topic == world.topic:
             entered.add(f"{topic}/{number}", 0, [one.value for one in records])
-    for stream, id_, record in _published(world):
-        if not _depends(stream, msgspec.json.decode(record.value), misplaced):
+            entered.count -= sum(one.value in apart for one in records)
+    for stream, id_, record in published(world):
+        if record.value and not is_apart(record) and not _depends(stream, msgspec.json.decode(record.value), misplaced):
             seen.take(stream, id_, record.value, record.came_at / 1000)
     for stream, event in reference(world.settings, [Line(0, one.at, one.sent_at, one.line) for one in log]):
         if not _depends(stream, event["data"], misplaced):
             expected.take(stream, event["id"], msgspec.json.encode(event["data"]))
-    return Evidence(sent, entered, seen, expected)
+    return Evidence([one.line for one in log], entered, seen, expected)
 
 
 def _depends(stream: str, data: dict[str, Any], households: set[str]) -> bool:
@@ -73,24 +84,20 @@ def _depends(stream: str, data: dict[str, Any], households: set[str]) -> bool:
     return data["cause"]["event_id"].partition("-")[0] in households
 
 
-def _published(world: World) -> Iterator[tuple[str, str, Record]]:
-    """Yield what was published: its stream, its id, and the record."""
-    for (topic, number), records in world.broker.logs.items():
-        if topic in (world.topic, world.internal):
-            continue
-        name = topic.removeprefix(world.settings.kafka.prefix).split(".")[0]
-        for offset, one in enumerate(records):
-            told: Any = Heard((topic, number), offset, one)
-            yield ALIASES.get(name, name), header(told, "ce_id").decode(), one
+def _again(stream: str, data: dict[str, Any]) -> str:
+    """Return what differs where somebody of whom all was forgotten, or a device that leaves it behind, begins anew."""
+    field = {"carts": "opened_at", "identity": "profile_id"}.get(stream)
+    return str(data["cause"]["time"] if stream == "triggers" else data[field] if field else "")
 
 
-def _ambiguous(world: World) -> list[str]:
-    first: dict[tuple[str, str], dict[str, Any]] = {}
-    found = []
-    for stream, id_, record in _published(world):
-        told = msgspec.json.decode(record.value)
+def _ambiguous(world: World, wished: Wishes) -> list[str]:
+    first: dict[tuple[str, ...], dict[str, Any]] = {}
+    is_apart, found = whose(world, wished), []
+    for stream, id_, record in published(world):
+        told = msgspec.json.decode(record.value or b"{}")
         data = {name: value for name, value in told.items() if name not in TOLD_AT}
-        other = first.setdefault((stream, id_), data)
+        again = _again(stream, data) if record.value and is_apart(record) else ""
+        other = first.setdefault((stream, id_, again), data)
         if other != data:
             differing = sorted(name for name in data if data[name] != other.get(name))
             found.append(f"{stream} {id_}: {', '.join(differing)}")

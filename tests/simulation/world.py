@@ -24,7 +24,7 @@ import pipeline.run
 import pipeline.steps
 import pipeline.tally
 from config.settings import Settings
-from connectors.kafka_topics import exchange_topic, output_topics
+from connectors.kafka_topics import control_topic, exchange_topic, output_topics
 from tests.chaos.lives import Sent
 from tests.simulation.broker import Broker, Record, Where
 from tests.simulation.clients import Admin, Consumer, Producer
@@ -71,6 +71,7 @@ class World:
             self.broker.create(topic.name, count, "compact" if topic.is_compacted else "delete")
         self.internal = exchange_topic(self.settings.kafka.prefix).name
         self.broker.create(self.internal, partitions)
+        self.control = control_topic(self.settings.kafka.prefix).name
         self.processes: list[Process] = []
         self.said: list[str] = []
         """What processes have told their operators."""
@@ -80,6 +81,10 @@ class World:
         """Start a process."""
         self.processes.append(Process(self.around, self._settings, folder, pace_s, shard))
         self.clock.at(0, self.processes[-1].turn)
+
+    def listen(self) -> None:
+        """Have a topic of requests."""
+        self.broker.create(self.control, 1)
 
     @property
     def watermark(self) -> int:
@@ -93,9 +98,10 @@ class World:
             return -1
         return min(mark for marks in known for mark in marks.values())
 
-    def send(self, sent: Sent) -> None:
+    def send(self, sent: Sent, topic: str = "") -> None:
         """Have a shop's producer send a record; what it cannot send it holds back, and sends later in its order."""
-        where = self.topic, self.broker.partition(self.topic, sent.key.encode())
+        topic = topic or self.topic
+        where = topic, self.broker.partition(topic, sent.key.encode())
         held = self._held.setdefault(where, [])
         held.append(sent)
         if len(held) > 1:

@@ -40,6 +40,7 @@ COMPILED = [
     "operators/identity.py",
     "operators/ids.py",
     "operators/lead.py",
+    "operators/leg.py",
     "operators/packing.py",
     "operators/past.py",
     "operators/person.py",

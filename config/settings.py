@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from config.durations import DAY, DURATION_MS_MAX, HOUR, MINUTE, SECOND, format_duration
-from config.identity import IdentitySettings
+from config.identity import IdentitySettings, SourceName
 from config.kafka import KafkaSettings
 from config.section import Section, is_duration
 from operators.rules import (
@@ -37,8 +37,10 @@ class SourceSettings(Section, frozen=True, kw_only=True):
     batch_records: Annotated[int, Meta(ge=1, le=100_000)] = 5_000
     """Records read at once. Large enough that what a batch costs is spread thin, small enough (some 3 MB)
     that a trigger does not wait for the rest of its batch."""
-    format: Literal["auto", "segment", "canonical"] = "auto"
-    """What the records are; `auto` tells by each record."""
+    format: Annotated[str, Meta(min_length=1, max_length=256)] = "auto"
+    """What the records are: a format's name, or a mapping's; `auto` tells by each record."""
+    formats: dict[SourceName, Annotated[str, Meta(min_length=1, max_length=256)]] = msgspec.field(default_factory=dict)
+    """The same for single topics or files, by their names."""
     lateness_ms: Instantly = 30 * SECOND
     """How long the watermark waits for events that are on their way: 30 s, what a phone's or browser's queue
     holds back. Disorder within it changes no session, cart or timer."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -15,6 +16,16 @@ class Stop(Protocol):
 
     def is_set(self) -> bool:
         """Return whether to stop now."""
+
+
+class Origin(Protocol):
+    """What a record came with beside its value. A message of the Kafka client's is one."""
+
+    def key(self) -> bytes | str | None:
+        """Return the key it was produced with, None for none."""
+
+    def headers(self) -> Sequence[tuple[str, bytes]] | None:
+        """Return its headers in their order."""
 
 
 class RawBatch(msgspec.Struct, gc=False):
@@ -30,7 +41,7 @@ class RawBatch(msgspec.Struct, gc=False):
     live source has been silent, 0 where it is not. `is_marked` asks for a marker to every key group. `is_sent` says
     that another process of ours has sent it, by the internal topic, `is_first` that nothing was read before it since
     the process started. `as_of` is set where a former life of this process has taken it in before: how many links the
-    shared store had seen then.
+    shared store had seen then. `origins` has for each record what else it came with; empty where there is nothing.
     """
 
     partition: str
@@ -45,3 +56,4 @@ class RawBatch(msgspec.Struct, gc=False):
     is_sent: bool = False
     is_first: bool = False
     as_of: int | None = None
+    origins: Any = ()

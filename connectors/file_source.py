@@ -37,7 +37,7 @@ STRETCH_LINES: Final = 100
 # How soon to look again at a pipe that has nothing: long enough to cost nothing, short beside a second.
 POLL: Final = timedelta(milliseconds=20)
 
-EventTimes = Callable[[Sequence[bytes]], list[int | None]]
+EventTimes = Callable[[Sequence[bytes], str], list[int | None]]
 
 
 class SourceOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ class FileSource(FixedPartitionedSource[RawBatch, Position]):
     def __init__(self, paths: Sequence[str], options: SourceOptions, event_times: EventTimes, stop: Stop) -> None:
         """Check that every path can be read.
 
-        `event_times` gives the event time of each of some raw records.
+        `event_times` gives the event time of each of some raw records of a file.
 
         Raises:
             SourceError: a path is missing, unreadable, a folder or named twice.
@@ -132,7 +132,7 @@ class FilePartition(StatefulSourcePartition[RawBatch, Position]):
                 self._is_read = True
         if self._pace is not None:
             if len(self._times) < wanted:
-                self._times += self._event_times(self._lines.peek(wanted)[len(self._times) :])
+                self._times += self._event_times(self._lines.peek(wanted)[len(self._times) :], self._path)
             wanted = self._pace.ready(self._times[:wanted])
             del self._times[:wanted]
         return self._batches(wanted)
@@ -196,7 +196,7 @@ class FilePartition(StatefulSourcePartition[RawBatch, Position]):
                         splitter.end()
                         is_read = True
                 lines = splitter.take(STRETCH_LINES).lines
-                times = [at for at in self._event_times(lines) if at is not None]
+                times = [at for at in self._event_times(lines, self._path) if at is not None]
                 first_lines.append(line)
                 earliest.append(min(times, default=FOREVER))
                 line += len(lines)

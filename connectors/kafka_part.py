@@ -267,10 +267,13 @@ class KafkaPart(StatefulSourcePartition[RawBatch, Places]):
             batch = last.get(name)
             if batch is None or batch.first_position + len(batch.raws) != offset:
                 is_sent = self._options.is_sent(name)
-                batch = last[name] = RawBatch(name, [], offset, read_at=read_at, came_at=[], is_sent=is_sent)
+                batch = last[name] = RawBatch(
+                    name, [], offset, read_at=read_at, came_at=[], is_sent=is_sent, origins=[]
+                )
                 batches.append(batch)
                 self._heard_at[name] = now
             batch.raws.append(value)
+            batch.origins.append(message)
             batch.came_at.append(came_at if came_at >= 0 else read_at)
         if self._ends.is_time_held(now):
             for batch in batches:

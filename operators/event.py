@@ -13,7 +13,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, get_args
 
+from msgspec.structs import astuple
 from mypy_extensions import mypyc_attr
+
+from operators import leg as legs
+from operators.call_record import CallRecord
+from operators.leg import Leg
+from operators.properties import cut_out, read
 
 Kind = Literal[
     "page_viewed",
@@ -38,10 +44,24 @@ Kind = Literal[
     "email_delivered",
     "email_opened",
     "email_clicked",
+    "email_bounced",
+    "email_complained",
+    "call_leg",
     "call_ringing",
+    "call_queued",
     "call_answered",
+    "call_held",
+    "call_resumed",
+    "call_transferred",
     "call_ended",
+    "call_closed",
+    "chat_started",
+    "chat_ended",
     "message_received",
+    "message_sent",
+    "message_delivered",
+    "message_failed",
+    "experiment_viewed",
     "offer_declined",
     "other",
 ]
@@ -151,7 +171,17 @@ class Event:  # noqa: PLW1641 -- it may change
     `also` are more identifiers, as `operators/identity.py` writes them. A user id ("u:") or an anonymous id ("a:")
     there is this person's too, as the source says: who asks so wants two users to be one. An id in both forms is one
     or the other. An address ("e:") or number ("p:") there is how the event's own was spelled before.
+
+    `record` is the raw record where that has its properties in it, until somebody asks for them (`told`), and
+    `properties` is what was asked for, or what the format has made of the record's other fields: a JSON object, b"" for
+    none. `leg` is what the event says of a leg of a call; only the step `calls` takes it. `call` is what that step has
+    found out of a whole call, in the last event of it.
     """
+
+    record: bytes = b""
+    properties: bytes = b""
+    leg: Leg | None = None
+    call: CallRecord | None = None
 
     def __init__(  # noqa: PLR0913, PLR0917 -- an event says so much
         self,
@@ -208,14 +238,27 @@ class Event:  # noqa: PLW1641 -- it may change
         self.also = also
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Event) and self.pack() == other.pack()
+        """Whether both say the same; in what words does not matter."""
+        return isinstance(other, Event) and self._row(b"") == other._row(b"")
 
     def __repr__(self) -> str:
-        return f"Event{self.pack()}"
+        return f"Event{self._row(self._properties())}"
+
+    def told(self) -> dict[str, Any]:
+        """Return what the source said in its own words: an object of names and JSON values."""
+        return read(self._properties())
+
+    def _properties(self) -> bytes:
+        if self.record:
+            self.properties, self.record = cut_out(self.record), b""
+        return self.properties
 
     def pack(self) -> list[Any]:
-        """Return the fields as a row, in their order; few events have the last one, and only theirs is longer by it."""
-        commerce = self.commerce
+        """Return the fields as a row, in their order; the last ones are left out where none of them is set."""
+        return self._row(self._properties())
+
+    def _row(self, told: bytes) -> list[Any]:
+        commerce, leg, call = self.commerce, self.leg, self.call
         row: list[Any] = [
             self.kind,
             self.at,
@@ -242,7 +285,11 @@ class Event:  # noqa: PLW1641 -- it may change
             self.position,
             self.is_clamped,
         ]
-        if self.also:
+        if leg is not None or call is not None:
+            row += [self.also, told, leg and leg.pack(), call and list(astuple(call))]
+        elif told:
+            row += [self.also, told]
+        elif self.also:
             row.append(self.also)
         return row
 
@@ -250,7 +297,7 @@ class Event:  # noqa: PLW1641 -- it may change
 _COMMERCE: Final = 15
 """Where the commerce lies in the row of an event."""
 _ALSO: Final = 24
-"""Where the identifiers that are the person's too lie, if there are any."""
+"""Where the identifiers that are the person's too lie, if there are any; properties, leg and call come after them."""
 
 
 def unpack(row: Sequence[Any]) -> Event:
@@ -259,9 +306,17 @@ def unpack(row: Sequence[Any]) -> Event:
     if fields[_COMMERCE] is not None:
         items, *rest = fields[_COMMERCE]
         fields[_COMMERCE] = Commerce(tuple([Item(*item) for item in items]), *rest)
-    if len(fields) > _ALSO:
-        fields[_ALSO] = tuple(fields[_ALSO])
-    return Event(*fields)
+    more = fields[_ALSO:]
+    if not more:
+        return Event(*fields)
+    fields[_ALSO:] = [tuple(more[0])]
+    event = Event(*fields)
+    if len(more) > 1:
+        event.properties = more[1]
+    if len(more) > 2:
+        event.leg = None if more[2] is None else legs.unpack(more[2])
+        event.call = None if more[3] is None else CallRecord(*more[3])
+    return event
 
 
 _DAY_MS: Final = 86_400_000

@@ -27,6 +27,7 @@ from connectors.redis_identity import RedisIdentity
 from connectors.redis_patience import RedisRules
 from operators.ids import digest, murmur2
 from pipeline.exchange import Former
+from pipeline.parts import format_of
 from pipeline.recovery import Recovery, RunError, make_folder
 from pipeline.shards import ALONE, Shard, ShardError, shard_of
 from pipeline.telemetry import Telemetry
@@ -117,8 +118,8 @@ def file_source(settings: Settings, inputs: Sequence[str], speed: float, stop: S
         record_bytes_max=settings.source.record_bytes_max,
         speed=speed,
     )
-    format_ = settings.source.format
-    return FileSource(inputs, options, lambda raws: event_times(raws, format=format_), stop)
+    of = format_of(settings)
+    return FileSource(inputs, options, lambda raws, path: event_times(raws, format=of(path)), stop)
 
 
 def kafka_source(

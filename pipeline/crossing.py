@@ -40,7 +40,7 @@ def prepare() -> None:
 
 def _reduce_decoded(decoded: Decoded) -> Reduced:
     """Pack a batch on its way to `resolve`; of the raw records it is only asked how many they are."""
-    raw = msgspec.structs.replace(decoded.raw, raws=[b""] * len(decoded.raw.raws), came_at=[])
+    raw = msgspec.structs.replace(decoded.raw, raws=[b""] * len(decoded.raw.raws), came_at=[], origins=())
     parcels = [message for parcel in decoded.parcels for message in packed(parcel)]
     requests = [one.pack() for one in decoded.requests]
     return _decoded, (_encode([raw, [one.pack() for one in decoded.events], decoded.rejected, parcels, requests]),)

@@ -11,6 +11,7 @@ import msgspec
 from config.settings import Settings
 from connectors.changelog import Changelog, Rewrites
 from connectors.cloudevents import Encoder, MessageEncoder
+from connectors.formats import Format
 from connectors.formats.common import SourceRules
 from connectors.formats.pseudonyms import Pseudonyms
 from connectors.given_folder import GivenFolder
@@ -84,7 +85,7 @@ class Parts:
 
             return lambda resume: LaneStep(key_group, resume, tally.steps[name], seeds, lanes)
 
-        self.decode = decode(settings.source.format, _source_rules(settings), tally, former, now, control)
+        self.decode = decode(format_of(settings), _source_rules(settings), tally, former, now, control)
         self.resolve = resolve
         self.deal = deal
         self.visitors = key_groups("visitors", settings.visitor_rules())
@@ -92,6 +93,16 @@ class Parts:
         self.gather = lambda _: GatherStep(Dealer(settings.key_groups, shard), tally)
         self.profiles = key_groups("profiles", settings.lead_rules())
         self.publish = publish(encoder or Encoder(settings.output.source, now), tally)
+
+
+def format_of(settings: Settings) -> Callable[[str], Format]:
+    """Return what gives the format of a partition's records: its topic's, where one is set."""
+
+    @cache
+    def of(partition: str) -> Format:
+        return settings.source.formats.get(source_of(partition), settings.source.format)
+
+    return of
 
 
 def _source_rules(settings: Settings) -> Callable[[str], SourceRules]:

@@ -42,14 +42,14 @@ lane_snapshots: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
 def decode(
-    format_: Format,
+    format_of: Callable[[str], Format],
     rules_of: Callable[[str], SourceRules],
     tally: Tally,
     former: Former,
     now: Callable[[], int],
     control: str = "",
 ) -> Callable[[RawBatch], tuple[str, Decoded]]:
-    """Return the step that turns raw records into events by the rules of their partition, or rejects them.
+    """Return the step that turns raw records into events by format and rules of their partition, or rejects them.
 
     What the source `control` holds are requests. It never raises.
     """
@@ -75,7 +75,8 @@ def decode(
             read_at=raw.read_at,
             came_at=raw.came_at or None,
             rules=rules_of(raw.partition),
-            format=format_,
+            format=format_of(raw.partition),
+            origins=raw.origins,
         )
         tally.arrived(raw.partition, len(raw.raws), is_live=raw.read_at is not None)
         tally.decoded += len(result.events)

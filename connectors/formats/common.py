@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Final
 
+import msgspec
+
 from connectors.formats.pseudonyms import Pseudonyms
 from operators.event import INSTANT_MAX, INSTANT_MIN, Channel, Kind
 from operators.rejected import Reason
@@ -78,6 +80,9 @@ CHANNEL_OF_KIND: Final[dict[Kind, Channel]] = {
     "screen_viewed": "app",
 }
 """The channel of an event that names none, where its kind tells."""
+
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Unusable(Exception):  # noqa: N818 - a verdict on a record of others, no error of ours
@@ -171,3 +176,8 @@ def settled(at: int, received_at: int | None, reading: Reading) -> int:
 def content_id(raw: bytes) -> str:
     """Name a record that has no message id by its bytes, so that a repeat of it has the same name."""
     return blake2b(raw, digest_size=16).hexdigest()
+
+
+def encoded(value: object) -> bytes:
+    """Return a JSON value as text."""
+    return _encode(value)

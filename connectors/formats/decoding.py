@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
+from connectors.batches import Origin
 from connectors.formats import canonical, segment
-from connectors.formats.common import DEFAULT_RULES, PAYLOAD_BYTES_MAX, Reading, SourceRules, Unusable
+from connectors.formats.common import DEFAULT_RULES, Reading, SourceRules, Unusable
+from connectors.formats.others import CALLS, otherwise
 from operators.event import Event
-from operators.rejected import Reason, Rejected
+from operators.rejected import Rejected
 
-Format: TypeAlias = Literal["auto", "segment", "canonical"]
-"""How records are to be read; "auto" tells each record by its fields (`type` of Segment, `kind` of ours)."""
+Format: TypeAlias = str
+"""How records are to be read: one of `FORMATS`, or the name of a mapping; "auto" tells each record by its fields."""
 
-_UNCLAIMED: Final[dict[Format, tuple[Reason, str]]] = {
-    "auto": ("unknown_format", "no Segment call by its `type`, no record of our own by its `kind`"),
-    "segment": ("missing_field", "`type` is absent, or none of the types of Segment's calls"),
-    "canonical": ("missing_field", "`kind` is absent"),
-}
+_NONE: Final[tuple[Origin, ...]] = ()
 
 
 class Decoded:
@@ -34,7 +32,7 @@ class Decoded:
         self.blocked = blocked
 
 
-def decode_batch(
+def decode_batch(  # noqa: PLR0913 -- all that is known of a batch
     raws: Sequence[bytes],
     *,
     partition: str,
@@ -43,37 +41,45 @@ def decode_batch(
     came_at: Sequence[int] | None = None,
     rules: SourceRules = DEFAULT_RULES,
     format: Format = "auto",  # noqa: A002 - the word that the settings use
+    origins: Sequence[Origin] = _NONE,
 ) -> Decoded:
     """Turn records into events; what cannot become one is told in `rejected`, whatever the bytes are.
 
     The i-th record has position `first_position + i`. `read_at` (ms) is when the batch was read; None where
     that says nothing of when its records were received, as in a replay. `came_at` says for each record when it came
-    to where it was read from, which is the same when it is read again. `rules` are those of the source. Never raises
-    for what a record holds, and the same bytes always give the same outcome. A blank record is `not_json`.
+    to where it was read from, which is the same when it is read again. `rules` are those of the source. `origins` has
+    for each record its key and headers, where there are any. Never raises for what a record holds, and the same bytes
+    always give the same outcome. A blank record is `not_json`. A record that is an envelope gives an event for each
+    part, or a rejection.
     """
     reading = Reading(partition, read_at, rules)
     bytes_max, pseudonyms = rules.bytes_max, rules.pseudonyms
-    is_ours = format == "canonical"
+    is_calls = format in CALLS
     events: list[Event] = []
     rejected: list[Rejected] = []
     for position, raw in enumerate(raws, first_position):
         if came_at is not None:
             reading.read_at = came_at[position - first_position]
+        fault: Unusable | None = None
+        event: Event | None = None
+        clamped = reading.clamped
         try:
             if len(raw) > bytes_max or not raw.isascii():
                 _check(raw, bytes_max)
-            clamped = reading.clamped
-            event = canonical.decode(raw, position, reading) if is_ours else segment.decode(raw, position, reading)
-            if event is None:
-                event = _otherwise(raw, position, reading, format)
+            event = _first(raw, position, reading, is_calls, format)
+        except Unusable as found:
+            fault = found
+        if event is None:
+            origin = origins[position - first_position] if origins else None
+            others = otherwise(raw, position, reading, format, fault, origin)
+            events += others.events
+            rejected += others.rejected
+        else:
             if reading.clamped != clamped:
                 event.is_clamped = True
             if pseudonyms is not None:
                 pseudonyms.hide(event)
             events.append(event)
-        except Unusable as fault:
-            head = raw[:PAYLOAD_BYTES_MAX]
-            rejected.append(Rejected(fault.reason, fault.detail, partition, position, head))
     return Decoded(events, rejected, reading.clamped, reading.blocked)
 
 
@@ -91,11 +97,11 @@ def event_times(
     """
     reading = Reading("", read_at)
     time_of = segment.time_of
-    first_is_ours = format == "canonical"
+    is_calls = format in CALLS
     times: list[int | None] = []
     for raw in raws:
         try:
-            at = None if first_is_ours else time_of(raw, reading)
+            at = time_of(raw, reading) if is_calls else None
         except Unusable:
             times.append(None)
             continue
@@ -104,15 +110,16 @@ def event_times(
 
 
 def _time_by_decoding(raw: bytes, read_at: int | None, format: Format) -> int | None:  # noqa: A002 - as above
+    """Return the earliest event of a record: later records reach back that far."""
     decoded = decode_batch([raw], partition="", first_position=0, read_at=read_at, format=format)
-    return decoded.events[0].at if decoded.events else None
+    return min([event.at for event in decoded.events], default=None)
 
 
-def _otherwise(raw: bytes, position: int, reading: Reading, format: Format) -> Event:  # noqa: A002 - as above
-    """Try the formats that come after the first one."""
-    event = canonical.decode(raw, position, reading) if format == "auto" else None
-    if event is None:
-        raise Unusable(*_UNCLAIMED[format])
+def _first(raw: bytes, position: int, reading: Reading, is_calls: bool, format: Format) -> Event | None:  # noqa: A002, FBT001 -- as above
+    """Make the event of a record as most are; None where it is none of these."""
+    event = segment.decode(raw, position, reading) if is_calls else None
+    if event is None and format in ("auto", "canonical"):
+        event = canonical.decode(raw, position, reading)
     return event
 
 

@@ -73,14 +73,14 @@ class Product(msgspec.Struct, gc=False):
 Products: TypeAlias = Annotated[list[Product], Meta(max_length=ITEMS_MAX)] | None
 
 
-def json_object(raw: bytes) -> dict[str, Any]:
+def json_value(raw: bytes) -> Any:  # noqa: ANN401 -- JSON of any kind
     """Decode a record without types.
 
     Raises:
-        Unusable: `not_json` or `not_an_object`; `wrong_type` for an integer of thousands of digits.
+        Unusable: `not_json`; `wrong_type` for an integer of thousands of digits.
     """
     try:
-        value = _ANY.decode(raw)
+        return _ANY.decode(raw)
     except msgspec.ValidationError:
         raise Unusable("wrong_type", "a number has more digits than any field takes") from None
     except msgspec.DecodeError as error:
@@ -89,6 +89,15 @@ def json_object(raw: bytes) -> dict[str, Any]:
         raise Unusable("not_json", "the bytes are not valid UTF-8") from None
     except RecursionError:
         raise Unusable("not_json", "arrays or objects are nested deeper than the parser goes") from None
+
+
+def json_object(raw: bytes) -> dict[str, Any]:
+    """Decode a record that is an object, without types.
+
+    Raises:
+        Unusable: as `json_value` does; `not_an_object`.
+    """
+    value = json_value(raw)
     if not isinstance(value, dict):
         raise Unusable("not_an_object", "the record is JSON, but not an object")
     return value

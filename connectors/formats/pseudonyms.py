@@ -8,8 +8,11 @@ secret everybody has another one, so the event says as well what it was under th
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from operators.event import Event
 
@@ -17,6 +20,9 @@ PSEUDONYMS_KEPT: Final = 16_384
 """Addresses and numbers whose pseudonyms are remembered: to make one takes longer than to look it up."""
 
 _DIGITS: Final = 32
+_CONTACT_NAMES: Final = re.compile("mail|phone|mobile|tel|fax|msisdn|^ani$|^dnis$|caller|^from$|^to$", re.IGNORECASE)
+"""Names of properties whose values are contacts: rather one too many than one that says who it was."""
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Pseudonyms:
@@ -59,3 +65,23 @@ class Pseudonyms:
             before += ["p:" + name for name in names[1:]]
         if before:
             event.also += tuple(before)
+        if event.record or event.properties:
+            told = _without_contacts(event.told())
+            event.properties = _encode(told) if told else b""
+
+
+def _without_contacts(told: dict[str, Any]) -> dict[str, Any]:
+    """Return properties without what is, or may be, an address or number: no pseudonym of it is of use there."""
+    return {
+        name: _cleaned(value)
+        for name, value in told.items()
+        if _CONTACT_NAMES.search(name) is None and not (isinstance(value, str) and "@" in value)
+    }
+
+
+def _cleaned(value: Any) -> Any:  # noqa: ANN401 -- JSON of any kind
+    if isinstance(value, dict):
+        return _without_contacts(value)
+    if isinstance(value, list):
+        return [_cleaned(one) for one in value if not (isinstance(one, str) and "@" in one)]
+    return value

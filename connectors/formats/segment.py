@@ -49,6 +49,9 @@ from connectors.formats.segment_rows import (
 )
 from operators.event import INSTANT_MAX, INSTANT_MIN, Channel, Commerce, Event, Item, Kind
 
+TYPES: Final[frozenset[str]] = frozenset({"track", "page", "screen", "identify", "group", "alias"})
+"""What makes an object a call."""
+
 _KIND_OF_TYPE: Final[dict[str, Kind]] = {
     "page": "page_viewed",
     "screen": "screen_viewed",
@@ -119,6 +122,7 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
     event.partition, event.position = reading.partition, position
     if context is not None:
         _add_context(event, context)
+    event.record = raw
     if properties is not None:
         _add_properties(event, properties)
     if kind in COMMERCE_KINDS:

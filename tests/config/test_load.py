@@ -149,7 +149,7 @@ DURATION = "written as 500ms, 30m or 1h30m"
         ("key_groups: [64]", "key_groups is a list but must be a whole number from 1 to 4096"),
         ("key_groups: 2026-13-01", "key_groups is 2026-13-01 but must be a whole number from 1 to 4096"),
         ("checkpoint: {fsync: 1}", "checkpoint.fsync is 1 but must be true or false"),
-        ("source: {format: {}}", "source.format is a mapping but must be one of auto, canonical, segment"),
+        ("source: {format: {}}", "source.format is a mapping but must be text of 1 to 256 characters"),
         ("dead_letters: {ratio_max: .nan}", "dead_letters.ratio_max is nan but must be a number from 0 to 1"),
         ("output: {source: ''}", "output.source is '' but must be 1 to 1024 ASCII characters without spaces"),
         (

@@ -33,7 +33,7 @@ OPTIONS: Final = SourceOptions(batch_records=3, is_exact=True, idle_after_ms=100
 STREAMED: Final = msgspec.structs.replace(OPTIONS, is_exact=False)
 
 
-def times(raws: Sequence[bytes]) -> list[int | None]:
+def times(raws: Sequence[bytes], _path: str = "") -> list[int | None]:
     """A record here is its own event time; other lines have none."""
     return [int(raw) if raw.strip().isdigit() else None for raw in raws]
 

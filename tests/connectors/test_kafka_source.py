@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]  # it has them
+from msgspec.structs import replace
 
 from connectors.batches import RawBatch
 from connectors.journal import Journal
@@ -131,7 +132,7 @@ def test_what_a_dead_run_had_taken_in_comes_again_as_it_was(
 
     second = opened(saved, journal=Journal(tmp_path, fsync=False))
     again = read(second, lambda found: len(found) >= len(taken))
-    assert again[: len(taken)] == taken
+    assert [replace(raw, origins=()) for raw in again[: len(taken)]] == [replace(raw, origins=()) for raw in taken]
     after = again[len(taken) :] + read(second, lambda found: count(again[len(taken) :] + found) == 3)
     assert sorted(raw for batch in after for raw in batch.raws) == [b"later"] * 3
     assert [batch.is_first for batch in after if batch.raws][:1] == [True]

@@ -49,7 +49,7 @@ from connectors.formats.segment_rows import (
 )
 from operators.event import INSTANT_MAX, INSTANT_MIN, Channel, Commerce, Event, Item, Kind
 
-TYPES: Final[frozenset[str]] = frozenset({"track", "page", "screen", "identify", "group", "alias"})
+TYPES: Final = ("track", "page", "screen", "identify", "group", "alias")
 """What makes an object a call."""
 
 _KIND_OF_TYPE: Final[dict[str, Kind]] = {
@@ -119,10 +119,9 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
     if previous_id:  # a user's or a device's: the spec does not say
         event.also = either(personal(previous_id, "anonymous_id", reading), anonymous_id, user_id)
     event.name = name
-    event.partition, event.position = reading.partition, position
+    event.partition, event.position, event.record = reading.partition, position, raw
     if context is not None:
         _add_context(event, context)
-    event.record = raw
     if properties is not None:
         _add_properties(event, properties)
     if kind in COMMERCE_KINDS:

@@ -1,4 +1,4 @@
-"""Making events of what a format has found in a record: one spelling of identifiers, one clock rule, for all formats."""
+"""Making events of what a format has found in a record: one spelling of identifiers, one clock rule for all."""
 
 from __future__ import annotations
 

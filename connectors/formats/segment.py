@@ -49,7 +49,7 @@ from connectors.formats.segment_rows import (
 )
 from operators.event import INSTANT_MAX, INSTANT_MIN, Channel, Commerce, Event, Item, Kind
 
-TYPES: Final = ("track", "page", "screen", "identify", "group", "alias")
+TYPES: Final[tuple[str, ...]] = ("track", "page", "screen", "identify", "group", "alias")
 """What makes an object a call."""
 
 _KIND_OF_TYPE: Final[dict[str, Kind]] = {

@@ -13,8 +13,9 @@ from msgspec import inspect
 
 from config.durations import format_duration, parse_duration
 from config.section import Section, is_duration
-from config.settings import GapSettings, Settings
+from config.settings import Settings
 from config.shown import MASK, has_login, is_masked, is_secret, masked, shown
+from config.visits import GapSettings
 
 # A hundred times the reference file: whoever passes more has named the wrong file, perhaps the input.
 FILE_BYTES_MAX: Final = 1_024 * 1_024

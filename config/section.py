@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
+
+from config.durations import DAY, SECOND
+
+Instantly = Annotated[int, Meta(ge=0, le=DAY)]
+Delay = Annotated[int, Meta(ge=SECOND, le=30 * DAY)]
 
 
 def is_duration(field: str) -> bool:

@@ -15,8 +15,10 @@ from msgspec import Meta
 from config.durations import DAY, DURATION_MS_MAX, HOUR, MINUTE, SECOND, format_duration
 from config.identity import IdentitySettings, SourceName
 from config.kafka import KafkaSettings
-from config.section import Section, is_duration
+from config.section import Delay, Instantly, Section, is_duration
+from config.visits import CallSettings, GapSettings, SessionSettings
 from operators.rules import (
+    CallRules,
     CartRules,
     DecisionRules,
     FootprintRules,
@@ -24,8 +26,6 @@ from operators.rules import (
     SessionRules,
 )
 
-Instantly = Annotated[int, Meta(ge=0, le=DAY)]
-Delay = Annotated[int, Meta(ge=SECOND, le=30 * DAY)]
 Policy = Annotated[int, Meta(ge=0, le=400 * DAY)]
 Retention = Annotated[int, Meta(ge=MINUTE, le=DURATION_MS_MAX)]
 Count = Annotated[int, Meta(ge=1, le=1_000)]
@@ -58,36 +58,6 @@ class SourceSettings(Section, frozen=True, kw_only=True):
     wait however long it takes, for a lead's events come from everywhere."""
     record_bytes_max: Annotated[int, Meta(ge=1_024, le=1_024 * 1_024)] = 1_024 * 1_024
     """A longer record is rejected. 1 MiB is the limit of a Kafka broker's default configuration."""
-
-
-class GapSettings(Section, frozen=True, kw_only=True):
-    """The inactivity that ends a visit, by channel; a gap of exactly this long stays in it.
-
-    30 minutes is the default of Google Analytics and Snowplow. 0: the channel makes no sessions,
-    as for messages and servers, which nobody visits.
-    """
-
-    web_ms: Instantly = 30 * MINUTE
-    app_ms: Instantly = 30 * MINUTE
-    chat_ms: Instantly = 30 * MINUTE
-    phone_ms: Instantly = 30 * MINUTE
-    sms_ms: Instantly = 0
-    email_ms: Instantly = 0
-    social_ms: Instantly = 0
-    server_ms: Instantly = 0
-
-
-class SessionSettings(Section, frozen=True, kw_only=True):
-    """When a visit ends."""
-
-    gap: GapSettings = GapSettings()
-    length_ms_max: Annotated[int, Meta(ge=MINUTE, le=30 * DAY)] = DAY
-    """No session grows longer: 24 h, so that a tab that refreshes itself is not one visit for ever."""
-    memory_ms: Delay = 2 * HOUR
-    """How long after its last event a session can still be revised by a late one. Costs state."""
-    stitch_ms: Annotated[int, Meta(ge=0, le=400 * DAY)] = 30 * DAY
-    """How long before a visitor became known a session may have ended that is published again as the lead's: as long as
-    an anonymous profile without events is kept. 0: none is. Costs state, of the last 20 sessions."""
 
 
 class CartSettings(Section, frozen=True, kw_only=True):
@@ -245,6 +215,7 @@ class Settings(Section, frozen=True, kw_only=True):
     source: SourceSettings = SourceSettings()
     kafka: KafkaSettings = KafkaSettings()
     session: SessionSettings = SessionSettings()
+    calls: CallSettings = CallSettings()
     cart: CartSettings = CartSettings()
     footprint: FootprintSettings = FootprintSettings()
     decision: DecisionSettings = DecisionSettings()
@@ -272,6 +243,10 @@ class Settings(Section, frozen=True, kw_only=True):
                     f"{key} is {format_duration(value_ms)} but must {word} {format_duration(bound_ms)}"
                     f" ({' + '.join(others)}): {reason}"
                 )
+
+    def call_rules(self) -> CallRules:
+        """Make the rules of telephone calls."""
+        return CallRules(**msgspec.structs.asdict(self.calls))
 
     def visitor_rules(self) -> ProfileRules:
         """Make the rules of anonymous profiles."""

@@ -10,6 +10,7 @@ import msgspec
 from connectors.dead_letter import DeadLetter, dead_letter
 from connectors.formats.common import PAYLOAD_BYTES_MAX
 from operators.answer import Answer
+from operators.call_record import CallRecord
 from operators.cart_record import CartRecord
 from operators.event import rfc3339
 from operators.identity_record import IdentityRecord
@@ -20,7 +21,16 @@ from operators.session_record import SessionRecord
 from operators.trigger import FAMILIES, Suppressed, Trigger
 
 Record = (
-    SessionRecord | CartRecord | Trigger | Suppressed | IdentityRecord | ProfileRecord | Tombstone | Answer | Rejected
+    SessionRecord
+    | CallRecord
+    | CartRecord
+    | Trigger
+    | Suppressed
+    | IdentityRecord
+    | ProfileRecord
+    | Tombstone
+    | Answer
+    | Rejected
 )
 
 Made = tuple[int, Sequence[Record]]
@@ -28,6 +38,7 @@ Made = tuple[int, Sequence[Record]]
 
 STREAMS: Final = (
     "sessions",
+    "calls",
     "carts",
     "triggers",
     "suppressed",

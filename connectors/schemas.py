@@ -12,6 +12,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from operators.answer import Answer
+from operators.call_record import CallRecord
 from operators.identity_record import IdentityRecord, StitchedRecord, What
 from operators.profile_record import ProfileRecord
 
@@ -37,6 +38,10 @@ def schemas() -> dict[str, dict[str, Any]]:
     """Return all schemas, by the type of the CloudEvent without `io.nextmove.`."""
     found = {f"identity.{what}.v1": _identity(what) for what in get_args(What)}
     found["profile.expired.v1"] = _made(ProfileRecord, "profile.expired.v1")
+    for state in ("closed", "merged"):
+        name = f"call.{state}.v1"
+        found[name] = _made(CallRecord, name)
+        found[name]["properties"]["state"] = {"const": state}
     for request in ("show", "export", "erase", "unmerge"):
         name = f"answer.{request}.v1"
         found[name] = _made(Answer, name)

@@ -341,3 +341,8 @@ def rfc3339(instant: int) -> str:
     of_day_ms = instant % _DAY_MS
     minute, of_minute_ms = of_day_ms // 60_000, of_day_ms % 60_000
     return _date(instant // _DAY_MS) + _MINUTES[minute] + _SECONDS[of_minute_ms // 1000] + _MS[of_minute_ms % 1000]
+
+
+def instant_of(text: str) -> int:
+    """Return the instant (ms) that `rfc3339` wrote."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

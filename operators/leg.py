@@ -22,7 +22,7 @@ Direction = Literal["", "inbound", "outbound"]
 """As the company sees it: a customer's call is inbound."""
 
 Reason = Literal["", "completed", "abandoned", "busy", "no_answer", "failed", "voicemail"]
-REASONS: Final = frozenset(get_args(Reason))
+REASONS: Final[frozenset[str]] = frozenset(get_args(Reason))
 
 TransferKind = Literal["", "blind", "attended", "conference"]
 

@@ -27,6 +27,8 @@ from bisect import insort
 from typing import Final
 
 from operators.answer import Answer
+from operators.call_record import CallRecord
+from operators.callers import called_by
 from operators.cart import CART_KINDS, CartTracker
 from operators.cart_record import CartRecord
 from operators.decision import ONSITE_CHANNELS, Decider
@@ -49,15 +51,15 @@ ORDERED_KINDS: Final = CART_KINDS | {
     "consent_given",
     "consent_withdrawn",
     "offer_declined",
+    "call_closed",
 }
 
 # A profile holds this many events back at most; beyond it the oldest is applied early. Within the
 # lateness bound nobody does five hundred things that change a cart; a robot does.
 PENDING_MAX: Final = 500
 
-Output = (
-    SessionRecord | CartRecord | Trigger | Suppressed | ProfileRecord | Tombstone | StitchedRecord | Answer | Rejected
-)
+Fact = SessionRecord | CallRecord | CartRecord | ProfileRecord | Tombstone | StitchedRecord
+Output = Fact | Trigger | Suppressed | Answer | Rejected
 
 
 class ProfileOperator:
@@ -96,7 +98,7 @@ class ProfileOperator:
         """
         out: list[Output] = []
         at = event.at
-        if at <= watermark and self._is_too_late(profile, event, watermark):
+        if at <= watermark and event.call is None and self._is_too_late(profile, event, watermark):
             out.append(too_late(event))
             return profile, out
         gap = self._gap_ms.get(event.channel)
@@ -127,7 +129,7 @@ class ProfileOperator:
             self._sessions.join(track.sessions, event, gap, out)
             if at + gap < profile.due_at:
                 profile.due_at = at + gap
-        if self._has_ticks:
+        if self._has_ticks and event.call is None:
             self._carts.touch(track.carts, at)
         if self._has_footprint:
             views = self._footprint.add(profile.footprint, event)
@@ -273,7 +275,7 @@ class ProfileOperator:
         wakes_at, browse = FOREVER, track.carts.browse
         views = browse.views if browse is not None else 0
         for event in track.pending:
-            if event.kind in CART_KINDS:
+            if event.kind in CART_KINDS or event.call is not None:
                 return min(wakes_at, event.at)
             if event.kind == "product_viewed":
                 views += 1
@@ -284,6 +286,9 @@ class ProfileOperator:
     def _apply(self, track: Track, profile_id: str, event: Event, out: list[Output]) -> None:
         if event.kind == "product_viewed":
             self._carts.view(track.carts, event)
+            return
+        if event.call is not None:
+            out.append(called_by(event.call, profile_id, track.sessions, self._gap_ms))
             return
         self._decider.learn(track.memory, event)
         if event.kind in CART_KINDS:
@@ -331,6 +336,8 @@ class ProfileOperator:
             # What only adds to an open cart can wait until that cart is due, or anything else happens to it.
             wait_ms = self._delay_ms_min if len(pending) == 1 and self._carts.goes_on(track.carts, event) else 0
             profile.due_at = min(profile.due_at, event.at + wait_ms)
+        elif event.call is not None:
+            profile.due_at = min(profile.due_at, event.at)
         elif kind == "product_viewed" and event.at + self._browse_delay_ms < profile.due_at:
             profile.due_at = min(profile.due_at, self._wakes_at(track))
 

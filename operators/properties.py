@@ -20,6 +20,7 @@ class _Told(msgspec.Struct, gc=False):
 
 
 _told: Final = msgspec.json.Decoder(_Told).decode
+_encode: Final = msgspec.json.Encoder().encode
 _any: Final = msgspec.json.Decoder(float_hook=float).decode
 
 
@@ -37,3 +38,8 @@ def read(properties: bytes) -> dict[str, Any]:
     """Return properties as an object."""
     found: dict[str, Any] = _any(properties) if properties else {}
     return found
+
+
+def written(told: dict[str, Any]) -> bytes:
+    """Return an object as properties."""
+    return _encode(told) if told else b""

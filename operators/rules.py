@@ -44,6 +44,14 @@ class CartRules(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.browse_delay_ms, self.cart_delay_ms, self.checkout_delay_ms)
 
 
+class CallRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How long after its end a call closes, how long one can last, and how long it can be revised after that, in ms."""
+
+    grace_ms: int
+    length_ms_max: int
+    memory_ms: int
+
+
 class FootprintRules(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a footprint is kept. Ten pages are what an agent's screen shows (mission row 12)."""
 

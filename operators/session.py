@@ -129,6 +129,12 @@ def unpack(row: Row, base: int, names: Sequence[str]) -> Session:
     return session
 
 
+def id_of(session: Session) -> str:
+    """Return the id of a session, or the one that it will have if it begins no sooner."""
+    visit = session.visitor_id, session.channel, session.client_session_id
+    return session.session_id or digest(*visit, session.started_at)
+
+
 def shared(entry_url: str, exit_url: str) -> int:
     """Return how much of the entry page's URL that of the exit page begins with: all of it or its origin."""
     if exit_url == entry_url:
@@ -206,8 +212,7 @@ class SessionTracker:
                     next_at = closes_at
         if not due:
             return next_at
-        if len(due) > 1:
-            due.sort(key=_close_order)
+        due.sort(key=_close_order)
         for run in due:
             session = self._published_before(sessions, run) if run.client_session_id else run
             if session is not run:
@@ -215,10 +220,7 @@ class SessionTracker:
                 sessions.remove(run)
             session.closed = True
             session.revision += 1
-            if not session.session_id:
-                session.session_id = digest(
-                    session.visitor_id, session.channel, session.client_session_id, session.started_at
-                )
+            session.session_id = id_of(session)
             out.append(record_of(session, profile_id))
         if len(sessions) > 1:
             self._forget(sessions, now, forgotten)

@@ -93,6 +93,7 @@ def manifest_of(facts: RecoveryFacts, saved: Saved, seed: Manifest | None = None
     is_published = bool(facts.trigger_ends)
     lengths = {} if is_published else (dict(seed.lengths) if seed else {}) | dict(parts)
     resolver = [unpacked(raw) for raw in found.get("resolve", {}).values()] or [seed.resolver if seed else []]
+    calls = [unpacked(raw) for raw in found.get("calls", {}).values()] or [seed.calls if seed else []]
     shard, _, shards = facts.shard.partition("-of-")
     told = resolver_snapshot.read_snapshot(packed(resolver[0])) if resolver[0] else None
     return Manifest(
@@ -115,6 +116,7 @@ def manifest_of(facts: RecoveryFacts, saved: Saved, seed: Manifest | None = None
         lengths=lengths,
         floors=floors_of(facts.out, facts.trigger_ends, parts) if is_published else {},
         resolver=resolver[0],
+        calls=calls[0],
         groups={step: _rows(found.get(step, {}).values(), {} if seed is None else seed.rows(step)) for step in STEPS},
     )
 

@@ -1,8 +1,8 @@
 """The way of an event through nextmove: start reading here.
 
-    source ─ decode ─ resolve ─┬─ visitors ─┐
-                               └────────────┴─ profiles
-                    every step ─ publish ─ sink
+    source ─ decode ─ calls ─ resolve ─┬─ visitors ─┐
+                                       └────────────┴─ profiles
+                            every step ─ publish ─ sink
 
 Everything for profiles travels through the visitors' step, so that neither a lead's event nor a
 watermark overtakes a visitor who is being handed over.
@@ -30,7 +30,8 @@ def build(
     flow = Dataflow("nextmove")
     raw = op.input("source", flow, source)
     decoded = op.map("decode", raw, parts.decode)
-    resolved = op.stateful_batch("resolve", decoded, parts.resolve)
+    called = op.stateful_batch("calls", decoded, parts.calls)
+    resolved = op.stateful_batch("resolve", called, parts.resolve)
     shares = op.flat_map("deal", resolved, parts.deal)
     visited = op.stateful_batch("visitors", shares, parts.visitors)
     gathered = op.stateful_batch("gather", op.flat_map_batch("collect", visited, parts.collect), parts.gather)

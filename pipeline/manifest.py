@@ -28,6 +28,9 @@ STEPS: Final = ("visitors", "profiles")
 IDENTITY: Final = "identity"
 """The changelog of identifiers and of the ids of events."""
 
+CALLS: Final = "calls"
+"""The changelog of calls under way."""
+
 GIVEN: Final = "given"
 """The folder of what leads leave to each other."""
 
@@ -39,7 +42,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     partition is read: bytes and lines of a file, next offset and the last record's instant of a topic. `brokers` is
     what the source remembers of them. `lengths` are those of output files, `floors` the offsets of partitions of
     triggers before which each is in the checkpoint. `timeline` and `lives` are those of the recovery folder;
-    `taken` is how many batches had been taken in there. `resolver` is empty where nothing has been resolved yet.
+    `taken` is how many batches had been taken in there. `resolver` and `calls` are empty where nothing has
+    been resolved yet.
     """
 
     format: int = FORMAT
@@ -64,6 +68,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     lengths: dict[str, int] = {}
     floors: dict[str, int] = {}
     resolver: list[Any] = []
+    calls: list[Any] = []
     groups: dict[str, list[list[Any]]] = {}
 
     @property

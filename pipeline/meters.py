@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple, get_args
 from connectors.formats.identifiers import PersonalType
 from operators.cart_record import State
 from operators.identity_record import Rule, What
+from operators.leg import REASONS
 from pipeline import readings
 from pipeline.readings import Values, Watched
 from pipeline.tally import MERGING
@@ -152,6 +153,27 @@ METERS: Final = (
         (),
         "Those that are not, at each link: they ended longer before it than session.stitch, or are too many.",
         readings.one(lambda t: t.left_behind),
+    ),
+    Meter(
+        "nextmove_calls_total",
+        "counter",
+        ("outcome",),
+        "Telephone calls that are over, each once, by why they ended.",
+        readings.by(REASONS - {""}, lambda t: t.calls_closed),
+    ),
+    Meter(
+        "nextmove_call_wait_seconds_total",
+        "counter",
+        (),
+        "How long those calls waited for an agent, or until they were given up.",
+        readings.one(lambda t: t.waited_ms / 1000),
+    ),
+    Meter(
+        "nextmove_calls_held",
+        "gauge",
+        (),
+        "Telephone calls under way, and those that a late record may still revise.",
+        readings.one(lambda t: t.calls),
     ),
     Meter(
         "nextmove_cart_changes_total",

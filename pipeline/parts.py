@@ -19,17 +19,18 @@ from connectors.journal import Journal
 from connectors.memory import MemoryIdentity
 from operators.profile import ProfileOperator
 from operators.rules import DuplicateRules, IdentityRules, ProfileRules, TimeRules
+from pipeline.calls import Calls
 from pipeline.deal import Dealer
 from pipeline.exchange import Elsewhere, Former
 from pipeline.key_groups import KeyGroup
 from pipeline.lead_groups import LeadGroup
-from pipeline.manifest import GIVEN, IDENTITY, changelog_name
+from pipeline.manifest import CALLS, GIVEN, IDENTITY, changelog_name
 from pipeline.ports import HandOvers, IdentityStore
 from pipeline.purges import Purges
 from pipeline.resolve import Resolver
 from pipeline.seeds import Seeds
 from pipeline.shards import ALONE, Shard
-from pipeline.steps import GatherStep, LaneStep, ResolveStep, collect, deal, decode, publish
+from pipeline.steps import CallsStep, GatherStep, LaneStep, ResolveStep, collect, deal, decode, publish
 from pipeline.tally import Tally, source_of
 from pipeline.watermark import Watermark, channel
 
@@ -65,6 +66,12 @@ class Parts:
         def changelog(name: str) -> Changelog | None:
             return None if recovery is None else Changelog(recovery, name, rewrites, fsync=fsync)
 
+        def calls(resume: bytes | None) -> CallsStep:
+            log, told = changelog(CALLS), self.seeds.calls if resume is None else resume
+            owns = set(partitions).__contains__
+            rules = settings.call_rules()
+            return CallsStep(Calls(rules, _time_rules(settings), log, told, owns, tally), tally.steps["calls"])
+
         def resolve(resume: bytes | None) -> ResolveStep:
             duplicates = DuplicateRules(**msgspec.structs.asdict(settings.duplicates))
             dealer, identity = Dealer(settings.key_groups, shard), changelog(IDENTITY)
@@ -86,6 +93,7 @@ class Parts:
             return lambda resume: LaneStep(key_group, resume, tally.steps[name], seeds, lanes)
 
         self.decode = decode(format_of(settings), _source_rules(settings), tally, former, now, control)
+        self.calls = calls
         self.resolve = resolve
         self.deal = deal
         self.visitors = key_groups("visitors", settings.visitor_rules())
@@ -140,9 +148,13 @@ def _stores(store: IdentityStore | None, recovery: Path | None, *, fsync: bool) 
     return embedded, embedded if recovery is None else GivenFolder(recovery / GIVEN, fsync=fsync)
 
 
+def _time_rules(settings: Settings) -> TimeRules:
+    return TimeRules(lateness_ms=settings.source.lateness_ms, live_within_ms=settings.source.live_within_ms)
+
+
 def _watermark(settings: Settings, partitions: Sequence[str], shard: Shard, leftovers: Mapping[str, int]) -> Watermark:
     """Return what keeps the time: of the partitions read here, of the other shards, and of those of a former life."""
-    rules = TimeRules(lateness_ms=settings.source.lateness_ms, live_within_ms=settings.source.live_within_ms)
+    rules = _time_rules(settings)
     mine = [slot for slot in range(shard.slots) if shard.owns_number(slot)]
     others = [sender for sender in range(shard.count) if sender != shard.index]
     channels = [channel(sender, slot) for sender in others for slot in mine]

@@ -138,7 +138,9 @@ class Resolver:
             self._journal.note(raw, self._clock)
         return known
 
-    def _read(self, raw: RawBatch, events: list[Event], known: dict[str, str], records: list[Any]) -> None:
+    def _read(  # noqa: C901 -- one event's whole way, kept flat: it is taken for each of them
+        self, raw: RawBatch, events: list[Event], known: dict[str, str], records: list[Any]
+    ) -> None:
         """Deal out a batch of the source."""
         partition = raw.partition
         visitors, leads = self._dealer.visitors, self._dealer.leads
@@ -170,6 +172,8 @@ class Resolver:
             sum_at += at
             if at <= mark:
                 late += 1
+            if event.leg is not None:
+                continue  # `calls` has made of it what there is to be known of anybody
             if event.user_id or event.email or event.phone or event.also:
                 found = self._identify(event, known, rules, leads_limit, records)
                 if ERASED in known:

@@ -29,14 +29,16 @@ from connectors import changelog, journal
 from connectors.changelog import ChangelogError
 from connectors.cloudevents import STREAMS
 from operators.ids import digest
-from pipeline import group_snapshot, resolver_snapshot
+from pipeline import calls, group_snapshot, resolver_snapshot
 from pipeline.manifest import (
+    CALLS,
     GIVEN,
     IDENTITY,
     STEPS,
     Manifest,
     brokers_of,
     changelog_name,
+    packed,
     read_manifest,
     unpacked,
     write_manifest,
@@ -270,6 +272,7 @@ def _gather(parts: list[Part], target: Path, owns: Callable[[int], bool]) -> Man
         told, entries = resolver_snapshot.merged(resolvers)
         length = changelog.write(target, IDENTITY, entries)
         merged.resolver = unpacked(resolver_snapshot.write_snapshot(told._replace(generation=0, length=length)))
+    merged.calls = _carry_calls(parts, target)
     for step in STEPS:
         for group, holders in _by_group(parts, step):
             if owns(group):
@@ -278,6 +281,23 @@ def _gather(parts: list[Part], target: Path, owns: Callable[[int], bool]) -> Man
         if (part.folder / GIVEN).is_dir():
             shutil.copytree(part.folder / GIVEN, target / GIVEN, dirs_exist_ok=True)
     return merged
+
+
+def _carry_calls(parts: list[Part], target: Path) -> list[object]:
+    """Write the calls of all parts into `target`; return their row. Whoever reads their partitions takes them up."""
+    marks: dict[str, int] = {}
+    tops: dict[str, int] = {}
+    live: dict[str, tuple[int, bytes]] = {}
+    for part in parts:
+        if part.manifest.calls:
+            generation, length, theirs, their_tops = calls.read_snapshot(packed(part.manifest.calls))
+            marks |= {name: max(mark, marks.get(name, mark)) for name, mark in theirs.items()}
+            tops |= {name: max(top, tops.get(name, top)) for name, top in their_tops.items()}
+            live |= _live(part.folder, CALLS, generation, length)
+    if not any(part.manifest.calls for part in parts):
+        return []
+    length = changelog.write(target, CALLS, ((key, due_at, raw) for key, (due_at, raw) in live.items()))
+    return unpacked(calls.write_snapshot(0, length, marks, tops))
 
 
 def _by_group(parts: list[Part], step: str) -> Iterator[tuple[int, list[tuple[Path, group_snapshot.GroupSnapshot]]]]:

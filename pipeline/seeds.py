@@ -33,6 +33,11 @@ class Seeds:
         """The resolver's snapshot."""
         return packed(self._manifest.resolver) if self._manifest is not None and self._manifest.resolver else None
 
+    @property
+    def calls(self) -> bytes | None:
+        """The snapshot of calls."""
+        return packed(self._manifest.calls) if self._manifest is not None and self._manifest.calls else None
+
     def groups(self, step: str) -> dict[int, bytes]:
         """Return the snapshots of a step's key groups by their numbers."""
         if self._manifest is None:

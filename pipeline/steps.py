@@ -16,6 +16,7 @@ from connectors.formats.common import PAYLOAD_BYTES_MAX, SourceRules
 from connectors.formats.requests import decode_requests
 from connectors.kafka_topics import EXCHANGE
 from operators.rejected import Rejected
+from pipeline.calls import Calls
 from pipeline.deal import Dealer
 from pipeline.exchange import Elsewhere, Former, packed, unpacked
 from pipeline.gather import Gather
@@ -110,6 +111,25 @@ def unpack(raw: RawBatch, former: Former) -> Decoded:
                 Rejected("unknown_format", str(error), raw.partition, position, message[:PAYLOAD_BYTES_MAX])
             )
     return Decoded(raw, [], rejected, parcels)
+
+
+class CallsStep(StatefulBatchLogic[Decoded, Decoded, bytes]):
+    """Lets the engine drive `Calls`."""
+
+    def __init__(self, calls: Calls, timing: StepTally) -> None:
+        """Drive `calls`."""
+        self._calls, self._timing = calls, timing
+
+    def on_batch(self, values: list[Decoded]) -> tuple[Iterable[Decoded], bool]:
+        """Work through the batches (bytewax calls this)."""
+        began = time.perf_counter()
+        taken = [self._calls.take(decoded) for decoded in values]
+        self._timing.took(began)
+        return taken, StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> bytes:
+        """Checkpoint the calls that have changed (bytewax calls this at the end of an epoch)."""
+        return self._calls.snapshot()
 
 
 class ResolveStep(StatefulBatchLogic[Decoded, Resolved, bytes]):

@@ -16,6 +16,7 @@ from typing import Final
 
 from connectors.cloudevents import Record
 from operators.answer import Answer
+from operators.call_record import CallRecord
 from operators.cart_record import CartRecord
 from operators.event import FOREVER
 from operators.identity_record import IdentityRecord, StitchedRecord
@@ -27,7 +28,7 @@ from operators.trigger import FAMILIES, Suppressed, Trigger
 RECENT_TRIGGERS: Final = 12
 # Delays are counted in steps of this many ms: fine beside the seconds that they are made of.
 DELAY_STEP_MS: Final = 100
-STEPS: Final = ("decode", "resolve", "visitors", "profiles", "publish")
+STEPS: Final = ("decode", "calls", "resolve", "visitors", "profiles", "publish")
 """The steps whose time is taken."""
 
 # How connectors name a partition of a topic; the characters are those that Kafka allows in a topic's name.
@@ -130,6 +131,12 @@ class Tally:
     sessions: int = 0
     session_revisions: int = 0
     orders: int = 0
+    calls: int = 0
+    """Telephone calls that are held: those under way, and those that a late record may still revise."""
+    calls_closed: Counter[str] = field(default_factory=Counter)
+    """Calls that are over, each once, by why they ended."""
+    waited_ms: int = 0
+    """How long they waited for an agent, all of them together."""
     carts: Counter[str] = field(default_factory=Counter)
     browses: int = 0
     triggers: Counter[str] = field(default_factory=Counter)
@@ -201,6 +208,8 @@ class Tally:
         """Count one record that is being published, and so complete."""
         if isinstance(record, SessionRecord):
             self._session(record)
+        elif isinstance(record, CallRecord):
+            self._call(record)
         elif isinstance(record, CartRecord):
             if record.intent == "browse":
                 self.browses += 1
@@ -236,6 +245,11 @@ class Tally:
         else:
             self.sessions += 1
             self.orders += record.orders
+
+    def _call(self, record: CallRecord) -> None:
+        if record.state == "closed" and record.revision == 1:
+            self.calls_closed[record.reason] += 1
+            self.waited_ms += record.wait_ms
 
     def _identity(self, record: IdentityRecord) -> None:
         self.identity[record.what] += 1

@@ -120,6 +120,7 @@ def summarize(outcome: Outcome, place: str, ending: str, delays: str = "") -> No
         "People": f"{tally.visitors:,} visitors; {leads:,} leads: visitors known by user id, e-mail or phone",
         "Identities": identities(tally),
         "Sessions": f"{tally.sessions:,}, with {tally.orders:,} orders",
+        "Calls": told(tally.calls_closed),
         "Late": late(tally),
         "Carts": ", ".join(states),
         "Triggers": told(tally.triggers),

@@ -65,6 +65,10 @@ class Pseudonyms:
             before += ["p:" + name for name in names[1:]]
         if before:
             event.also += tuple(before)
+        if event.leg is not None:
+            leg = event.leg
+            leg.customer = event.phone if leg.customer else ""
+            leg.called = self.of(leg.called)[0] if leg.called else ""
         if event.record or event.properties:
             told = _without_contacts(event.told())
             event.properties = _encode(told) if told else b""

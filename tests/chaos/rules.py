@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from config.settings import (
-    CartSettings,
-    CheckpointSettings,
-    DecisionSettings,
-    GapSettings,
-    SessionSettings,
-    Settings,
-    SourceSettings,
-)
+from config.settings import CartSettings, CheckpointSettings, DecisionSettings, Settings, SourceSettings
+from config.visits import GapSettings, SessionSettings
 
 
 class Rules(NamedTuple):

@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 from config.durations import DAY, MINUTE
 from config.load import ConfigError, describe, load
-from config.settings import (
-    CheckpointSettings,
-    DeadLettersSettings,
-    GapSettings,
-    SessionSettings,
-    Settings,
-    SourceSettings,
-)
+from config.settings import CheckpointSettings, DeadLettersSettings, Settings, SourceSettings
+from config.visits import GapSettings, SessionSettings
 
 
 @pytest.fixture

@@ -11,12 +11,11 @@ from config.settings import (
     DecisionSettings,
     DuplicatesSettings,
     FootprintSettings,
-    GapSettings,
     ProfileSettings,
-    SessionSettings,
     Settings,
     SourceSettings,
 )
+from config.visits import GapSettings, SessionSettings
 from operators.event import CHANNELS
 from operators.rules import CartRules, DecisionRules, FootprintRules, ProfileRules, SessionRules
 

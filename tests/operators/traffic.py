@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from config.settings import CartSettings, DecisionSettings, GapSettings, SessionSettings, Settings
+from config.settings import CartSettings, DecisionSettings, Settings
+from config.visits import GapSettings, SessionSettings
 from operators.event import FOREVER, Commerce, Event, Item
 from operators.session_record import SessionRecord
 from operators.trigger import Suppressed, Trigger

@@ -20,10 +20,10 @@ from config.settings import (
     DecisionSettings,
     DuplicatesSettings,
     ProfileSettings,
-    SessionSettings,
     Settings,
     SourceSettings,
 )
+from config.visits import SessionSettings
 from connectors.batches import RawBatch
 from connectors.cloudevents import Encoder
 from connectors.formats import event_times

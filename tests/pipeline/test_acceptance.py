@@ -26,7 +26,8 @@ import pytest
 
 from benchmarks.traffic import DAY_MS, TrafficPlan, generate
 from config.load import describe
-from config.settings import CheckpointSettings, GapSettings, SessionSettings, Settings, SourceSettings
+from config.settings import CheckpointSettings, Settings, SourceSettings
+from config.visits import GapSettings, SessionSettings
 from connectors.cloudevents import STREAMS
 from connectors.formats import decode_batch, event_times
 from pipeline.run import run

@@ -17,7 +17,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from config.durations import SECOND
-from config.settings import CartSettings, CheckpointSettings, SessionSettings, Settings, SourceSettings
+from config.settings import CartSettings, CheckpointSettings, Settings, SourceSettings
+from config.visits import SessionSettings
 from connectors.cloudevents import STREAMS
 from connectors.formats import event_times
 from pipeline.run import run

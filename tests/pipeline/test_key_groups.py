@@ -14,7 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from config.durations import DAY, HOUR, MINUTE, SECOND
-from config.settings import ProfileSettings, SessionSettings, Settings
+from config.settings import ProfileSettings, Settings
+from config.visits import SessionSettings
 from connectors.changelog import Changelog, Rewrites
 from connectors.memory import MemoryIdentity
 from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339

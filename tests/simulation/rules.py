@@ -12,7 +12,8 @@ import msgspec
 
 from config.identity import IdentitySettings
 from config.kafka import KafkaSettings
-from config.settings import DecisionSettings, GapSettings, SessionSettings, Settings
+from config.settings import DecisionSettings, Settings
+from config.visits import GapSettings, SessionSettings
 from tests.chaos.rules import Rules, ms
 
 

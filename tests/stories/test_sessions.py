@@ -2,7 +2,8 @@
 
 import pytest
 
-from config.settings import GapSettings, SessionSettings, Settings
+from config.settings import Settings
+from config.visits import GapSettings, SessionSettings
 from operators.session_record import SessionRecord
 from tests.story import ANON, Story, Visit
 

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from config.settings import SessionSettings, Settings
+from config.settings import Settings
+from config.visits import SessionSettings
 from operators.identity import caller_key
 from operators.identity_record import StitchedRecord
 from operators.session_record import SessionRecord

@@ -15,6 +15,7 @@ from connectors.cloudevents import STREAMS, Encoder, MessageEncoder
 from connectors.file_sink import FileSink
 from connectors.file_source import FileSource, SourceOptions
 from connectors.formats import event_times
+from connectors.formats.others import TELEPHONES
 from connectors.journal import Journal
 from connectors.kafka_client import Brokers, split
 from connectors.kafka_options import KafkaOptions
@@ -122,6 +123,19 @@ def file_source(settings: Settings, inputs: Sequence[str], speed: float, stop: S
     return FileSource(inputs, options, lambda raws, path: event_times(raws, format=of(path)), stop)
 
 
+def _owner(settings: Settings, shard: Shard) -> Callable[[str], bool]:
+    """Return whether a partition is this shard's; topics of telephone systems are read whole, for legs make calls."""
+    formats, otherwise = settings.source.formats, settings.source.format
+
+    def owns(name: str) -> bool:
+        topic, _ = split(name)
+        if formats.get(topic, otherwise) in TELEPHONES:
+            return shard.owns_number(murmur2(topic.encode()))
+        return shard.owns_partition(name)
+
+    return owns
+
+
 def kafka_source(
     settings: Settings,
     shard: Shard,
@@ -155,7 +169,7 @@ def kafka_source(
         client=kafka.for_librdkafka(),
         internal=exchange if is_shared else "",
         control=control_topic(kafka.prefix).name,
-        owns=shard.owns_partition,
+        owns=_owner(settings, shard),
         readers=readers,
     )
     source = KafkaSource(options, stop, warn, beat, journal)

@@ -92,6 +92,11 @@ TRIED: Final = (_of_segment, _of_ours)
 TEXTS: Final[dict[str, Text]] = {}
 """The formats that are no JSON, by their names: the objects that they become are read as `WAYS` says."""
 
+TELEPHONES: Final = frozenset(
+    {"telephony", "twilio", "genesys", "connect", "asterisk", "freeswitch", "kamailio", "baresip"}
+)
+"""The formats whose records tell of legs of calls: one process has to read all that tell of one call."""
+
 ENVELOPES: Final[dict[str, Envelope]] = {"cloudevents": Envelope(cloudevents.claims, cloudevents.parts)}
 """The envelopes, by their names."""
 

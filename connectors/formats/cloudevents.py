@@ -10,16 +10,23 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any, Final
 
+from connectors.formats import twilio, twilio_messages
 from connectors.formats.common import Unusable
 from connectors.formats.fields import json_value
+
+WHOLE: Final = (*twilio.TYPES, *twilio_messages.TYPES)
+"""The types of events that their format reads whole, by how they begin: their ids and times lie in the envelope."""
 
 _PREFIX: Final = "ce_"
 _DATA: Final = ("data", "data_base64")
 
 
 def claims(told: dict[str, Any]) -> bool:
-    """Tell whether an object is a structured CloudEvent with something in it."""
-    return isinstance(told.get("specversion"), str) and any(name in told for name in _DATA)
+    """Tell whether an object is a structured CloudEvent with something in it, and to be unwrapped."""
+    if not isinstance(told.get("specversion"), str) or not any(name in told for name in _DATA):
+        return False
+    type_ = told.get("type")
+    return not (isinstance(type_, str) and type_.startswith(WHOLE))
 
 
 def parts(told: dict[str, Any], format_: str) -> tuple[str, list[Any]]:

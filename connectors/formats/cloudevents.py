@@ -14,7 +14,7 @@ from connectors.formats import twilio, twilio_messages
 from connectors.formats.common import Unusable
 from connectors.formats.fields import json_value
 
-WHOLE: Final = (*twilio.TYPES, *twilio_messages.TYPES)
+WHOLE: Final[tuple[str, ...]] = (*twilio.TYPES, *twilio_messages.TYPES)
 """The types of events that their format reads whole, by how they begin: their ids and times lie in the envelope."""
 
 _PREFIX: Final = "ce_"
@@ -33,12 +33,15 @@ def parts(told: dict[str, Any], format_: str) -> tuple[str, list[Any]]:
     """Return the format of what is in the envelope, and that.
 
     Raises:
-        Unusable: `not_json`, where what is in it is no base64, or no JSON.
+        Unusable: `not_json`, where what is in it is no base64, or no JSON; `missing_field`, where it is null.
     """
     data = told.get("data")
     if data is None:
+        coded = told.get("data_base64")
+        if coded is None:
+            raise Unusable("missing_field", "a CloudEvent with nothing in it")
         try:
-            data = json_value(b64decode(told["data_base64"], validate=True))
+            data = json_value(b64decode(coded, validate=True))
         except (ValueError, TypeError):
             raise Unusable("not_json", "`data_base64` is not base64") from None
     return ("auto" if format_ == "cloudevents" else format_), data if isinstance(data, list) else [data]

@@ -2,7 +2,8 @@
 
 A transfer makes a new contact, so a call is what the first contact is; the others name it. An event has all times of
 its contact so far, and they all are steps. A contact with an agent is two legs: the contact's own, which is the
-customer's, and the agent's. Connect's menu answers every inbound call at once: that counts only for one that was for nobody else.
+customer's, and the agent's. Connect's menu answers every inbound call at once: that counts only for one that was for
+nobody else.
 
 Names are matched in any case: samples have `agentInfo` and `AgentInfo`, records `AgentARN` and `Agent.ARN`.
 Sources: reference/contracts.md section 2; Connect's pages on contact events and contact records.

@@ -1,9 +1,9 @@
 """Genesys Cloud's conversations: the detail events that EventBridge brings, to legs of calls and to chats.
 
 `v2.detail.events.conversation.{id}.{customer|acd|user|flow|...}.{start|end}`: a leg is a participant, of the call that
-the conversation is, whoever it is handed to. `acd` is a queue, `user` an agent. What is told at the end of a leg has the
-spans of what came before, so one whose beginning was lost is still known. Notifications (`genesys_live.py`) name the
-same participants, so both sources make one call; only they tell of holds.
+the conversation is, whoever it is handed to. `acd` is a queue, `user` an agent. What is told at the end of a leg has
+the spans of what came before, so one whose beginning was lost is still known. Notifications (`genesys_live.py`) name
+the same participants, so both sources make one call; only they tell of holds.
 
 The queue's own leg always ends with a transfer, to the agent; that counts as none. A caller whom a menu has taken has
 not been answered. Chats, messages and e-mails are not calls: their customer's beginning and end is a chat's.
@@ -16,13 +16,7 @@ from typing import Any, Final
 
 from connectors.formats import genesys_live
 from connectors.formats.common import Reading, Unusable
-from connectors.formats.genesys_words import (
-    AGENT_PURPOSES,
-    FAILED,
-    add_numbers,
-    transfer_kind,
-    written,
-)
+from connectors.formats.genesys_words import FAILED, add_numbers, party_of, transfer_kind, written
 from connectors.formats.made import made_leg
 from connectors.formats.phones import (
     before,
@@ -93,11 +87,9 @@ def events(told: dict[str, Any], position: int, reading: Reading) -> list[Event]
         return [written(kind or "other", body, conversation, media, at, event_id, properties, position, reading)]
     leg = Leg("genesys", f"genesys:{leg_id}", ids("genesys", conversation), _steps(who, what, body, at))
     add_numbers(leg, code(body, "direction"), word(body, "ani", "addressFrom"), word(body, "dnis", "addressTo"))
-    leg.party = "customer" if who in ("customer", "external") else "agent" if who in AGENT_PURPOSES else "system"
-    leg.queue = named(body, "queueId")
-    if leg.party == "agent":
-        leg.agent = named(body, "userId")
-    if what == "end":
+    leg.party = party_of(who, code(body, "direction"))
+    leg.queue, leg.agent = named(body, "queueId"), named(body, "userId")
+    if what == "end" and leg.party:
         _add_end(leg, who, body)
     return [made_leg(leg, at, event_id, reading, position, properties)]
 
@@ -117,15 +109,18 @@ def _of_topic(topic: str) -> tuple[str, str]:
 
 def _steps(who: str, what: str, body: dict[str, Any], at: int) -> tuple[tuple[str, int], ...]:
     """Return the states that a detail event tells of, those before it by their spans."""
+    party = party_of(who, code(body, "direction"))
+    if not party:  # what is left to do after a leg (acw, wrapup) is no part of it
+        return ()
     if what == "start":
-        is_rung = who in AGENT_PURPOSES and code(body, "direction") != "outbound"
+        is_rung = party == "agent" and code(body, "direction") != "outbound"
         return ((("queued" if who == "acd" else "ringing" if is_rung else "offered"), at),)
     if what != "end":
         return ()
     if who == "acd":
         began_at = before(at, span_ms(body.get("connectedDurationMs"), 1))
         return in_order(at, ("queued", began_at), ("ended", at))
-    if who not in AGENT_PURPOSES:
+    if party != "agent":
         return in_order(at, ("ended", at))
     talked_ms, held_ms = span_ms(body.get("interactingDurationMs"), 1), span_ms(body.get("heldDurationMs"), 1)
     answered_at = before(at, talked_ms, held_ms) if talked_ms > 0 else None

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from connectors.formats.common import Reading, Unusable
 from connectors.formats.fields import amount, flag
-from connectors.formats.genesys_words import AGENT_PURPOSES, FAILED, add_numbers, transfer_kind, written
+from connectors.formats.genesys_words import FAILED, add_numbers, party_of, transfer_kind, written
 from connectors.formats.made import made_leg
 from connectors.formats.phones import (
     code,
@@ -33,7 +33,6 @@ PARTICIPANTS_MAX: Final = 100
 """Participants of a conversation that are looked at; what lies beyond is dropped."""
 
 _ENDED: Final = frozenset({"disconnected", "terminated"})
-_OURS: Final = frozenset({"acd", "ivr", "workflow", "botflow", "flow", "voicemail", "fax", "dialer", "campaign"})
 _BUSY: Final = frozenset({486, 600, 17})
 _NO_ANSWER: Final = frozenset({408, 480, 18, 19})
 _GAVE_UP: Final = 487
@@ -80,11 +79,7 @@ def events(told: Told, body: Told, conversation: str, position: int, reading: Re
     """
     found: list[Event] = []
     stamp = told.get("time") or inner(told, "detail").get("timestamp")
-    participants = body.get("participants")
-    assert isinstance(participants, list), "it was claimed by them"
-    for participant in participants[:PARTICIPANTS_MAX]:
-        if not isinstance(participant, dict):
-            continue
+    for participant in _objects(body.get("participants")):
         calls = _objects(participant.get("calls"))
         if not calls and word(participant, "state"):
             calls = [participant]
@@ -113,7 +108,7 @@ def _leg_event(
     at = happened_at(reading, stamp if at is None else at)
     leg_id = named(participant, "id") or named(call, "id") or conversation
     leg = Leg("genesys", f"genesys:{leg_id}", ids("genesys", conversation), in_order(at, *steps))
-    leg.party = _party(purpose, direction)
+    leg.party = party_of(purpose, direction)
     leg.queue = named(participant, "queueId") or named(inner(participant, "queue"), "id")
     if leg.party == "agent":
         leg.agent = named(participant, "userId") or named(inner(participant, "user"), "id")
@@ -126,15 +121,6 @@ def _leg_event(
         leg.transfer_kind = transfer_kind(code(call, "disconnectType")) if leg.party == "agent" else ""
     event_id = made_id("genesys", leg.leg_id, state, held, leg.steps)
     return made_leg(leg, at, event_id, reading, position, rest(call, _USED))
-
-
-def _party(purpose: str, direction: str) -> str:
-    """Tell who takes part: an outside party is the customer of an outbound call, else somebody asked for help."""
-    if purpose == "customer" or (purpose == "external" and direction == "outbound"):
-        return "customer"
-    if purpose in AGENT_PURPOSES or purpose == "external":
-        return "agent"
-    return "system" if purpose in _OURS else ""
 
 
 def _addresses(participant: Told, call: Told, party: str) -> tuple[str, str]:
@@ -152,7 +138,7 @@ def _addresses(participant: Told, call: Told, party: str) -> tuple[str, str]:
 def _steps(participant: Told, call: Told, purpose: str, direction: str) -> list[tuple[str, int]]:
     """Return the states that have a time of their own."""
     state = code(call, "state")
-    is_agent = _party(purpose, direction) == "agent"
+    is_agent = party_of(purpose, direction) == "agent"
     # A caller whom a menu or a queue has taken has been answered by nobody; a queue's own leg waits.
     connected = "queued" if purpose == "acd" else "answered" if is_agent or direction == "outbound" else "offered"
     told = [

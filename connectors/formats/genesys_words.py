@@ -15,6 +15,9 @@ from operators.event import Channel, Event, Kind
 from operators.leg import Leg
 
 AGENT_PURPOSES: Final = frozenset({"user", "agent", "manager", "station", "group"})
+SYSTEM_PURPOSES: Final = frozenset(
+    {"acd", "ivr", "workflow", "botflow", "flow", "voicemail", "fax", "dialer", "campaign"}
+)
 FAILED: Final = frozenset({"error", "transport-failure", "transport.failure", "uncallable"})
 """What `disconnectType` a leg that failed has."""
 
@@ -41,6 +44,15 @@ def transfer_kind(ended_by: str) -> str:
     if "consult" in ended_by:
         return "attended"
     return "conference" if "conference" in ended_by else "blind"
+
+
+def party_of(purpose: str, direction: str) -> str:
+    """Tell who takes part: an outside party is the customer of an outbound call, else somebody asked for help."""
+    if purpose == "customer" or (purpose == "external" and direction == "outbound"):
+        return "customer"
+    if purpose in AGENT_PURPOSES or purpose == "external":
+        return "agent"
+    return "system" if purpose in SYSTEM_PURPOSES else ""
 
 
 def add_numbers(leg: Leg, direction: str, ani: str, dnis: str) -> None:

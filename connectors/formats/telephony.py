@@ -1,7 +1,8 @@
 """Our own events of legs of calls and of messages, for telephone systems that no other format here speaks of.
 
 Flat JSON objects. A leg's has `type` (`call_ringing`, `call_ended`, ...), `provider`, `call_id`, `leg_id`; a message's
-has `type` (`message_received`, `message_sent`, `message_status`), `conversation_id`, `from` and `to`. Spans are in seconds.
+has `type` (`message_received`, `message_sent`, `message_status`), `conversation_id`, `from` and `to`. Spans are in
+seconds.
 Source: reference/contracts.md section 2, where the fields are listed.
 """
 
@@ -94,8 +95,11 @@ def events(told: dict[str, Any], position: int, reading: Reading) -> list[Event]
     Raises:
         Unusable: `missing_field`; `bad_time`; of a message `no_identity`.
     """
+    type_ = word(told, "type")
+    if not (type_.startswith(_CALL) or type_ in _MESSAGES):
+        raise Unusable("missing_field", "`type` names no leg of a call, and no message")
     at = happened_at(reading, told.get("occurred_at"), told.get("received_at"))
-    if word(told, "type").startswith(_CALL):
+    if type_.startswith(_CALL):
         return [_leg_event(told, at, position, reading)]
     return [_message(told, at, position, reading)]
 

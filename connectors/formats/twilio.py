@@ -41,7 +41,11 @@ from operators.leg import Leg
 _CALL_FIELDS: Final = frozenset(
     {"CallStatus", "Direction", "StatusCallbackEvent", "QueueSid", "QueueResult", "AnsweredBy", "DialCallStatus"}
 )
-TYPES: Final = ("com.twilio.voice.status-callback.", "com.twilio.voice.webhook.", "com.twilio.voice.twiml.")
+TYPES: Final[tuple[str, ...]] = (
+    "com.twilio.voice.status-callback.",
+    "com.twilio.voice.webhook.",
+    "com.twilio.voice.twiml.",
+)
 """How the types of the events begin that tell of a callback, or of a request for TwiML."""
 
 _STATES: Final = {

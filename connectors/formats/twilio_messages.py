@@ -16,7 +16,7 @@ from connectors.formats.phones import code, happened_at, id_or, inner, named, nu
 from connectors.formats.twilio import is_form
 from operators.event import Channel, Event, Kind
 
-TYPES: Final = ("com.twilio.messaging.inbound-message.", "com.twilio.messaging.message.")
+TYPES: Final[tuple[str, ...]] = ("com.twilio.messaging.inbound-message.", "com.twilio.messaging.message.")
 
 _KINDS: Final[dict[str, Kind]] = {
     "received": "message_received",

@@ -99,9 +99,10 @@ _FORM_FIELDS_MAX: Final = 500
 _NAMES_A_CALL: Final = re.compile(rb"(?:^|&)(?:CallSid|ConferenceSid)=")
 
 
-def is_form(raw: bytes) -> bool:
-    """Tell whether a text is a form."""
-    return b"=" in raw and _FORM.fullmatch(raw) is not None
+def is_form(raw: bytes, names: re.Pattern[bytes]) -> bool:
+    """Tell whether a text is a form with a field of one of these names."""
+    # JSON, as most are, ends at its first character.
+    return raw[:1].isalpha() and names.search(raw) is not None and _FORM.fullmatch(raw) is not None
 
 
 def form(raw: bytes) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def form(raw: bytes) -> dict[str, Any]:
 
 def claims_form(raw: bytes) -> bool:
     """Tell whether a text is a callback as Twilio posts it."""
-    return _NAMES_A_CALL.search(raw) is not None and is_form(raw)
+    return is_form(raw, _NAMES_A_CALL)
 
 
 def claims(told: dict[str, Any]) -> bool:

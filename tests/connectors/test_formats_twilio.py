@@ -5,11 +5,12 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.formats import Format
+from connectors.formats import Format, decode_batch
 from connectors.formats.phones import instant, is_device, number
 from operators.leg import Leg
 from tests.connectors.telephones import (
@@ -337,6 +338,30 @@ def test_an_event_of_event_streams_is_its_callback() -> None:
     assert answered.leg is not None
     assert (answered.leg.leg_id, seconds(answered.leg)) == ("twilio:CA1", [("answered", 5)])
     assert event_of(bare["data"] | {"request": {"parameters": call("ringing", 0, 0)}}).kind == "call_leg"
+
+
+class Message:
+    """A message with headers, as the Kafka client gives them."""
+
+    def __init__(self, **headers: str) -> None:
+        self._headers = [(f"ce_{name}", value.encode()) for name, value in headers.items()]
+
+    def key(self) -> None:
+        return None
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return self._headers
+
+
+def test_an_event_whose_attributes_are_headers_is_read_alike() -> None:
+    """
+    In Kafka's binary mode the record is what is in the envelope.
+    """
+    (whole,) = msgspec.json.decode(sample("twilio_event_streams.json"))
+    attributes = {name: whole[name] for name in ("specversion", "type", "id", "time")}
+    raw = msgspec.json.encode(whole["data"])
+    decoded = decode_batch([raw], partition="p", first_position=0, read_at=None, origins=[Message(**attributes)])
+    assert decoded.events == [event_of(whole)]
 
 
 @pytest.mark.parametrize("format_", ["auto", "twilio", "cloudevents"])

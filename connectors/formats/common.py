@@ -179,5 +179,12 @@ def content_id(raw: bytes) -> str:
 
 
 def encoded(value: object) -> bytes:
-    """Return a JSON value as text."""
-    return _encode(value)
+    """Return a JSON value as text.
+
+    Raises:
+        Unusable: `not_json`, where it is nested deeper than the encoder goes, which is less deep than the parser does.
+    """
+    try:
+        return _encode(value)
+    except RecursionError:
+        raise Unusable("not_json", "arrays or objects are nested deeper than the encoder goes") from None

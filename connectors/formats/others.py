@@ -16,7 +16,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from connectors.batches import Origin
-from connectors.formats import canonical, cloudevents, segment
+from connectors.formats import (
+    canonical,
+    cloudevents,
+    connect,
+    genesys,
+    segment,
+    telephony,
+    twilio,
+    twilio_messages,
+)
 from connectors.formats.common import PAYLOAD_BYTES_MAX, Reading, Unusable, encoded
 from connectors.formats.fields import json_value
 from operators.event import Event
@@ -83,13 +92,21 @@ WAYS: Final[dict[str, Way]] = {
     "canonical": Way(lambda told: told.get("kind") is not None, _of_ours),
     "segment": Way(lambda told: told.get("type") in segment.TYPES, _of_segment),
     "rudderstack": Way(lambda _: False, _of_segment),
+    "twilio": Way(twilio.claims, twilio.events),
+    "twilio_messages": Way(twilio_messages.claims, twilio_messages.events),
+    "genesys": Way(genesys.claims, genesys.events),
+    "connect": Way(connect.claims, connect.events),
+    "telephony": Way(telephony.claims, telephony.events),
 }
 """The formats that are JSON objects, by their names, in the order in which they are asked."""
 
 TRIED: Final = (_of_segment, _of_ours)
 """The formats that a record has been tried for before it comes here."""
 
-TEXTS: Final[dict[str, Text]] = {}
+TEXTS: Final[dict[str, Text]] = {
+    "twilio": Text(twilio.claims_form, twilio.form),
+    "twilio_messages": Text(twilio_messages.claims_form, twilio.form),
+}
 """The formats that are no JSON, by their names: the objects that they become are read as `WAYS` says."""
 
 TELEPHONES: Final = frozenset(

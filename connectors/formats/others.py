@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from connectors.batches import Origin
-from connectors.formats import canonical, cloudevents, segment
+from connectors.formats import canonical, cloudevents, segment, snowplow, snowplow_columns, snowplow_tracker
 from connectors.formats.common import PAYLOAD_BYTES_MAX, Reading, Unusable, encoded
 from connectors.formats.fields import json_value
 from operators.event import Event
@@ -83,16 +83,20 @@ WAYS: Final[dict[str, Way]] = {
     "canonical": Way(lambda told: told.get("kind") is not None, _of_ours),
     "segment": Way(lambda told: told.get("type") in segment.TYPES, _of_segment),
     "rudderstack": Way(lambda _: False, _of_segment),
+    "snowplow": Way(snowplow.claims, snowplow.events),
 }
 """The formats that are JSON objects, by their names, in the order in which they are asked."""
 
 TRIED: Final = (_of_segment, _of_ours)
 """The formats that a record has been tried for before it comes here."""
 
-TEXTS: Final[dict[str, Text]] = {}
+TEXTS: Final[dict[str, Text]] = {"snowplow": Text(snowplow_columns.claims_text, snowplow_columns.told_of)}
 """The formats that are no JSON, by their names: the objects that they become are read as `WAYS` says."""
 
-ENVELOPES: Final[dict[str, Envelope]] = {"cloudevents": Envelope(cloudevents.claims, cloudevents.parts)}
+ENVELOPES: Final[dict[str, Envelope]] = {
+    "cloudevents": Envelope(cloudevents.claims, cloudevents.parts),
+    "snowplow_payload": Envelope(snowplow_tracker.claims, snowplow_tracker.parts),
+}
 """The envelopes, by their names."""
 
 FORMATS: Final = ("auto", *ENVELOPES, *WAYS)

@@ -22,6 +22,9 @@ from connectors.formats import (
     connect,
     genesys,
     segment,
+    snowplow,
+    snowplow_columns,
+    snowplow_tracker,
     telephony,
     twilio,
     twilio_messages,
@@ -97,6 +100,7 @@ WAYS: Final[dict[str, Way]] = {
     "genesys": Way(genesys.claims, genesys.events),
     "connect": Way(connect.claims, connect.events),
     "telephony": Way(telephony.claims, telephony.events),
+    "snowplow": Way(snowplow.claims, snowplow.events),
 }
 """The formats that are JSON objects, by their names, in the order in which they are asked."""
 
@@ -104,6 +108,7 @@ TRIED: Final = (_of_segment, _of_ours)
 """The formats that a record has been tried for before it comes here."""
 
 TEXTS: Final[dict[str, Text]] = {
+    "snowplow": Text(snowplow_columns.claims_text, snowplow_columns.told_of),
     "twilio": Text(twilio.claims_form, twilio.form),
     "twilio_messages": Text(twilio_messages.claims_form, twilio.form),
 }
@@ -114,7 +119,10 @@ TELEPHONES: Final = frozenset(
 )
 """The formats whose records tell of legs of calls: one process has to read all that tell of one call."""
 
-ENVELOPES: Final[dict[str, Envelope]] = {"cloudevents": Envelope(cloudevents.claims, cloudevents.parts)}
+ENVELOPES: Final[dict[str, Envelope]] = {
+    "cloudevents": Envelope(cloudevents.claims, cloudevents.parts),
+    "snowplow_payload": Envelope(snowplow_tracker.claims, snowplow_tracker.parts),
+}
 """The envelopes, by their names."""
 
 FORMATS: Final = ("auto", *ENVELOPES, *WAYS)

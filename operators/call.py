@@ -15,6 +15,7 @@ from typing import Any, Final
 from mypy_extensions import mypyc_attr
 
 from operators import leg_track
+from operators.event import FOREVER
 from operators.leg import Leg
 from operators.leg_track import Track, either
 
@@ -29,7 +30,7 @@ class Call:
     `ids` are all that its legs share. `call_id` is what it is called outside, from the first that is told of it on;
     `told` are the moments of it that were told. `closed_at` is up to when it lasted as it was published last, -1
     before that; `published` that record as a row, to see whether a late one says anything new. `changed` says that
-    something came since. `source` is the partition of its last record. `who` names the customer where another system
+    something came since. Its records are of the instants from `first_at` to `top_at`. `source` is the partition of its last record. `who` names the customer where another system
     than a telephone one has told of the call: visitor, anonymous id, user id, address and number.
     """
 
@@ -38,6 +39,7 @@ class Call:
     source: str = ""
     revision: int = 0
     closed_at: int = -1
+    first_at: int = FOREVER
     top_at: int = -1
     changed: bool = True
 
@@ -59,7 +61,7 @@ class Call:
             track = self.legs[leg.leg_id] = Track(leg.leg_id)
         track.take(leg, at)
         self.provider, self.source = either(self.provider, leg.provider), source
-        self.top_at = max(self.top_at, at)
+        self.first_at, self.top_at = min(self.first_at, at), max(self.top_at, at)
         self.changed = True
 
     def absorb(self, other: Call) -> None:
@@ -72,7 +74,7 @@ class Call:
             else:
                 mine.merge(track)
         self.provider = either(self.provider, other.provider)
-        self.top_at = max(self.top_at, other.top_at)
+        self.first_at, self.top_at = min(self.first_at, other.first_at), max(self.top_at, other.top_at)
         self.changed = True
         self.who = self.who or other.who
         self.merged += other.merged
@@ -99,6 +101,7 @@ class Call:
             self.source,
             self.revision,
             self.closed_at,
+            self.first_at,
             self.top_at,
             self.changed,
             self.published,
@@ -116,9 +119,9 @@ def unpack(row: Sequence[Any]) -> Call:
         call.legs[track.leg_id] = track
     call.told = set(row[2])
     call.call_id, call.provider, call.source = row[3:6]
-    call.revision, call.closed_at, call.top_at, call.changed = row[6:10]
-    call.published, call.who = list(row[10]), list(row[12])
-    call.merged = [(one[0], one[1]) for one in row[11]]
+    call.revision, call.closed_at, call.first_at, call.top_at, call.changed = row[6:11]
+    call.published, call.who = list(row[11]), list(row[13])
+    call.merged = [(one[0], one[1]) for one in row[12]]
     return call
 
 

@@ -124,7 +124,7 @@ class CallAssembler:
             talk_ms=course.talk_ms(),
             hold_ms=course.hold_ms(),
             holds=len(course.hold_spans()),
-            legs=len(course.legs),
+            legs=len([leg for leg in course.legs if leg.party != "system"]),
             agents=[*dict.fromkeys([leg.agent for leg in course.agents() if leg.agent])],
             queues=[*dict.fromkeys(queues)],
             transfers=[f"{kind} {to}".strip() for _, kind, to in course.transfers()],

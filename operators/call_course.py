@@ -32,7 +32,9 @@ class Course:
         self._agents = [leg for leg in legs if leg.party == "agent"]
         self.customer = _told([leg.customer for leg in [*self._customers, *legs]])
         self.called = _told([leg.called for leg in [*self._customers, *legs]])
-        self.started_at = min([leg.began_at for leg in legs], default=FOREVER)
+        # Some records say nothing of where a leg has come; that there was a call they say.
+        began_at = min([leg.began_at for leg in legs], default=FOREVER)
+        self.started_at = call.first_at if began_at == FOREVER else began_at
         self.answered_at = self._answered()
         end = self._ended()
         self.limit_at = self.started_at + rules.length_ms_max

@@ -12,7 +12,7 @@ class CallRecord(msgspec.Struct, gc=False):
 
     `started_at` is when the first leg was offered, `answered_at` when an agent and the customer first talked, "" for
     never. `wait_ms` lies between both, or between start and end; `talk_ms` is how long they were connected, less
-    `hold_ms`. `legs` are all that were seen, `agents` those who answered, `transfers` one text a hop: its kind and to
+    `hold_ms`. `legs` are those of people, `agents` those who answered, `transfers` one text a hop: its kind and to
     whom. `reason` is why it ended, `ended_by` what told so: the system, or the limit on how long a call may last.
     A call that turned out to be part of another one has a last revision with the state "merged" that names it.
     `session_id` is the customer's visit of site or app during which they called.

@@ -30,8 +30,6 @@ class Track:
     agent: str = ""
     queue: str = ""
     ended_at: int = FOREVER
-    reason: str = ""
-    reason_seq: int = -2
     wait_ms: int = -1
     talk_ms: int = -1
     hold_ms: int = -1
@@ -45,6 +43,8 @@ class Track:
         """Sequence number, instant, and whether it was put on hold."""
         self.transfers: set[tuple[int, str, str]] = set()
         """Instant, kind and to whom."""
+        self.reasons: set[tuple[int, str]] = set()
+        """Why it ended, each with the sequence number of the record that said so."""
 
     @property
     def began_at(self) -> int:
@@ -61,8 +61,8 @@ class Track:
         self.wait_ms, self.talk_ms = max(self.wait_ms, leg.wait_ms), max(self.talk_ms, leg.talk_ms)
         self.hold_ms = max(self.hold_ms, leg.hold_ms)
         self.ends_call = self.ends_call or leg.ends_call
-        if leg.reason and (leg.seq, leg.reason) > (self.reason_seq, self.reason):
-            self.reason_seq, self.reason = leg.seq, leg.reason
+        if leg.reason:
+            self.reasons.add((leg.seq, leg.reason))
         for state, instant in leg.steps:
             if state == "ended":
                 self.ended_at = min(self.ended_at, instant)
@@ -91,19 +91,33 @@ class Track:
         self.wait_ms, self.talk_ms = max(self.wait_ms, other.wait_ms), max(self.talk_ms, other.talk_ms)
         self.hold_ms = max(self.hold_ms, other.hold_ms)
         self.ends_call = self.ends_call or other.ends_call
-        if (other.reason_seq, other.reason) > (self.reason_seq, self.reason):
-            self.reason_seq, self.reason = other.reason_seq, other.reason
+        self.reasons |= other.reasons
         self.ended_at = min(self.ended_at, other.ended_at)
         for state, at in other.first.items():
             self.first[state] = min(at, self.first.get(state, at))
         self.toggles |= other.toggles
         self.transfers |= other.transfers
 
+    @property
+    def reason(self) -> str:
+        """Why it ended, by the last record that said so; who left word on a machine did so, whatever is said later."""
+        said = [reason for _, reason in self.reasons]
+        return "voicemail" if "voicemail" in said else max(self.reasons, default=(0, ""))[1]
+
     def holds(self) -> Iterable[tuple[int, bool]]:
-        """Give the toggles of its hold in order: by number where the system numbers its records, else by time."""
+        """Give what its hold was changed to, in order: by number where the system numbers its records, else by time.
+
+        Some say with every record whether a leg is on hold; what says nothing new is left out.
+        """
         numbered = all(seq >= 0 for seq, _, _ in self.toggles)
         order = sorted(self.toggles) if numbered else sorted(self.toggles, key=_by_time)
-        return [(at, is_held) for _, at, is_held in order]
+        found: list[tuple[int, bool]] = []
+        was_held = False
+        for _, at, is_held in order:
+            if is_held != was_held:
+                found.append((at, is_held))
+                was_held = is_held
+        return found
 
     def hold_spans(self, end: int) -> Spans:
         """Return when it was on hold, up to its end or the call's."""
@@ -134,8 +148,7 @@ class Track:
             self.agent,
             self.queue,
             self.ended_at,
-            self.reason,
-            self.reason_seq,
+            sorted(self.reasons),
             self.wait_ms,
             self.talk_ms,
             self.hold_ms,
@@ -169,6 +182,8 @@ def unpack(row: Sequence[Any]) -> Track:
     for hop in row[3]:
         track.transfers.add((hop[0], hop[1], hop[2]))
     track.direction, track.party, track.customer, track.called, track.agent, track.queue = row[4:10]
-    track.ended_at, track.reason, track.reason_seq = row[10:13]
-    track.wait_ms, track.talk_ms, track.hold_ms, track.ends_call, track.call = row[13:18]
+    track.ended_at = row[10]
+    for reason in row[11]:
+        track.reasons.add((reason[0], reason[1]))
+    track.wait_ms, track.talk_ms, track.hold_ms, track.ends_call, track.call = row[12:17]
     return track

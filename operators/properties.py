@@ -35,8 +35,11 @@ def cut_out(record: bytes) -> bytes:
 
 
 def read(properties: bytes) -> dict[str, Any]:
-    """Return properties as an object."""
-    found: dict[str, Any] = _any(properties) if properties else {}
+    """Return properties as an object; an empty one where they have a number that no machine holds."""
+    try:
+        found: dict[str, Any] = _any(properties) if properties else {}
+    except (msgspec.DecodeError, RecursionError):
+        return {}
     return found
 
 

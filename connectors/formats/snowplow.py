@@ -26,6 +26,7 @@ from connectors.formats.snowplow_commerce import CHECKOUT_STEP, KIND_OF_ACTION, 
 from connectors.formats.snowplow_entities import BODY, entity, spread
 from connectors.formats.snowplow_tracker import is_short, long
 from operators.event import Channel, Event, Kind
+from operators.ids import digest
 
 Told = dict[str, Any]
 
@@ -75,6 +76,10 @@ _TAKEN: Final = (
     "true_tstamp",
 )
 """What an event of ours has fields for; everything else is among its properties."""
+
+
+_OF_APP: Final = ("app_id", "useragent", "name_tracker")
+"""What tells apps behind one network address apart."""
 
 
 def claims(told: Told) -> bool:
@@ -166,8 +171,18 @@ def _device(told: Told) -> tuple[str | None, str | None]:
 
 
 def _cookie(told: Told, channel: Channel, user_id: str | None) -> str | None:
-    """Return the id that the collector's cookie gives a device. Servers keep no cookies: theirs is a last resort."""
-    return None if channel == "server" and user_id else identifier_text(told.get("network_userid"))
+    """Return what stands for a device that has given itself no id: a browser's is the id in the collector's cookie.
+
+    Servers keep no cookies: theirs is a last resort. Nor do apps at first, so requests of one start have several; of an
+    app nobody has signed in to, its network address and the app itself stand for it. Strangers behind one address may
+    share that, so an event that names a user is never known by it: nobody becomes a lead by a guess.
+    """
+    if channel == "server" and user_id:
+        return None
+    address = identifier_text(told.get("user_ipaddress"))
+    if channel == "app" and address and not user_id:
+        return "app-" + digest(address, *[text(told.get(name)) or "" for name in _OF_APP])[:20]
+    return identifier_text(told.get("network_userid"))
 
 
 def _person(told: Told) -> tuple[str | None, str | None]:

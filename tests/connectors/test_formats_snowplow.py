@@ -441,6 +441,19 @@ def test_a_device_is_known_by_its_own_id_else_by_the_collectors(
     assert (found.anonymous_id, found.client_session_id) == (anonymous_id, session)
 
 
+def test_an_app_that_names_no_device_is_known_by_its_address_until_somebody_signs_in() -> None:
+    """
+    Its first requests have a cookie each; whoever signs in is known by the cookie, never by the address.
+    """
+    anonymous = {"domain_userid": "", "domain_sessionid": "", "platform": "mob", "user_ipaddress": "10.0.0.7"}
+    first, second = event(**anonymous, network_userid="n1"), event(**anonymous, network_userid="n2")
+    assert first.anonymous_id == second.anonymous_id
+    assert first.anonymous_id.startswith("app-")
+    assert event(**(anonymous | {"user_ipaddress": "10.0.0.8"})).anonymous_id != first.anonymous_id
+    assert event(**anonymous, app_id="other").anonymous_id != first.anonymous_id
+    assert event(**anonymous, network_userid="n1", user_id="u1").anonymous_id == "n1"
+
+
 def test_a_servers_cookie_is_no_device_of_its_user() -> None:
     """
     Servers keep no cookies: each of their requests would be a device of the user.

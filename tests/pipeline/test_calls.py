@@ -54,7 +54,7 @@ def test_each_moment_is_told_once_and_the_whole_when_it_is_over() -> None:
     call = closed.call
     assert call is not None
     assert (call.wait_ms, call.talk_ms, call.hold_ms, call.duration_ms) == (7_000, 27_000, 5_000, 42_500)
-    assert (call.reason, call.agents, call.queues, call.legs, call.holds) == ("completed", ["2001"], ["support"], 3, 1)
+    assert (call.reason, call.agents, call.queues, call.legs, call.holds) == ("completed", ["2001"], ["support"], 2, 1)
     assert (call.ended_by, call.abandoned_in_queue, call.revision) == ("system", False, 1)
 
 
@@ -264,3 +264,27 @@ def test_whoever_is_erased_leaves_no_call(tmp_path: Path) -> None:
     exchange.calls.snapshot()
     assert all(ANN.encode() not in path.read_bytes() for path in tmp_path.iterdir())
     assert exchange.end() == []
+
+
+def test_a_call_of_which_only_the_wrap_up_is_told() -> None:
+    """
+    Records that say nothing of where a leg has come make no call that lasts for ever.
+    """
+    found = record(agent("2001", 60))
+    assert (found.started_at, found.ended_by, found.duration_ms) == ("2026-11-21T10:01:00.000Z", "limit", 4 * HOUR)
+
+
+def test_a_machine_that_was_told_of_first_is_not_forgotten() -> None:
+    """
+    What comes asynchronously has no number; the last callback says that the call was completed.
+    """
+    heard = [ann(0, "offered", direction="outbound", seq=0), ann(5, "answered", direction="outbound", seq=1)]
+    machine = ann(7, direction="outbound", reason="voicemail")
+    assert (
+        record(*heard, machine, ann(9, "ended", direction="outbound", reason="completed", seq=2)).reason == "voicemail"
+    )
+
+
+def test_a_hold_that_is_told_with_every_record_is_told_once() -> None:
+    heard = Exchange().hear([ann(0, "offered"), ann(5, "resumed"), ann(6, "held"), ann(7, "held"), ann(8, "resumed")])
+    assert told(heard) == [("call_ringing", 0), ("call_held", 6), ("call_resumed", 8)]

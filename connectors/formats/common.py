@@ -76,7 +76,12 @@ CHANNEL_OF_KIND: Final[dict[Kind, Channel]] = {
     "email_delivered": "email",
     "email_opened": "email",
     "email_clicked": "email",
+    "email_bounced": "email",
+    "email_complained": "email",
+    "chat_started": "chat",
+    "chat_ended": "chat",
     "message_received": "chat",
+    "message_sent": "chat",
     "screen_viewed": "app",
 }
 """The channel of an event that names none, where its kind tells."""
@@ -179,5 +184,12 @@ def content_id(raw: bytes) -> str:
 
 
 def encoded(value: object) -> bytes:
-    """Return a JSON value as text."""
-    return _encode(value)
+    """Return a JSON value as text.
+
+    Raises:
+        Unusable: `not_json`, where a value was just not too deep to be read and is too deep to be written.
+    """
+    try:
+        return _encode(value)
+    except RecursionError:
+        raise Unusable("not_json", "arrays or objects are nested deeper than the parser goes") from None

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from connectors.batches import Origin
-from connectors.formats import canonical, cloudevents, segment
+from connectors.formats import canonical, cloudevents, rudderstack, segment, segment_batch
 from connectors.formats.common import PAYLOAD_BYTES_MAX, Reading, Unusable, encoded
 from connectors.formats.fields import json_value
 from operators.event import Event
@@ -72,6 +72,11 @@ def _of_segment(told: Told, position: int, reading: Reading) -> list[Event]:
     return [event]
 
 
+def _of_rudderstack(told: Told, position: int, reading: Reading) -> list[Event]:
+    is_merge = rudderstack.claims(told)
+    return rudderstack.events(told, position, reading) if is_merge else _of_segment(told, position, reading)
+
+
 def _of_ours(told: Told, position: int, reading: Reading) -> list[Event]:
     event = canonical.decode(encoded(told), position, reading)
     if event is None:
@@ -82,20 +87,23 @@ def _of_ours(told: Told, position: int, reading: Reading) -> list[Event]:
 WAYS: Final[dict[str, Way]] = {
     "canonical": Way(lambda told: told.get("kind") is not None, _of_ours),
     "segment": Way(lambda told: told.get("type") in segment.TYPES, _of_segment),
-    "rudderstack": Way(lambda _: False, _of_segment),
+    "rudderstack": Way(rudderstack.claims, _of_rudderstack),
 }
 """The formats that are JSON objects, by their names, in the order in which they are asked."""
 
-TRIED: Final = (_of_segment, _of_ours)
+TRIED: Final = (_of_segment, _of_rudderstack, _of_ours)
 """The formats that a record has been tried for before it comes here."""
 
 TEXTS: Final[dict[str, Text]] = {}
 """The formats that are no JSON, by their names: the objects that they become are read as `WAYS` says."""
 
-ENVELOPES: Final[dict[str, Envelope]] = {"cloudevents": Envelope(cloudevents.claims, cloudevents.parts)}
-"""The envelopes, by their names."""
+ENVELOPES: Final[dict[str, Envelope]] = {
+    "cloudevents": Envelope(cloudevents.claims, cloudevents.parts),
+    "segment": Envelope(segment_batch.claims, segment_batch.parts),
+}
+"""The envelopes, by their names, in the order in which they are asked. A topic's format need not name the envelope."""
 
-FORMATS: Final = ("auto", *ENVELOPES, *WAYS)
+FORMATS: Final = tuple(dict.fromkeys(["auto", *ENVELOPES, *WAYS]))
 """What a topic's format may be set to, beside the names of mappings."""
 
 

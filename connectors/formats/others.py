@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from connectors.batches import Origin
-from connectors.formats import canonical, cloudevents, rudderstack, segment, segment_batch
+from connectors.formats import canonical, cloudevents, posthog, rudderstack, segment, segment_batch
 from connectors.formats.common import PAYLOAD_BYTES_MAX, Reading, Unusable, encoded
 from connectors.formats.fields import json_value
 from operators.event import Event
@@ -86,6 +86,8 @@ def _of_ours(told: Told, position: int, reading: Reading) -> list[Event]:
 
 WAYS: Final[dict[str, Way]] = {
     "canonical": Way(lambda told: told.get("kind") is not None, _of_ours),
+    # Before Segment's, whose `type` some of PostHog's libraries send too.
+    "posthog": Way(posthog.claims, posthog.events),
     "segment": Way(lambda told: told.get("type") in segment.TYPES, _of_segment),
     "rudderstack": Way(rudderstack.claims, _of_rudderstack),
 }
@@ -99,6 +101,7 @@ TEXTS: Final[dict[str, Text]] = {}
 
 ENVELOPES: Final[dict[str, Envelope]] = {
     "cloudevents": Envelope(cloudevents.claims, cloudevents.parts),
+    "posthog": Envelope(posthog.claims_batch, posthog.parts),
     "segment": Envelope(segment_batch.claims, segment_batch.parts),
 }
 """The envelopes, by their names, in the order in which they are asked. A topic's format need not name the envelope."""

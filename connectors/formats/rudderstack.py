@@ -37,8 +37,8 @@ def claims(told: dict[str, Any]) -> bool:
 def events(told: dict[str, Any], position: int, reading: Reading) -> list[Event]:
     """Make the event of a merge: a person who has all these identifiers.
 
-    Of addresses and numbers the first of each counts: a person has more of them, but an event has not. Types that are
-    none of ours stay in its properties.
+    Of addresses and numbers the first of each counts: a person has more of them, but an event has not. All that was
+    told is in its properties, by type: where contacts are to be hidden, they are known by such names.
 
     Raises:
         Unusable: `bad_time`, `no_identity`; `wrong_type`, where an identifier is too long.
@@ -59,7 +59,7 @@ def events(told: dict[str, Any], position: int, reading: Reading) -> list[Event]
         user_id=users[0] if users else None,
         email=named["email"][0] if named["email"] else None,
         phone=named["phone"][0] if named["phone"] else None,
-        properties={"mergeProperties": told["mergeProperties"]},
+        properties={"mergeProperties": _by_type(told["mergeProperties"])},
     )
     also = [f"u:{user}" for user in users[1:] if user != users[0]]
     also += [f"a:{device}" for device in devices[1:] if device != devices[0]]
@@ -70,10 +70,17 @@ def events(told: dict[str, Any], position: int, reading: Reading) -> list[Event]
 def _named(told: list[Any]) -> dict[str, list[str]]:
     """Return the identifiers of each type that is one of ours."""
     named: dict[str, list[str]] = {field: [] for field in _FIELD_OF.values()}
+    for type_, values in _by_type(told).items():
+        field = _FIELD_OF.get(type_.lower().replace("_", ""))
+        if field is not None:
+            named[field] += [name for one in values if (name := identifier_text(one))]
+    return {field: names[:ALSO_MAX] for field, names in named.items()}
+
+
+def _by_type(told: list[Any]) -> dict[str, list[Any]]:
+    """Return the values of each type, in their order."""
+    found: dict[str, list[Any]] = {}
     for one in told:
         if isinstance(one, dict) and isinstance(one.get("type"), str):
-            field = _FIELD_OF.get(one["type"].lower().replace("_", ""))
-            value = identifier_text(one.get("value"))
-            if field is not None and value and len(named[field]) < ALSO_MAX:
-                named[field].append(value)
-    return named
+            found.setdefault(one["type"], []).append(one.get("value"))
+    return found

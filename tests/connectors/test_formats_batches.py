@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.formats import Decoded, decode_batch, event_times
+from connectors.formats.common import SourceRules
+from connectors.formats.pseudonyms import Pseudonyms
 from operators.event import Event
 from operators.rejected import REASONS
 
@@ -146,7 +148,19 @@ def test_a_merge_says_that_two_identifiers_are_one_persons(format_: str, *, in_b
     expected.phone, expected.partition, expected.position = "+4915123456789", "p", 3
     expected.properties = found.properties
     assert found == expected
-    assert found.told() == {"mergeProperties": [EMAIL, MOBILE]}
+    assert found.told() == {"mergeProperties": {"email": [EMAIL["value"]], "mobile": [MOBILE["value"]]}}
+
+
+def test_a_merge_under_pseudonyms_tells_no_contact() -> None:
+    """
+    Neither the address nor the number is left anywhere in the event.
+    """
+    rules = SourceRules(pseudonyms=Pseudonyms("a secret of the shop"))
+    raw = msgspec.json.encode(merge(EMAIL, MOBILE, {"type": "shoe", "value": "43"}))
+    (found,) = decode_batch([raw], partition="p", first_position=3, read_at=None, rules=rules).events
+    assert found.told() == {"mergeProperties": {"shoe": ["43"]}}
+    assert "example.org" not in repr(found)
+    assert "23456789" not in repr(found)
 
 
 def test_a_merge_of_ids_asks_that_they_be_one_persons() -> None:

@@ -21,7 +21,10 @@ from connectors.formats import (
     cloudevents,
     connect,
     genesys,
+    posthog,
+    rudderstack,
     segment,
+    segment_batch,
     snowplow,
     snowplow_columns,
     snowplow_tracker,
@@ -84,6 +87,11 @@ def _of_segment(told: Told, position: int, reading: Reading) -> list[Event]:
     return [event]
 
 
+def _of_rudderstack(told: Told, position: int, reading: Reading) -> list[Event]:
+    is_merge = rudderstack.claims(told)
+    return rudderstack.events(told, position, reading) if is_merge else _of_segment(told, position, reading)
+
+
 def _of_ours(told: Told, position: int, reading: Reading) -> list[Event]:
     event = canonical.decode(encoded(told), position, reading)
     if event is None:
@@ -93,8 +101,10 @@ def _of_ours(told: Told, position: int, reading: Reading) -> list[Event]:
 
 WAYS: Final[dict[str, Way]] = {
     "canonical": Way(lambda told: told.get("kind") is not None, _of_ours),
+    # Before Segment's, whose `type` some of PostHog's libraries send too.
+    "posthog": Way(posthog.claims, posthog.events),
     "segment": Way(lambda told: told.get("type") in segment.TYPES, _of_segment),
-    "rudderstack": Way(lambda _: False, _of_segment),
+    "rudderstack": Way(rudderstack.claims, _of_rudderstack),
     "twilio": Way(twilio.claims, twilio.events),
     "twilio_messages": Way(twilio_messages.claims, twilio_messages.events),
     "genesys": Way(genesys.claims, genesys.events),
@@ -104,7 +114,7 @@ WAYS: Final[dict[str, Way]] = {
 }
 """The formats that are JSON objects, by their names, in the order in which they are asked."""
 
-TRIED: Final = (_of_segment, _of_ours)
+TRIED: Final = (_of_segment, _of_rudderstack, _of_ours)
 """The formats that a record has been tried for before it comes here."""
 
 TEXTS: Final[dict[str, Text]] = {
@@ -121,11 +131,13 @@ TELEPHONES: Final = frozenset(
 
 ENVELOPES: Final[dict[str, Envelope]] = {
     "cloudevents": Envelope(cloudevents.claims, cloudevents.parts),
+    "posthog": Envelope(posthog.claims_batch, posthog.parts),
+    "segment": Envelope(segment_batch.claims, segment_batch.parts),
     "snowplow_payload": Envelope(snowplow_tracker.claims, snowplow_tracker.parts),
 }
-"""The envelopes, by their names."""
+"""The envelopes, by their names, in the order in which they are asked. A topic's format need not name the envelope."""
 
-FORMATS: Final = ("auto", *ENVELOPES, *WAYS)
+FORMATS: Final = tuple(dict.fromkeys(["auto", *ENVELOPES, *WAYS]))
 """What a topic's format may be set to, beside the names of mappings."""
 
 

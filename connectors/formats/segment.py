@@ -29,7 +29,7 @@ from connectors.formats.fields import TYPED_FAULTS, converter, json_object
 from connectors.formats.identifiers import either, email_address, identifier, personal, phone_number, visitor_of
 from connectors.formats.products import item_of, items_of
 from connectors.formats.segment_call import Call, Clocks, Context, Properties, Traits
-from connectors.formats.segment_names import CHANNEL_OF, KIND_OF, kind_of
+from connectors.formats.segment_names import CHANNEL_OF, KIND_OF, is_of_app, kind_of
 from connectors.formats.segment_rows import (
     ANONYMOUS_ID,
     CHANNEL,
@@ -64,9 +64,20 @@ _ONE_PRODUCT_KINDS: Final[frozenset[Kind]] = frozenset(
     {"product_clicked", "product_viewed", "product_added", "product_removed"}
 )
 _LOOKING_KINDS: Final[frozenset[Kind]] = frozenset({"product_list_viewed", "product_clicked", "product_viewed"})
-_EMAIL_KINDS: Final[frozenset[Kind]] = frozenset({"email_delivered", "email_opened", "email_clicked"})
+_ADDRESSED_KINDS: Final[frozenset[Kind]] = frozenset(
+    {
+        "email_delivered",
+        "email_opened",
+        "email_clicked",
+        "email_bounced",
+        "email_complained",
+        "consent_given",
+        "consent_withdrawn",
+    }
+)
+"""Kinds whose properties may name the person's address."""
 _CALL_KINDS: Final[frozenset[Kind]] = frozenset({"call_ringing", "call_answered", "call_ended"})
-_CONTACT_KINDS: Final = _EMAIL_KINDS | _CALL_KINDS
+_CONTACT_KINDS: Final = _ADDRESSED_KINDS | _CALL_KINDS
 
 _astuple: Final = msgspec.structs.astuple
 _decode: Final = msgspec.json.Decoder(Call).decode
@@ -106,7 +117,7 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
     channel: Channel = "web"
     if told_channel != "web":  # most are, and a look-up costs more
         channel = CHANNEL_OF.get(told_channel) or _channel(
-            kind, told_channel, context, has_device=bool(told_id and anonymous_id)
+            kind, name, told_channel, context, has_device=bool(told_id and anonymous_id)
         )
     properties: Properties | None = row[PROPERTIES]
     traits: Traits | None = row[TRAITS]
@@ -199,13 +210,18 @@ def happened_at(
     return settled(at, received_at, reading)
 
 
-def _channel(kind: Kind, told: str | None, context: Context | None, *, has_device: bool) -> Channel:
-    """Guess the channel of a call that names none we know."""
-    known = CHANNEL_OF.get((told or "").strip().lower())
+def _channel(kind: Kind, name: str, told: str | None, context: Context | None, *, has_device: bool) -> Channel:
+    """Guess the channel of a call that names none we know, or says only that a server made it."""
+    word = (told or "").strip().lower()
+    known = CHANNEL_OF.get(word)
     if known is not None:
         return known
     if kind in CHANNEL_OF_KIND:
         return CHANNEL_OF_KIND[kind]
+    if kind == "other" and is_of_app(name):
+        return "app"
+    if word == "server":
+        return "server"
     # RudderStack's browser library fills `context.app` too, but then there is a page.
     if context is not None and context.page is None and (context.device is not None or context.app is not None):
         return "app"
@@ -222,7 +238,7 @@ def _contacts(
     if known is not None:
         email, phone = email or email_address(known.email, reading), phone or phone_number(known.phone, reading)
     if properties is not None:
-        if kind in _EMAIL_KINDS:
+        if kind in _ADDRESSED_KINDS:
             email = email_address(properties.email, reading) or email
         elif kind in _CALL_KINDS:
             phone = phone_number(properties.phone, reading) or phone

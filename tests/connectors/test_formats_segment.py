@@ -122,19 +122,44 @@ CART = {"cart_id": "c1", "currency": "EUR"}
         ),
         ("Order Updated", {"order_id": "o1"}, event("other")),
         ("Coupon Applied", {}, event("other")),
+        ("Promotion Viewed", {}, event("other")),
+        ("Product Added to Wishlist", KETTLE, event("other")),
+        (
+            "Wishlist Product Added to Cart",
+            KETTLE | {"cart_id": "c1", "wishlist_id": "w1"},
+            event("product_added", commerce=Commerce((KETTLE_ITEM,), cart_id="c1")),
+        ),
+        ("Application Opened", {"from_background": False}, event("other", channel="app")),
+        ("Push Notification Tapped", {"campaign": {"name": "spring"}}, event("other", channel="app")),
         ("Wheel Spun", {"query": "x"}, event("other", query="x")),
         ("Page Left", {"dwell_ms": 1500}, event("page_left", dwell_ms=1500)),
         ("page_left", {"time_on_page": 2.5}, event("page_left", dwell_ms=2500)),
         ("Subscribed", {"channel": "SMS"}, event("consent_given", consents={"sms": True})),
         ("Unsubscribed", {}, event("consent_withdrawn", consents={"email": False})),
         ("Offer Declined", {}, event("offer_declined")),
+        # The spec speaks as the customer, we as the shop.
         ("Live Chat Message Sent", {}, event("message_received", channel="chat")),
+        ("Live Chat Message Received", {}, event("message_sent", channel="chat")),
+        ("Live Chat Conversation Started", {}, event("chat_started", channel="chat")),
+        ("Live Chat Conversation Ended", {}, event("chat_ended", channel="chat")),
+        ("Experiment Viewed", {"experiment_id": "e"}, event("experiment_viewed")),
         (
             "Email Opened",
             {"email": " Ann@Example.com"},
             event("email_opened", channel="email", email="ann@example.com"),
         ),
         ("Email Delivered", {}, event("email_delivered", channel="email")),
+        ("Email Bounced", {}, event("email_bounced", channel="email")),
+        (
+            "Email Marked as Spam",
+            {"email": "ann@example.com"},
+            event("email_complained", channel="email", email="ann@example.com"),
+        ),
+        (
+            "Unsubscribed",
+            {"list_id": "1425", "email": "ann@example.com"},
+            event("consent_withdrawn", consents={"email": False}, email="ann@example.com"),
+        ),
         ("Email Link Clicked", {}, event("email_clicked", channel="email")),
     ],
 )
@@ -155,6 +180,9 @@ def test_a_track_call_tells_by_its_name_what_happened(name: str, properties: dic
         ("Viewed Product Category", "product_list_viewed"),
         ("Viewed Checkout Step", "checkout_progressed"),
         ("Completed Checkout Step", "checkout_progressed"),
+        ("Started Order", "checkout_started"),
+        ("Viewed Cart", "cart_viewed"),
+        ("Clicked Product", "product_clicked"),
         ("Completed Order", "order_completed"),
         ("ecommerce.checkout_started", "checkout_started"),
         ("ecommerce.order_placed", "order_completed"),
@@ -312,6 +340,7 @@ def test_the_visitor_is_the_best_that_is_known() -> None:
         ({"channel": "Email"}, "email"),
         ({"channel": "social"}, "social"),
         ({"channel": "sources"}, "web"),
+        ({"channel": "server"}, "server"),
         ({"context": {"device": {"id": "d"}}}, "app"),
         ({"context": {"app": {"name": "js"}, "page": {"url": "/"}}}, "web"),
         ({"anonymousId": None, "userId": "u1"}, "server"),
@@ -322,6 +351,44 @@ def test_the_channel_is_told_or_guessed(fields: dict[str, Any], channel: str) ->
     A known `channel` counts; else the kind, a device without a page, and at last a browser's cookie.
     """
     assert only(decode(call("page", **fields))).channel == channel
+
+
+@pytest.mark.parametrize(
+    ("name", "channel"),
+    [
+        ("Email Opened", "email"),
+        ("Live Chat Message Sent", "chat"),
+        ("Deep Link Opened", "app"),
+        ("Searched", "server"),
+    ],
+)
+def test_a_server_that_tells_of_a_touchpoint_is_not_the_touchpoint(name: str, channel: str) -> None:
+    """
+    RudderStack's libraries say by `channel` where they run, not where the customer was.
+    """
+    assert only(decode(call(event=name, channel="server"))).channel == channel
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"properties": {"a": 1}}, {"a": 1}),
+        ({"properties": {"a": 1}, "category": "shop"}, {"a": 1, "category": "shop"}),
+        ({"properties": {"category": "own"}, "category": "shop"}, {"category": "own"}),
+        ({"properties": None, "category": None, "groupId": "g1"}, {"groupId": "g1"}),
+        ({"traits": {"tier": "gold"}}, {"tier": "gold"}),
+        ({"context": {"traits": {"tier": "gold"}}}, {"tier": "gold"}),
+        ({"properties": {}, "context": {"traits": {"tier": "gold"}}}, {}),
+        ({"properties": [], "context": []}, {}),
+        ({"properties": 7, "context": {"traits": "gold"}}, {}),
+        ({"context": {"page": {"url": "/"}}}, {}),
+    ],
+)
+def test_what_the_source_said_stays_with_its_event(fields: dict[str, Any], told: dict[str, Any]) -> None:
+    """
+    Properties, or traits wherever they lie, with the category of a page and the id of a group.
+    """
+    assert only(decode(call("group", **fields))).told() == told
 
 
 def test_a_record_without_a_message_id_is_named_by_its_bytes() -> None:

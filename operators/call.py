@@ -30,8 +30,9 @@ class Call:
     `ids` are all that its legs share. `call_id` is what it is called outside, from the first that is told of it on;
     `told` are the moments of it that were told. `closed_at` is up to when it lasted as it was published last, -1
     before that; `published` that record as a row, to see whether a late one says anything new. `changed` says that
-    something came since. Its records are of the instants from `first_at` to `top_at`. `source` is the partition of its last record. `who` names the customer where another system
-    than a telephone one has told of the call: visitor, anonymous id, user id, address and number.
+    something came since. Its records are of the instants from `first_at` to `top_at`; `source` is the partition of the
+    last one. `who` names the customer where another system than a telephone one has told of the call: visitor,
+    anonymous id, user id, address and number.
     """
 
     call_id: str = ""

@@ -60,17 +60,10 @@ class Parts:
         """
         former = former or Former(shard.timeline, {}, {})
         rewrites, self.seeds, purges = Rewrites(), Seeds(recovery), Purges(settings.key_groups)
-        fsync = settings.checkpoint.fsync
-        people, given = _stores(store, recovery, fsync=fsync)
+        people, given = _stores(store, recovery, fsync=settings.checkpoint.fsync)
 
         def changelog(name: str) -> Changelog | None:
-            return None if recovery is None else Changelog(recovery, name, rewrites, fsync=fsync)
-
-        def calls(resume: bytes | None) -> CallsStep:
-            log, told = changelog(CALLS), self.seeds.calls if resume is None else resume
-            owns = set(partitions).__contains__
-            rules = settings.call_rules()
-            return CallsStep(Calls(rules, _time_rules(settings), log, told, owns, tally), tally.steps["calls"])
+            return None if recovery is None else Changelog(recovery, name, rewrites, fsync=settings.checkpoint.fsync)
 
         def resolve(resume: bytes | None) -> ResolveStep:
             duplicates = DuplicateRules(**msgspec.structs.asdict(settings.duplicates))
@@ -93,7 +86,7 @@ class Parts:
             return lambda resume: LaneStep(key_group, resume, tally.steps[name], seeds, lanes)
 
         self.decode = decode(format_of(settings), _source_rules(settings), tally, former, now, control)
-        self.calls = calls
+        self.calls = lambda told: _calls(settings, partitions, changelog(CALLS), told or self.seeds.calls, tally)
         self.resolve = resolve
         self.deal = deal
         self.visitors = key_groups("visitors", settings.visitor_rules())
@@ -101,6 +94,14 @@ class Parts:
         self.gather = lambda _: GatherStep(Dealer(settings.key_groups, shard), tally)
         self.profiles = key_groups("profiles", settings.lead_rules())
         self.publish = publish(encoder or Encoder(settings.output.source, now), tally)
+
+
+def _calls(
+    settings: Settings, partitions: Sequence[str], log: Changelog | None, told: bytes | None, tally: Tally
+) -> CallsStep:
+    """Return the step that makes calls of their legs, of the partitions that are read here."""
+    rules, owns = settings.call_rules(), set(partitions).__contains__
+    return CallsStep(Calls(rules, _time_rules(settings), log, told, owns, tally), tally.steps["calls"])
 
 
 def format_of(settings: Settings) -> Callable[[str], Format]:

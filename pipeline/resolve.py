@@ -143,8 +143,7 @@ class Resolver:
     ) -> None:
         """Deal out a batch of the source."""
         partition = raw.partition
-        visitors, leads = self._dealer.visitors, self._dealer.leads
-        duplicates, time = self._duplicates, self._time
+        visitors, leads, duplicates, time = self._dealer.visitors, self._dealer.leads, self._duplicates, self._time
         top, mark = time.tops.get(partition, -1), time.marks.get(partition, -1)
         lateness_ms, drops = time.lateness_ms + 1, self._drops_duplicates
         copies = late = sum_at = 0
@@ -153,8 +152,7 @@ class Resolver:
             mark = max(mark, raw.complete_before)
         others, leads_limit = time.others(partition), time.leads_limit
         reached = time.at(mark, others)
-        rules = self._rules_of(partition)
-        erased_to = int(known.get(ERASED, -1))
+        rules, erased_to = self._rules_of(partition), int(known.get(ERASED, -1))
         for event in events:
             at = event.at
             event.mark = reached
@@ -170,8 +168,7 @@ class Resolver:
                 self.tally.erased += 1
                 continue
             sum_at += at
-            if at <= mark:
-                late += 1
+            late += at <= mark
             if event.leg is not None:
                 continue  # `calls` has made of it what there is to be known of anybody
             if event.user_id or event.email or event.phone or event.also:

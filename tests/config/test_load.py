@@ -86,7 +86,7 @@ def test_a_file_says_only_what_differs(file: Path) -> None:
         ("session: {gpa: {}}", "unknown key session.gpa; did you mean gap?"),
         ("sesion: {}", "unknown key sesion; did you mean session?"),
         ("source: {lateness_ms: 30s}", "unknown key source.lateness_ms; did you mean lateness?"),
-        ("memory: 2h", "unknown key memory; did you mean session.memory?"),
+        ("memory: 2h", "unknown key memory; did you mean session.memory or calls.memory?"),
         ("checkpoint: {zebra: 1}", "unknown key checkpoint.zebra; known here: interval, folder, fsync"),
         ("checkpoint: {1: 1}", "unknown key checkpoint.1; known here: interval, folder, fsync"),
         (

@@ -151,8 +151,9 @@ class CheckpointSettings(Section, frozen=True, kw_only=True):
 class DeadLettersSettings(Section, frozen=True, kw_only=True):
     """When so much is rejected that something else must be wrong."""
 
-    ratio_max: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
-    """Stop when more than this share of at least 1,000 records was rejected; 1 means never."""
+    ratio_max: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.5
+    """Stop when more than this share of a source's last 1,000 records could not be read; 1 means never. Single
+    broken senders stay below a half, a source in another format than is set does not."""
 
 
 class OutputSettings(Section, frozen=True, kw_only=True):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from connectors.dead_letter import DeadLetter, dead_letter
+from connectors.dead_letter import DeadLetter, ReplayedLetter, dead_letter
 from connectors.formats.common import PAYLOAD_BYTES_MAX
 from operators.answer import Answer
 from operators.call_record import CallRecord
@@ -31,6 +32,7 @@ Record = (
     | Tombstone
     | Answer
     | Rejected
+    | ReplayedLetter
 )
 
 Made = tuple[int, Sequence[Record]]
@@ -112,7 +114,8 @@ class _Stamp:
         size = len(message.value) + len(message.key)
         detail = f"a record of {data.stream} of {size} bytes"
         id_ = digest(message.id)
-        rejected = Rejected("too_large", detail, data.stream, 0, message.value[:PAYLOAD_BYTES_MAX], "publish", id_)
+        head = message.value[:PAYLOAD_BYTES_MAX]
+        rejected = Rejected("too_large", detail, data.stream, 0, head, "publish", id_, is_cut=True)
         return dead_letter(rejected, rfc3339(self._now()))
 
 
@@ -147,6 +150,8 @@ class MessageEncoder:
     def __init__(self, source: str, now: Callable[[], int], partitions: Mapping[str, int]) -> None:
         """Keep the source, the clock and the partitions."""
         self._stamp, self._partitions = _Stamp(now), partitions
+        self.too_large: Counter[str] = Counter()
+        """Records that no topic takes, by their stream: each is a dead letter instead."""
         self._encode = msgspec.json.Encoder().encode
         self._constant: Headers = [
             ("content-type", b"application/json"),
@@ -163,6 +168,7 @@ class MessageEncoder:
                 data, at = self._stamp.told(record, at)
                 message = self._message(data)
                 if len(message.value) + 3 * len(message.key) > MESSAGE_BYTES_MAX:
+                    self.too_large[data.stream] += 1
                     data = self._stamp.too_large(data, message)
                     message = self._message(data)
                 part = data.stream

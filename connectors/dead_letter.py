@@ -1,49 +1,138 @@
-"""Dead letters: what was rejected, why, and where it lies, so that it can be found and fed back."""
+"""Dead letters: what was rejected, why, and where it lies, so that it can be found, mended and fed back.
+
+A letter holds the record as it came: value, key and headers, byte for byte, each as text or, where it is none, in
+base64. Beyond what a topic takes of it the letter `is_cut`: it holds the head of the value, and the record itself has
+to be had from where it lay. That a letter was fed back is a record of its own beside it, `ReplayedLetter`.
+"""
 
 from __future__ import annotations
 
-from base64 import b64encode
-from typing import ClassVar, Literal
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from connectors.formats.common import EPOCH, PAYLOAD_BYTES_MAX, milliseconds
+from connectors.formats.rejecting import REPLAYED, Replayed
+from operators.event import rfc3339
 from operators.ids import digest
-from operators.rejected import Reason, Rejected
+from operators.rejected import Reason, Rejected, Stage
+
+Encoding: TypeAlias = Literal["utf-8", "base64"]
+
+LETTER: Final = "io.nextmove.dead_letter."
+REPLAYED_TYPE: Final = "io.nextmove.dead_letter_replayed.v1"
+"""The types of the CloudEvents that they are."""
+
+# Of a record with its key and headers a topic takes 950,000 bytes (connectors/cloudevents.py); what is left is for the
+# letter's other fields, and for its coordinates, which are its key as well.
+LETTER_BYTES_MAX: Final = 900_000
+# Key and headers are a record's label. Where they are as large as a record, they go before it does.
+LABEL_BYTES_MAX: Final = 200_000
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Header(msgspec.Struct):
+    """A header of the record; several may have one name."""
+
+    name: str
+    value: str | None
+    encoding: Encoding
 
 
 class DeadLetter(msgspec.Struct):
-    """A rejected record as published. `payload` is its head, as text or, where it is none, in base64."""
+    """A rejected record as published; the fields are those of `Rejected`.
+
+    `key` is null where the record had none, `came_at` "" where it is not known. A letter of a version before this one
+    does not say whether it is cut, and most are.
+    """
 
     stream: ClassVar[str] = "dead_letters"
 
     reason: Reason
     detail: str
-    stage: str
+    stage: Stage
     partition: str
     position: int
     event_id: str
     payload: str
-    payload_encoding: Literal["utf-8", "base64"]
+    payload_encoding: Encoding
     rejected_at: str
+    part: str = ""
+    is_cut: bool = True
+    key: str | None = None
+    key_encoding: Encoding = "utf-8"
+    headers: list[Header] = []
+    came_at: str = ""
+    replays: int = 0
 
     @property
     def cloud_event(self) -> tuple[str, str, str, str]:
-        """Id, type, subject and time of this record as a CloudEvent."""
+        """Id, type, subject and time of this record as a CloudEvent.
+
+        What it holds is part of the id: a topic or file that was made anew has other records at the same coordinates.
+        """
+        where = self.partition, self.position, self.part
         return (
-            digest("dead", self.partition, self.position, self.stage, self.event_id),
-            f"io.nextmove.dead_letter.{self.reason}.v1",
+            digest("dead", *where, self.stage, self.event_id, self.key, self.payload),
+            f"{LETTER}{self.reason}.v1",
             f"{self.partition}:{self.position}",
             self.rejected_at,
         )
 
 
+class ReplayedLetter(msgspec.Struct):
+    """Says that a dead letter was fed back: to the topic or file `to`, and for the how-many-th time."""
+
+    stream: ClassVar[str] = "dead_letters"
+
+    letter_id: str
+    subject: str
+    to: str
+    count: int
+    replayed_at: str
+
+    @property
+    def cloud_event(self) -> tuple[str, str, str, str]:
+        """Id, type, subject and time of this record as a CloudEvent; it lies in the partition of its letter."""
+        id_ = digest("replayed", self.letter_id, self.count, self.replayed_at)
+        return id_, REPLAYED_TYPE, self.subject, self.replayed_at
+
+
+class Original(NamedTuple):
+    """A record as it was read."""
+
+    key: bytes | None
+    value: bytes
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+class Letter(NamedTuple):
+    """A dead letter with its id."""
+
+    id: str
+    told: DeadLetter
+
+
 def dead_letter(rejected: Rejected, rejected_at: str) -> DeadLetter:
     """Return `rejected` as published at the wall-clock time `rejected_at`."""
-    payload_encoding: Literal["utf-8", "base64"] = "utf-8"
-    try:
-        payload = rejected.payload.decode()
-    except UnicodeDecodeError:
-        payload, payload_encoding = b64encode(rejected.payload).decode(), "base64"
+    key, key_encoding = (None, _UTF_8) if rejected.key is None else _written(rejected.key)
+    headers = [Header(name, *_header(value)) for name, value in rejected.headers]
+    room = LETTER_BYTES_MAX - len(_encode([key, headers]))
+    is_cut = rejected.is_cut
+    if room < LETTER_BYTES_MAX - LABEL_BYTES_MAX:
+        key, key_encoding, headers, room, is_cut = None, _UTF_8, [], LETTER_BYTES_MAX, True
+    payload, encoding = _written(rejected.payload)
+    size = len(_encode(payload))
+    if size > room and encoding == "utf-8":  # text that is mostly quotes and controls takes less in base64
+        payload, encoding = b64encode(rejected.payload).decode(), "base64"
+        size = len(payload)
+    if is_cut or size > room:
+        payload, encoding = _written(rejected.payload[:PAYLOAD_BYTES_MAX])
+        is_cut = True
     return DeadLetter(
         rejected.reason,
         rejected.detail,
@@ -52,6 +141,76 @@ def dead_letter(rejected: Rejected, rejected_at: str) -> DeadLetter:
         rejected.position,
         rejected.event_id,
         payload,
-        payload_encoding,
+        encoding,
         rejected_at,
+        part=rejected.part,
+        is_cut=is_cut,
+        key=key,
+        key_encoding=key_encoding,
+        headers=headers,
+        came_at="" if rejected.came_at is None else rfc3339(rejected.came_at),
+        replays=rejected.replays,
     )
+
+
+def original(letter: DeadLetter) -> Original:
+    """Return the record that a letter holds; of one that is cut the head of the value, and what else is there."""
+    headers = [(one.name, None if one.value is None else _read(one.value, one.encoding)) for one in letter.headers]
+    key = None if letter.key is None else _read(letter.key, letter.key_encoding)
+    return Original(key, _read(letter.payload, letter.payload_encoding), headers)
+
+
+def fed_back(letter: Letter, whole: Original, count: int) -> Original:
+    """Return the record to feed back: as it came, with the header that says so in place of a former one."""
+    told = Replayed(letter.id, count, _instant(letter.told.came_at))
+    headers = [(name, value) for name, value in whole.headers if name != REPLAYED]
+    return whole._replace(headers=[*headers, (REPLAYED, _encode(told))])
+
+
+def understood(id_: str, type_: str, data: bytes | msgspec.Raw) -> Letter | ReplayedLetter | None:
+    """Return what a record of the dead letters' topic or file is; None for what is neither, as of a later version."""
+    try:
+        if type_ == REPLAYED_TYPE:
+            return _decode_replayed(data)
+        if not type_.startswith(LETTER):
+            return None
+        letter = Letter(id_, _decode_letter(data))
+        fed_back(letter, original(letter.told), 1)
+    except (msgspec.DecodeError, ValueError, TypeError):
+        return None
+    return letter
+
+
+def fixed(letter: DeadLetter) -> str:
+    """Say why a letter cannot be fed back, whatever has been mended; "" where it can."""
+    if letter.stage == "profile":
+        return "an event that came too late, as it was understood, and not the record"
+    if letter.stage == "publish":
+        return "a record of ours that no topic takes"
+    if letter.is_cut and letter.part:
+        return "a part of a record, too large to be kept whole"
+    return ""
+
+
+_UTF_8: Final[Encoding] = "utf-8"
+_decode_letter: Final = msgspec.json.Decoder(DeadLetter).decode
+_decode_replayed: Final = msgspec.json.Decoder(ReplayedLetter).decode
+
+
+def _written(raw: bytes) -> tuple[str, Encoding]:
+    try:
+        return raw.decode(), "utf-8"
+    except UnicodeDecodeError:
+        return b64encode(raw).decode(), "base64"
+
+
+def _header(value: bytes | None) -> tuple[str | None, Encoding]:
+    return (None, "utf-8") if value is None else _written(value)
+
+
+def _read(text: str, encoding: Encoding) -> bytes:
+    return text.encode() if encoding == "utf-8" else b64decode(text, validate=True)
+
+
+def _instant(text: str) -> int | None:
+    return milliseconds(datetime.fromisoformat(text) - EPOCH) if text else None

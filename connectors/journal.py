@@ -16,13 +16,14 @@ it; files from before the last three are removed, for by then the engine has com
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from connectors.batches import RawBatch
+from connectors.batches import Origin, RawBatch
 from connectors.blocks import OVERHEAD, Appender, framed, payload_at
 
 PATTERN: Final = "journal.*"
@@ -49,7 +50,9 @@ class Taken(msgspec.Struct, array_like=True, frozen=True, gc=False):
     is_first: bool
     as_of: int
 
-    def batch(self, raws: list[bytes], came_at: list[int], *, is_sent: bool) -> RawBatch:
+    def batch(
+        self, raws: list[bytes], came_at: list[int], *, is_sent: bool, origins: Sequence[Origin] = ()
+    ) -> RawBatch:
         """Return it with its records, to be taken in again."""
         return RawBatch(
             self.partition,
@@ -64,6 +67,7 @@ class Taken(msgspec.Struct, array_like=True, frozen=True, gc=False):
             is_sent=is_sent,
             is_first=self.is_first,
             as_of=self.as_of,
+            origins=origins,
         )
 
 

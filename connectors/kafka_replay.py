@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from confluent_kafka import Message
 
@@ -25,7 +26,7 @@ class Replay:
                 end = one.first_position + one.count
                 self.ends[one.partition] = max(end, self.ends.get(one.partition, 0))
                 self._missing.setdefault(one.partition, set()).update(range(one.first_position, end))
-        self._found: dict[str, dict[int, tuple[bytes, int]]] = {name: {} for name in self.ends}
+        self._found: dict[str, dict[int, tuple[bytes, int, Message]]] = {name: {} for name in self.ends}
         self.came_at: dict[str, int] = {}
         """When the last record of each partition came."""
 
@@ -46,7 +47,7 @@ class Replay:
         if value is not None and offset in self._missing[name]:
             self._missing[name].remove(offset)
             self.came_at[name] = message.timestamp()[1]
-            self._found[name][offset] = value, self.came_at[name]
+            self._found[name][offset] = value, self.came_at[name], message
 
     def reached(self, name: str, position: int) -> None:
         """Hear that a partition has been read up to there.
@@ -68,7 +69,8 @@ class Replay:
             found = self._found.get(one.partition, {})
             rows = [found[offset] for offset in range(one.first_position, one.first_position + one.count)]
             read_at = one.read_at or 0
-            came_at = [came_at if came_at >= 0 else read_at for _, came_at in rows]
-            raws = [value for value, _ in rows]
-            batches.append(one.batch(raws, came_at, is_sent=self._is_sent(one.partition)))
+            came_at = [came_at if came_at >= 0 else read_at for _, came_at, _ in rows]
+            raws = [value for value, _, _ in rows]
+            origins: list[Any] = [message for _, _, message in rows]  # its types want to know those of its key
+            batches.append(one.batch(raws, came_at, is_sent=self._is_sent(one.partition), origins=origins))
         return batches

@@ -11,10 +11,12 @@ from typing import Any, Final, get_args
 
 import msgspec
 
+from connectors.dead_letter import DeadLetter, ReplayedLetter
 from operators.answer import Answer
 from operators.call_record import CallRecord
 from operators.identity_record import IdentityRecord, StitchedRecord, What
 from operators.profile_record import ProfileRecord
+from operators.rejected import REASONS
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "config" / "schemas"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -42,6 +44,10 @@ def schemas() -> dict[str, dict[str, Any]]:
         name = f"call.{state}.v1"
         found[name] = _made(CallRecord, name)
         found[name]["properties"]["state"] = {"const": state}
+    for reason in sorted(REASONS):
+        found[f"dead_letter.{reason}.v1"] = _dead_letter(reason)
+    found["dead_letter_replayed.v1"] = _made(ReplayedLetter, "dead_letter_replayed.v1")
+    found["dead_letter_replayed.v1"]["properties"]["replayed_at"]["format"] = "date-time"
     for request in ("show", "export", "erase", "unmerge"):
         name = f"answer.{request}.v1"
         found[name] = _made(Answer, name)
@@ -66,10 +72,22 @@ def _identity(what: str) -> dict[str, Any]:
     return schema
 
 
+def _dead_letter(reason: str) -> dict[str, Any]:
+    """Return the schema of the dead letters with one reason."""
+    schema = _made(DeadLetter, f"dead_letter.{reason}.v1")
+    properties = schema["properties"]
+    properties["reason"] = {"const": reason}
+    properties["rejected_at"]["format"] = "date-time"
+    schema["required"] = sorted(properties)  # those of an earlier version, read here, lack some
+    return schema
+
+
 def _made(record: type[msgspec.Struct], name: str) -> dict[str, Any]:
     (_,), components = msgspec.json.schema_components([record])
     head = {"$schema": DIALECT, "$id": f"urn:nextmove:{name}", "title": f"io.nextmove.{name}"}
-    return head | {key: value for key, value in components[record.__name__].items() if key != "title"}
+    others = {key: value for key, value in components.items() if key != record.__name__}
+    schema = head | {key: value for key, value in components[record.__name__].items() if key != "title"}
+    return schema | ({"$defs": others} if others else {})
 
 
 def _write() -> None:

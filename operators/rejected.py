@@ -21,14 +21,19 @@ Reason = Literal[
 ]
 REASONS: Final = frozenset(get_args(Reason))
 
+Stage = Literal["decode", "profile", "publish"]
+"""Where something was rejected: a record as it was read, an event by its profile, a record of ours as it was sent."""
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class Rejected(msgspec.Struct, gc=False):
     """A record that stays out, with its coordinates, so that it can be found, mended and fed back.
 
-    `payload` holds the head of the raw record; `detail` says in words what is wrong, without
-    repeating values of the record (they may be personal).
+    `payload` holds the raw record; of several things in one record the one that is rejected, and `part` says which:
+    "2", or "2.0" where envelopes lie in each other. Where `is_cut` it is only the head of it. `detail` says in words
+    what is wrong, without repeating values of the record (they may be personal). `key` and `headers` are those that
+    the record came with, `came_at` (ms) is when it came. `replays` counts how often it has been fed back.
     """
 
     reason: Reason
@@ -36,8 +41,14 @@ class Rejected(msgspec.Struct, gc=False):
     partition: str
     position: int
     payload: bytes = b""
-    stage: Literal["decode", "profile", "publish"] = "decode"
+    stage: Stage = "decode"
     event_id: str = ""
+    part: str = ""
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    came_at: int | None = None
+    is_cut: bool = False
+    replays: int = 0
 
 
 def too_late(event: Event) -> Rejected:

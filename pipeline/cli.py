@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 
 import click
 
+from pipeline.deadletters_command import deadletters
 from pipeline.faults import DONE, INTERRUPTED, WRONG_USAGE, clause, failed, is_debugging, say
 from pipeline.identity_command import identity
 from pipeline.state_command import FILE, FOLDER, state, stop
@@ -32,7 +33,7 @@ Exit codes:
   0    done, or stopped cleanly by Ctrl-C or SIGTERM
   1    a run could not start or go on; stderr says why
   2    wrong usage or settings
-  3    more was rejected than dead_letters.ratio_max allows
+  3    more of a source was rejected than dead_letters.ratio_max allows
   130  interrupted before there was anything to stop cleanly"""
 
 DEMO_OUT: Final = Path("out/demo")
@@ -264,6 +265,7 @@ command.add_command(stop)
 command.add_command(state)
 command.add_command(identity)
 command.add_command(topics)
+command.add_command(deadletters)
 
 
 def main() -> NoReturn:

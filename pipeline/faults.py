@@ -18,6 +18,7 @@ INTERRUPTED: Final = 130  # what shells make of SIGINT
 def failed(error: Exception) -> int:
     """Tell what went wrong in one line; return the exit code."""
     from config.load import ConfigError
+    from connectors.file_source import SourceError
     from connectors.kafka_client import KafkaFault
     from pipeline.recovery import RunError
     from pipeline.run import TooManyRejectedError
@@ -33,7 +34,7 @@ def failed(error: Exception) -> int:
         case TooManyRejectedError():
             say(str(error))
             return TOO_MANY_REJECTED
-        case RunError() | KafkaFault():
+        case RunError() | KafkaFault() | SourceError():
             say(str(error))
         case BrokenPipeError():  # whoever read our output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

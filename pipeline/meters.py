@@ -84,8 +84,9 @@ METERS: Final = (
     Meter(
         "nextmove_dlq_records_total",
         "counter",
-        ("stage",),
-        "Dead letters: of records that could not be read (decode), of events that came too late (profile).",
+        ("source", "stage", "reason"),
+        "Dead letters: of records that could not be read (decode), of events that came too late (profile), and of"
+        " records that no topic takes, with their stream as the source (publish).",
         readings.dead_letters,
     ),
     Meter(

@@ -60,9 +60,11 @@ def families() -> list[str]:
 
 
 def dead_letters(watched: Watched) -> Values:
-    """Read dead letters by where they were made."""
+    """Read dead letters by source, stage and reason; of each source those of records and events from the start."""
     tally = watched.tally
-    return {("decode",): tally.rejected.total() - tally.too_late, ("profile",): tally.too_late}
+    stages = [*(("decode", reason) for reason in sorted(REASONS - {"too_late"})), ("profile", "too_late")]
+    zeros: dict[tuple[str, ...], float] = {(source, *at): 0 for source in dict(tally.sources) for at in stages}
+    return zeros | dict(tally.letters)
 
 
 def dropped(watched: Watched) -> Values:

@@ -38,6 +38,7 @@ from connectors.redis_identity import RedisIdentity
 from connectors.redis_patience import StoreError
 from operators.ids import digest
 from pipeline import connect, flow
+from pipeline.cap import Cap
 from pipeline.cluster import ALONE, Cluster, member, which_cluster
 from pipeline.health import ServeError, serve
 from pipeline.parts import Parts
@@ -46,8 +47,6 @@ from pipeline.savepoint import take_up, told_of
 from pipeline.shards import Shard
 from pipeline.telemetry import Tally, Telemetry
 
-# Of fewer records no share is told: one bad line among the first ten says nothing.
-RATIO_RECORDS_MIN: Final = 1_000
 # What the engine raises, and in what words, for a recovery folder that it cannot read.
 RECOVERY_ERRORS: Final = (NoPartitionsError, MissingPartitionsError, InconsistentPartitionsError)
 SQLITE_WORDS: Final = re.compile(r'SqliteFailure\(.*Some\("(.*)"\)')
@@ -56,7 +55,7 @@ PARTITION_IN_ERROR: Final = re.compile(r'in step "nextmove\.(source|sink)" for p
 
 
 class TooManyRejectedError(RunError):
-    """So much was rejected that something else must be wrong, by `dead_letters.ratio_max`."""
+    """So much of a source was rejected that something else must be wrong, by `dead_letters.ratio_max`."""
 
 
 class Outcome(NamedTuple):
@@ -78,34 +77,18 @@ class Outcome(NamedTuple):
 
 
 class _Stop:
-    """Tells sources to end: for a signal, or because too large a share of the records was rejected."""
+    """Tells sources to end: for a signal, or because too large a share of what came of one was rejected."""
 
-    def __init__(self, tally: Tally, ratio_max: float, cluster: Cluster = ALONE) -> None:
-        self._tally, self._ratio_max = tally, ratio_max
-        self._is_alone = cluster.is_alone
+    def __init__(self, tally: Tally) -> None:
+        self._cap = tally.cap
         self.is_told = False
 
     def is_set(self) -> bool:
-        return self.is_told or self.is_too_much
-
-    @property
-    def is_too_much(self) -> bool:
-        read = self._tally.read
-        return read >= RATIO_RECORDS_MIN and self._rejected > self._ratio_max * read
-
-    @property
-    def _rejected(self) -> int:
-        # What a member publishes, others may have read.
-        return self._tally.rejected.total() if self._is_alone else self._tally.unreadable
+        return self.is_told or bool(self._cap.verdict)
 
     def check(self) -> None:
-        if self.is_too_much:
-            read = self._tally.read
-            msg = (
-                f"{self._rejected} of {read} records were rejected, more than dead_letters.ratio_max"
-                f" {self._ratio_max:g}; the dead letters say why; mend the input or raise the limit"
-            )
-            raise TooManyRejectedError(msg)
+        if self._cap.verdict:
+            raise TooManyRejectedError(self._cap.verdict)
 
 
 class _Run(NamedTuple):
@@ -136,15 +119,15 @@ def run(  # noqa: PLR0913 -- as the command line has it
 
     Raises:
         RunError: it cannot start, or could not go on.
-        TooManyRejectedError: of the records read, more than `dead_letters.ratio_max` were rejected; what had
-            been handled by then is published and, with a `recovery` folder, saved.
+        TooManyRejectedError: of the last records of a source, more than `dead_letters.ratio_max` were rejected; what
+            had been handled by then is published and, with a `recovery` folder, saved.
     """
     inputs = [*inputs, str(requests)] if requests is not None else inputs
     cluster = which_cluster(settings, inputs, speed)
     shard = connect.which_shard(settings, inputs, out)
     recovery = _folder(settings, recovery, shard, cluster, is_needed=not inputs, is_wanted=savepoint is not None)
-    tally = Tally()
-    stop = _Stop(tally, settings.dead_letters.ratio_max, cluster)
+    tally = Tally(cap=Cap(settings.dead_letters.ratio_max))
+    stop = _Stop(tally)
     telemetry = Telemetry(tally, config_hash=digest(describe(settings)))
     started_at = time.monotonic()
     try:

@@ -11,6 +11,7 @@ from bytewax.operators import StatefulBatchLogic
 
 from connectors.batches import RawBatch
 from connectors.cloudevents import Encoder, Made, Message, MessageEncoder
+from connectors.formats import Decoded as Found
 from connectors.formats import Format, decode_batch
 from connectors.formats.common import PAYLOAD_BYTES_MAX, SourceRules
 from connectors.formats.requests import decode_requests
@@ -81,6 +82,8 @@ def decode(
         )
         tally.arrived(raw.partition, len(raw.raws), is_live=raw.read_at is not None)
         tally.decoded += len(result.events)
+        tally.more += beyond_one_each(result, len(raw.raws))
+        tally.cap.judge(source_of(raw.partition), len(result.events), result.rejected)
         tally.unreadable += len(result.rejected)
         tally.clamped += result.clamped
         tally.blocked.update(result.blocked)
@@ -90,11 +93,24 @@ def decode(
     return step
 
 
+def beyond_one_each(found: Found, records: int) -> int:
+    """Count what was found in records beyond one thing each, that is the parts of envelopes after their first."""
+    count = len(found.events) + len(found.rejected)
+    if count == records:
+        return 0
+    return count - len({event.position for event in found.events} | {one.position for one in found.rejected})
+
+
 def asked(raw: RawBatch, rules: SourceRules, now: Callable[[], int]) -> Decoded:
     """Read requests; those of a file are from now, where they do not say."""
     came_at = raw.came_at or [raw.read_at or now()] * len(raw.raws)
     requests, rejected = decode_requests(
-        raw.raws, partition=raw.partition, first_position=raw.first_position, came_at=came_at, rules=rules
+        raw.raws,
+        partition=raw.partition,
+        first_position=raw.first_position,
+        came_at=came_at,
+        rules=rules,
+        origins=raw.origins,
     )
     return Decoded(raw, [], rejected, (), requests)
 
@@ -108,7 +124,9 @@ def unpack(raw: RawBatch, former: Former) -> Decoded:
             parcels.append(former.kept(unpacked(message)))
         except ValueError as error:
             rejected.append(
-                Rejected("unknown_format", str(error), raw.partition, position, message[:PAYLOAD_BYTES_MAX])
+                Rejected(
+                    "unknown_format", str(error), raw.partition, position, message[:PAYLOAD_BYTES_MAX], is_cut=True
+                )
             )
     return Decoded(raw, [], rejected, parcels)
 
@@ -292,6 +310,10 @@ def publish(
         for _, records in made:
             for record in records:
                 tally.record(record)
+        if isinstance(encoder, MessageEncoder):
+            for stream, count in encoder.too_large.items():
+                tally.letters[stream, "publish", "too_large"] += count
+            encoder.too_large.clear()
         timing.took(began)
         return lines
 

@@ -24,6 +24,7 @@ from operators.profile_record import ProfileRecord
 from operators.rejected import Rejected
 from operators.session_record import SessionRecord
 from operators.trigger import FAMILIES, Suppressed, Trigger
+from pipeline.cap import Cap
 
 RECENT_TRIGGERS: Final = 12
 # Delays are counted in steps of this many ms: fine beside the seconds that they are made of.
@@ -98,6 +99,8 @@ class Tally:
 
     read: int = 0
     decoded: int = 0
+    more: int = 0
+    """What was found in records beyond one thing each: an envelope holds several events, or parts that are none."""
     unreadable: int = 0
     """Records that were rejected as they were decoded, in this process."""
     sources: dict[str, SourceTally] = field(default_factory=dict)
@@ -127,7 +130,11 @@ class Tally:
     top_at: int = -1
     """The latest event time read: the clock that the input runs by, in ms."""
     rejected: Counter[str] = field(default_factory=Counter)
+    letters: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Dead letters by source, stage and reason; those of the stage `publish` by the stream that they were for."""
     too_late: int = 0
+    cap: Cap = field(default_factory=Cap)
+    """Whether a source is still worth reading."""
     sessions: int = 0
     session_revisions: int = 0
     orders: int = 0
@@ -186,8 +193,8 @@ class Tally:
 
     @property
     def imbalance(self) -> int:
-        """Records read that are neither accepted nor rejected nor duplicates: 0, or something was lost."""
-        return self.read - self.accepted - self.rejected.total() - self.duplicates - self.erased
+        """What was read and is neither accepted nor rejected nor a duplicate: 0, or something was lost."""
+        return self.read + self.more - self.accepted - self.rejected.total() - self.duplicates - self.erased
 
     def source(self, partition: str) -> SourceTally:
         """Return the counts of the source that `partition` is part of."""
@@ -224,6 +231,7 @@ class Tally:
             self._identity(record)
         elif isinstance(record, Rejected):
             self.rejected[record.reason] += 1
+            self.letters[source_of(record.partition), record.stage, record.reason] += 1
             self.too_late += record.stage == "profile"
         elif isinstance(record, ProfileRecord):
             self.profiles_expired += 1

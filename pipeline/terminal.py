@@ -137,7 +137,7 @@ def print_table(title: str, rows: Mapping[str, str]) -> None:
     """Print on stdout a line and, below it, those of `rows` that have something to say."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
-    grid.add_column()
+    grid.add_column(overflow="fold")
     for name, value in rows.items():
         if value:
             grid.add_row(name, Text(value))

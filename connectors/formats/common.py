@@ -22,7 +22,7 @@ RECORD_BYTES_MAX: Final = 1 << 20
 """What Kafka lets pass by default (`message.max.bytes`); Segment stops at 32 KB an event."""
 
 PAYLOAD_BYTES_MAX: Final = 1024
-"""How much of a rejected record is kept: enough to recognise it, too little to fill a disk."""
+"""How much is kept of a rejected record that cannot be kept whole: enough to recognise it."""
 
 FUTURE_SKEW_MS: Final = 300_000
 """How far past its receive time an event is believed: five minutes (design section 4)."""

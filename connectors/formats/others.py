@@ -32,8 +32,9 @@ from connectors.formats import (
     twilio,
     twilio_messages,
 )
-from connectors.formats.common import PAYLOAD_BYTES_MAX, Reading, Unusable, encoded
+from connectors.formats.common import Reading, Unusable, encoded
 from connectors.formats.fields import json_value
+from connectors.formats.rejecting import came_with, rejected, replayed
 from operators.event import Event
 from operators.rejected import Reason, Rejected
 
@@ -154,11 +155,16 @@ def otherwise(
             raise fault
         told = _told(raw, format_)
         headers = headers_of(origin)
+        replay = replayed(headers)
+        if replay is not None and replay.came_at is not None:
+            reading.read_at = replay.came_at
         if cloudevents.is_binary(headers):
             told = cloudevents.structured(headers, told)
-        _take(told, position, reading, format_, outcome, fault, 0)
+        _take(told, position, reading, format_, outcome, fault, ())
     except Unusable as found:
-        outcome.rejected.append(_rejected(found, raw, position, reading))
+        outcome.rejected.append(rejected(found, raw, position, reading))
+    if outcome.rejected and origin is not None:
+        came_with(origin, outcome.rejected)
     return outcome
 
 
@@ -177,16 +183,20 @@ def _take(
     format_: str,
     outcome: Outcome,
     fault: Unusable | None,
-    depth: int,
+    place: tuple[int, ...],
 ) -> None:
-    """Add the events of one record, or of one part of it."""
+    """Add the events of one record, or of the part of it that lies at `place`."""
     parts, inner = _parts(told, format_)
-    if parts and depth < DEPTH_MAX:
+    if parts and len(place) < DEPTH_MAX:
+        if len(parts) == 1:  # is rejected together with its envelope, for so it came
+            _take(parts[0], position, reading, inner, outcome, None, (*place, 0))
+            return
         for number, part in enumerate(parts):
+            here = (*place, number)
             try:
-                _take(part, position, reading, inner, outcome, None, depth + 1)
+                _take(part, position, reading, inner, outcome, None, here)
             except Unusable as found:
-                outcome.rejected.append(_rejected(found, encoded(part), position, reading, number))
+                outcome.rejected.append(rejected(found, encoded(part), position, reading, here))
         return
     if not isinstance(told, dict):
         raise fault or Unusable("not_an_object", "the record is JSON, but not an object")
@@ -230,11 +240,6 @@ def _unclaimed(format_: str) -> Unusable:
     if format_ not in WAYS:
         return Unusable("unknown_format", "no format claims its fields")
     return Unusable("missing_field", f"the fields of a record of the format {format_} are absent")
-
-
-def _rejected(fault: Unusable, raw: bytes, position: int, reading: Reading, part: int = -1) -> Rejected:
-    detail = fault.detail if part < 0 else f"part {part}: {fault.detail}"
-    return Rejected(fault.reason, detail, reading.partition, position, raw[:PAYLOAD_BYTES_MAX])
 
 
 def headers_of(origin: Origin | None) -> Mapping[str, bytes]:

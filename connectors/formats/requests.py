@@ -15,11 +15,11 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from connectors.batches import Origin
 from connectors.formats.common import (
     DEFAULT_RULES,
     EPOCH,
     IDENTIFIER_CHARS_MAX,
-    PAYLOAD_BYTES_MAX,
     Reading,
     SourceRules,
     Unusable,
@@ -28,6 +28,8 @@ from connectors.formats.common import (
 )
 from connectors.formats.fields import ZonedMoment, json_object
 from connectors.formats.identifiers import email_address, identifier, phone_number
+from connectors.formats.rejecting import came_with
+from connectors.formats.rejecting import rejected as rejected_as
 from operators.event import INSTANT_MAX, INSTANT_MIN
 from operators.rejected import Reason, Rejected
 from operators.request import Request, What
@@ -68,6 +70,7 @@ def decode_requests(
     first_position: int,
     came_at: Sequence[int],
     rules: SourceRules = DEFAULT_RULES,
+    origins: Sequence[Origin] = (),
 ) -> tuple[list[Request], list[Rejected]]:
     """Turn records into requests; what cannot become one is told, as `decode_batch` does of events.
 
@@ -81,7 +84,10 @@ def decode_requests(
         try:
             requests.append(_request(raw, position, came_at[number], reading))
         except Unusable as fault:
-            rejected.append(Rejected(fault.reason, fault.detail, partition, position, raw[:PAYLOAD_BYTES_MAX]))
+            reading.read_at = came_at[number]
+            rejected.append(rejected_as(fault, raw, position, reading))
+            if origins:
+                came_with(origins[number], rejected[-1:])
     return requests, rejected
 
 

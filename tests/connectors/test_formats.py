@@ -57,12 +57,13 @@ def padded(size: int) -> bytes:
 )
 def test_each_fault_has_its_reason_and_its_coordinates(raw: bytes, reason: str) -> None:
     """
-    A rejection names the record's place, keeps its head, and does not disturb its neighbours.
+    A rejection names the record's place, keeps all of it, and does not disturb its neighbours. What is over the limit
+    a file's source has cut.
     """
     decoded = decode(GOOD, raw, GOOD)
     assert [event.position for event in decoded.events] == [5, 7]
     (bad,) = decoded.rejected
-    assert bad == Rejected(bad.reason, bad.detail, "p", 6, raw[:1024])
+    assert bad == Rejected(bad.reason, bad.detail, "p", 6, raw, is_cut=reason == "too_large")
     assert bad.reason == reason
     assert bad.detail
 

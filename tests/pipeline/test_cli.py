@@ -276,7 +276,8 @@ def test_too_many_rejected_records_stop_the_run(day: Path, tmp_path: Path) -> No
 
     assert (result.returncode, result.stdout) == (3, b"")
     assert re.fullmatch(
-        r"nextmove: \d+ of [12]\d\d\d records were rejected, more than dead_letters\.ratio_max 0\.001; .*\n",
+        rf"nextmove: {day}: \d+ of its last 1,\d\d\d records were rejected, \d+ as \w+; that is \d%,"
+        r" and dead_letters\.ratio_max is 0\.001; .*\n",
         result.stderr.decode(),
     )
     assert records(tmp_path / "out" / "dead_letters.jsonl") != []

@@ -27,14 +27,17 @@ from config.durations import SECOND
 from config.identity import IdentitySettings
 from config.settings import DuplicatesSettings, Settings, SourceSettings
 from connectors.batches import RawBatch
+from connectors.cloudevents import MessageEncoder
+from operators.cart_record import CartRecord
 from operators.event import FOREVER
 from operators.identity_record import Rule
 from operators.trigger import FAMILIES, Trigger, cause
 from pipeline.health import STALLED_S, STUCK_S, ServeError, serve
 from pipeline.key_groups import KeyGroup
+from pipeline.messages import Resolved
 from pipeline.meters import METERS, Meter
 from pipeline.run import Outcome
-from pipeline.steps import LaneStep
+from pipeline.steps import LaneStep, publish
 from pipeline.tally import StepTally, Tally, source_of
 from pipeline.telemetry import Telemetry
 from pipeline.terminal import summarize
@@ -151,7 +154,9 @@ def test_a_scrape_agrees_with_what_was_published() -> None:
     assert counts(samples, "events_ingested_total") == {("shop",): 3_000}
     assert dropped.pop(("duplicate",)) == 30 == counts(samples, "events_duplicate_total")["shop",]
     assert dropped == Counter((letter["reason"],) for letter in letters)
-    assert counts(samples, "dlq_records_total") == Counter((letter["stage"],) for letter in letters)
+    assert counts(samples, "dlq_records_total") == Counter(
+        (letter["reason"], "shop", letter["stage"]) for letter in letters
+    )
     assert counts(samples, "triggers_total") == Counter(
         (t["action"], t["channel"], t["family"]) for t in data("triggers")
     )
@@ -173,16 +178,32 @@ def test_a_scrape_agrees_with_what_was_published() -> None:
     assert counts(samples, "pending_timers") == {}, "after the end of time"
 
 
+def test_what_no_topic_takes_is_counted_by_its_stream() -> None:
+    """
+    It is a dead letter, though no record that was read.
+    """
+    tally = Tally()
+    told = dict.fromkeys(CartRecord.__struct_fields__, "") | {"resume_url": "x" * 1_000_000}
+    large = CartRecord(**told)  # type: ignore[arg-type]  # but for its size nothing of it counts here
+    step = publish(MessageEncoder("/test", lambda: 0, {}), tally)
+    for _ in range(2):
+        step([("resolve", Resolved([], [large]))])
+    assert counts(scraped(Telemetry(tally)), "dlq_records_total") == {("too_large", "carts", "publish"): 2}
+    assert tally.imbalance == 0
+
+
 def test_what_is_counted_later_is_there_from_the_start() -> None:
     """
     Prometheus sees no increase in what was not there before: each label from a closed set is there at 0.
     """
-    samples = scraped(Telemetry(Tally()))
+    tally = Tally()
+    tally.source("shop/0")
+    samples = scraped(Telemetry(tally))
 
     families = Counter(name for name, _ in samples)
     assert families["nextmove_triggers_total"] == 5 * 2
     assert families["nextmove_triggers_suppressed_total"] == 3 * 13
-    assert families["nextmove_dlq_records_total"] == 2
+    assert families["nextmove_dlq_records_total"] == 9, "of the one source that has been heard of"
     assert families["nextmove_events_dropped_total"] == 9 + 2
     assert families["nextmove_identity_conflicts_total"] == len(get_args(Rule)) - 1
     assert families["nextmove_trigger_latency_seconds_count"] == 3

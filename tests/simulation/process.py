@@ -15,6 +15,7 @@ from connectors.kafka_client import KafkaFault
 from connectors.redis_identity import RedisIdentity
 from connectors.redis_patience import StoreError
 from pipeline import connect, flow, run
+from pipeline.cap import Cap
 from pipeline.parts import Parts
 from pipeline.recovery import Recovery as Folder
 from pipeline.tally import Tally
@@ -89,7 +90,7 @@ class Process:
         self.latest: Engine | None = None
         """The engine that was started last, also where it is over."""
         self._clients: list[Client] = []
-        self._stop = run._Stop(self._tally, 1.0)  # noqa: SLF001 -- the real one
+        self._stop = run._Stop(self._tally)  # noqa: SLF001 -- the real one
         self.steps_left = 0
         """After so many instructions it is killed; 0: not."""
         self.steps_after_commit = 0
@@ -208,8 +209,8 @@ class Process:
         """Put the parts together, as `pipeline.run.run` does."""
         settings, around = msgspec.structs.replace(self._settings(), shard=self._shard), self._around
         around.note("started")
-        tally = self._tally = Tally()
-        stop = self._stop = run._Stop(tally, settings.dead_letters.ratio_max)  # noqa: SLF001 -- the real one
+        tally = self._tally = Tally(cap=Cap(settings.dead_letters.ratio_max))
+        stop = self._stop = run._Stop(tally)  # noqa: SLF001 -- the real one
         telemetry = cast("Telemetry", _Unwatched())
         state = Folder(self._disk.root)
         beat = run._Beat(telemetry)  # noqa: SLF001 -- the real one

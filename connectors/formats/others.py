@@ -13,10 +13,10 @@ looked at as a record of its own. So a part that is broken is rejected alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from connectors.batches import Origin
-from connectors.formats import canonical, cloudevents, segment
+from connectors.formats import braze, canonical, cloudevents, ga4, rasa, segment
 from connectors.formats.common import PAYLOAD_BYTES_MAX, Reading, Unusable, encoded
 from connectors.formats.fields import json_value
 from operators.event import Event
@@ -42,6 +42,10 @@ class Way(NamedTuple):
 
     claims: Callable[[Told], bool]
     events: Callable[[Told, int, Reading], list[Event]]
+
+
+Format: TypeAlias = str | Way
+"""How records are to be read: one of `FORMATS`, "auto" to tell each record by its fields, or the way of a mapping."""
 
 
 class Text(NamedTuple):
@@ -83,6 +87,9 @@ WAYS: Final[dict[str, Way]] = {
     "canonical": Way(lambda told: told.get("kind") is not None, _of_ours),
     "segment": Way(lambda told: told.get("type") in segment.TYPES, _of_segment),
     "rudderstack": Way(lambda _: False, _of_segment),
+    "ga4": Way(ga4.claims, ga4.events),
+    "braze": Way(braze.claims, braze.events),
+    "rasa": Way(rasa.claims, rasa.events),
 }
 """The formats that are JSON objects, by their names, in the order in which they are asked."""
 
@@ -92,15 +99,19 @@ TRIED: Final = (_of_segment, _of_ours)
 TEXTS: Final[dict[str, Text]] = {}
 """The formats that are no JSON, by their names: the objects that they become are read as `WAYS` says."""
 
-ENVELOPES: Final[dict[str, Envelope]] = {"cloudevents": Envelope(cloudevents.claims, cloudevents.parts)}
-"""The envelopes, by their names."""
+ENVELOPES: Final[dict[str, Envelope]] = {
+    "cloudevents": Envelope(cloudevents.claims, cloudevents.parts),
+    "ga4": Envelope(ga4.claims_request, ga4.parts),
+    "braze": Envelope(braze.claims_request, braze.parts),
+}
+"""The envelopes, by their names, or by that of the format of what is in them."""
 
-FORMATS: Final = ("auto", *ENVELOPES, *WAYS)
+FORMATS: Final = tuple(dict.fromkeys(("auto", *ENVELOPES, *WAYS)))
 """What a topic's format may be set to, beside the names of mappings."""
 
 
 def otherwise(
-    raw: bytes, position: int, reading: Reading, format_: str, fault: Unusable | None, origin: Origin | None
+    raw: bytes, position: int, reading: Reading, format_: Format, fault: Unusable | None, origin: Origin | None
 ) -> Outcome:
     """Make what can be made of a record that is no single call of Segment's, or none that is whole: `fault` says why.
 
@@ -120,7 +131,7 @@ def otherwise(
     return outcome
 
 
-def _told(raw: bytes, format_: str) -> Any:  # noqa: ANN401 -- JSON of any kind
+def _told(raw: bytes, format_: Format) -> Any:  # noqa: ANN401 -- JSON of any kind
     """Return the value of a record: JSON, or an object made of another text."""
     for name, text in TEXTS.items():
         if format_ in ("auto", name) and text.claims(raw):
@@ -132,7 +143,7 @@ def _take(
     told: Any,  # noqa: ANN401 -- JSON of any kind
     position: int,
     reading: Reading,
-    format_: str,
+    format_: Format,
     outcome: Outcome,
     fault: Unusable | None,
     depth: int,
@@ -162,10 +173,13 @@ def _take(
     outcome.events.extend(events)
 
 
-def _parts(told: Any, format_: str) -> tuple[list[Any], str]:  # noqa: ANN401 -- JSON of any kind
+def _parts(told: Any, format_: Format) -> tuple[list[Any], Format]:  # noqa: ANN401 -- JSON of any kind
     """Return the parts of an envelope or a list, and their format."""
     parts = told if isinstance(told, list) and any(isinstance(part, dict | list) for part in told) else []
-    if isinstance(told, dict):
+    if isinstance(format_, Way):  # a mapping has its own word on what its records are, save what carries them
+        if isinstance(told, dict) and cloudevents.claims(told):
+            _, parts = cloudevents.parts(told, "")
+    elif isinstance(told, dict):
         for envelope in ENVELOPES.values():
             if envelope.claims(told):
                 format_, parts = envelope.parts(told, format_)
@@ -175,7 +189,9 @@ def _parts(told: Any, format_: str) -> tuple[list[Any], str]:  # noqa: ANN401 --
     return parts, format_
 
 
-def _way(told: Told, format_: str) -> Way | None:
+def _way(told: Told, format_: Format) -> Way | None:
+    if isinstance(format_, Way):
+        return format_
     if format_ in WAYS:
         return WAYS[format_]
     for way in WAYS.values():
@@ -184,8 +200,8 @@ def _way(told: Told, format_: str) -> Way | None:
     return None
 
 
-def _unclaimed(format_: str) -> Unusable:
-    if format_ not in WAYS:
+def _unclaimed(format_: Format) -> Unusable:
+    if isinstance(format_, Way) or format_ not in WAYS:
         return Unusable("unknown_format", "no format claims its fields")
     return Unusable("missing_field", f"the fields of a record of the format {format_} are absent")
 

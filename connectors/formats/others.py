@@ -121,7 +121,7 @@ def otherwise(
     try:
         if fault is not None and fault.reason not in OTHERWISE:
             raise fault
-        told = _told(raw, format_)
+        told = told_of(raw, format_)
         headers = headers_of(origin)
         if cloudevents.is_binary(headers):
             told = cloudevents.structured(headers, told)
@@ -131,8 +131,45 @@ def otherwise(
     return outcome
 
 
-def _told(raw: bytes, format_: Format) -> Any:  # noqa: ANN401 -- JSON of any kind
-    """Return the value of a record: JSON, or an object made of another text."""
+def outcome_of(told: object, position: int, reading: Reading, format_: Format) -> Outcome:
+    """Make what can be made of the value of a record, as `told_of` gives it. Never raises for what it holds."""
+    outcome = Outcome([], [])
+    try:
+        _take(told, position, reading, format_, outcome, None, 0)
+    except Unusable as found:
+        outcome.rejected.append(_rejected(found, encoded(told), position, reading))
+    return outcome
+
+
+def names_of(told: object, format_: Format) -> list[str]:
+    """Name the formats that a value is taken for, envelopes first; of a list, or of what is in one, the first's."""
+    if isinstance(format_, Way):
+        return []
+    if isinstance(told, list):
+        return names_of(told[0], format_) if told else []
+    if not isinstance(told, dict):
+        return []
+    for name, envelope in ENVELOPES.items():
+        if envelope.claims(told):
+            try:
+                inner, parts = envelope.parts(told, format_)
+            except Unusable:
+                return [name]
+            below = names_of(parts[0], inner) if parts else []
+            return [name, *(one for one in below if one != name)]
+    if format_ in WAYS:
+        return [format_]
+    if WAYS["segment"].claims(told):  # the first that a record is tried for
+        return ["segment"]
+    return [name for name, way in WAYS.items() if way.claims(told)][:1]
+
+
+def told_of(raw: bytes, format_: Format) -> Any:  # noqa: ANN401 -- JSON of any kind
+    """Return the value of a record: JSON, or an object made of another text.
+
+    Raises:
+        Unusable: `not_json` and what else the text of a format may be.
+    """
     for name, text in TEXTS.items():
         if format_ in ("auto", name) and text.claims(raw):
             return text.told(raw)

@@ -26,16 +26,16 @@ ANYTHING = st.recursive(
 
 
 def decoded(
-    *records: Any,
-    format: Format = "auto",
+    *records: object,
+    format: Format = "auto",  # noqa: A002 - the word of decode_batch
     read_at: int | None = None,
-    rules: SourceRules = DEFAULT_RULES,  # noqa: A002 - the word of decode_batch
+    rules: SourceRules = DEFAULT_RULES,
 ) -> Decoded:
     raws = [record if isinstance(record, bytes) else msgspec.json.encode(record) for record in records]
     return decode_batch(raws, partition="p", first_position=1, read_at=read_at, format=format, rules=rules)
 
 
-def events_of(*records: Any, format: Format = "auto", read_at: int | None = None) -> list[Event]:  # noqa: A002 - as above
+def events_of(*records: object, format: Format = "auto", read_at: int | None = None) -> list[Event]:  # noqa: A002 - as above
     """
     The events of records that are all accepted.
     """
@@ -44,7 +44,7 @@ def events_of(*records: Any, format: Format = "auto", read_at: int | None = None
     return outcome.events
 
 
-def event_of(record: Any, format: Format = "auto", read_at: int | None = None) -> Event:  # noqa: A002 - as above
+def event_of(record: object, format: Format = "auto", read_at: int | None = None) -> Event:  # noqa: A002 - as above
     """
     The one event of a record.
     """
@@ -52,7 +52,7 @@ def event_of(record: Any, format: Format = "auto", read_at: int | None = None) -
     return event
 
 
-def reasons(*records: Any, format: Format = "auto") -> list[str]:  # noqa: A002 - as above
+def reasons(*records: object, format: Format = "auto") -> list[str]:  # noqa: A002 - as above
     """
     Why records are rejected, where they all are.
     """
@@ -61,7 +61,7 @@ def reasons(*records: Any, format: Format = "auto") -> list[str]:  # noqa: A002 
     return [rejected.reason for rejected in outcome.rejected]
 
 
-def ways(value: Any, before: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+def ways(value: object, before: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     """
     The way to each value in a record, its own parts included.
     """
@@ -69,15 +69,16 @@ def ways(value: Any, before: tuple[str | int, ...] = ()) -> list[tuple[str | int
     return [way for key, one in inner for way in ((*before, key), *ways(one, (*before, key)))]
 
 
-def replaced(value: Any, way: tuple[str | int, ...], by: Any) -> Any:
+def replaced(value: object, way: tuple[str | int, ...], by: object) -> object:
     """
     A record with another value at the end of a way.
     """
     if not way:
         return by
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[way[0]] = replaced(value[way[0]], way[1:], by)
-    return copy
+    if isinstance(value, dict):
+        return {key: replaced(one, way[1:], by) if key == way[0] else one for key, one in value.items()}
+    assert isinstance(value, list)
+    return [replaced(one, way[1:], by) if number == way[0] else one for number, one in enumerate(value)]
 
 
 def mutated(records: list[Any]) -> st.SearchStrategy[Any]:
@@ -86,7 +87,7 @@ def mutated(records: list[Any]) -> st.SearchStrategy[Any]:
     """
 
     @st.composite
-    def draw_one(draw: st.DrawFn) -> Any:
+    def draw_one(draw: st.DrawFn) -> object:
         record = draw(st.sampled_from(records))
         for _ in range(draw(st.integers(1, 3))):
             places = ways(record)

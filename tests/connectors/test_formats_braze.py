@@ -21,7 +21,7 @@ SHOE: dict[str, Any] = {
 LINE = Item("SHOE-1", 1.0, 189.99, "Running shoe")
 
 
-def said(name: str, **properties: Any) -> dict[str, Any]:
+def said(name: str, **properties: object) -> dict[str, Any]:
     """
     One event as a request has it.
     """
@@ -58,7 +58,7 @@ CLICK: dict[str, Any] = {
 }
 
 
-def record(type_: str, **fields: Any) -> dict[str, Any]:
+def record(type_: str, **fields: object) -> dict[str, Any]:
     """
     A flat record of Currents, as storage has it.
     """
@@ -79,8 +79,12 @@ def test_an_order_says_what_was_bought() -> None:
 
 @pytest.mark.parametrize(
     ("action", "kind", "value"),
-    [(None, "cart_updated", 189.99), ("replace", "cart_updated", 189.99), ("add", "product_added", None)]
-    + [("remove", "product_removed", None)],
+    [
+        (None, "cart_updated", 189.99),
+        ("replace", "cart_updated", 189.99),
+        ("add", "product_added", None),
+        ("remove", "product_removed", None),
+    ],
 )
 def test_a_cart_is_replaced_or_changed(action: str | None, kind: str, value: float | None) -> None:
     """
@@ -233,7 +237,7 @@ def test_a_part_that_cannot_be_an_event_says_why(told: dict[str, Any], reason: s
 
 @settings(max_examples=400, deadline=None)
 @given(mutated([REQUEST, ORDER, CLICK, {"events": [CLICK]}, record("users.behaviors.Purchase", product_id="x")]))
-def test_whatever_stands_in_a_field_there_is_an_outcome(record: Any) -> None:
+def test_whatever_stands_in_a_field_there_is_an_outcome(record: object) -> None:
     """
     An event or a rejection with its reason, and never an exception.
     """

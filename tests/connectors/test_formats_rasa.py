@@ -107,7 +107,7 @@ def test_a_record_that_cannot_be_an_event_says_why(changes: dict[str, Any], reas
 
 @settings(max_examples=300, deadline=None)
 @given(mutated([USER, BOT]))
-def test_whatever_stands_in_a_field_there_is_an_outcome(record: Any) -> None:
+def test_whatever_stands_in_a_field_there_is_an_outcome(record: object) -> None:
     """
     An event or a rejection with its reason, and never an exception.
     """

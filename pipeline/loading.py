@@ -20,16 +20,24 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Setting
             one of ours.
     """
     settings = load_settings(path, environ)
-    source = settings.source
-    where = path or "the environment"
+    source, said = settings.source, environ or {}
+
+    def place(key: str) -> str:
+        name = f"NEXTMOVE_SOURCE_{key}"
+        return f"{name} in the environment" if name in said or f"{name}_FILE" in said else str(path)
+
     for name in source.mappings:
         if name in FORMATS:
-            raise ConfigError(f"{where}: source.mappings.{name} has the name of a format; give it another")
-    named = {"source.format": source.format} | {f"source.formats.{one}": source.formats[one] for one in source.formats}
-    for key, name in named.items():
-        if name not in FORMATS and name not in source.mappings:
-            raise ConfigError(f"{where}: {key}: {unknown_format(name, settings)}")
+            raise ConfigError(f"{place('MAPPINGS')}: source.mappings.{name} has the name of a format; give it another")
+    _refuse_unknown(source.format, "source.format", place("FORMAT"), settings)
+    for topic, name in source.formats.items():
+        _refuse_unknown(name, f"source.formats.{topic}", place("FORMATS"), settings)
     return settings
+
+
+def _refuse_unknown(name: str, key: str, where: str, settings: Settings) -> None:
+    if name not in FORMATS and name not in settings.source.mappings:
+        raise ConfigError(f"{where}: {key}: {unknown_format(name, settings)}")
 
 
 def unknown_format(name: str, settings: Settings) -> str:

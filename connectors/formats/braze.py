@@ -23,6 +23,9 @@ Told = dict[str, Any]
 LISTS: Final = {"events": "event", "purchases": "purchase", "attributes": "attribute"}
 """The lists of a request, and what one of each is called here."""
 
+_NEEDED: Final = {"events": ("name", "time"), "purchases": ("product_id", "time"), "attributes": ()}
+"""What one of each must have: others have lists of events, too."""
+
 WHO: Final = ("external_id", "user_alias", "braze_id", "email", "phone")
 """How Braze's API names a user."""
 
@@ -40,8 +43,11 @@ def claims(told: Told) -> bool:
 
 def claims_request(told: Told) -> bool:
     """Tell whether an object is a request to /users/track, or a batch of Currents."""
-    parts = [one for name in LISTS for one in _listed(told, name)]
-    return bool(parts) and all(_is_record(one) or any(name in one for name in WHO) for one in parts)
+    parts = [(one, needed) for name, needed in _NEEDED.items() for one in _listed(told, name)]
+    return bool(parts) and all(
+        _is_record(one) or (any(name in one for name in WHO) and all(name in one for name in needed))
+        for one, needed in parts
+    )
 
 
 def parts(told: Told, _: str) -> tuple[str, list[Any]]:

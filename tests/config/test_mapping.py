@@ -11,6 +11,7 @@ from config.settings import Settings
 from operators.mapping import Condition, Field, MappingRules
 
 GOOD = "kind: searched\nat: {path: ts, unit: s}\nuser_id: customer.id\nwhen: {topic: [a, b], gone: null}\n"
+TABLE = "kind: {path: t, table: {2: searched, true: page_viewed, 1.5: other}}\nat: a\nuser_id: u\n"
 RULES = MappingRules(
     fields={"kind": Field(constant="searched"), "at": Field(path="ts", unit="s"), "user_id": Field(path="customer.id")},
     when=(Condition("topic", ("a", "b")), Condition("gone", (None,))),
@@ -44,7 +45,7 @@ def test_what_is_in_force_is_printed_whole(tmp_path: Path) -> None:
     """
     With the tables in place of their files, so that it needs none.
     """
-    loaded = load(settings(tmp_path, "    one: one.yaml", one=GOOD))
+    loaded = load(settings(tmp_path, "    one: one.yaml\n    two: two.yaml", one=GOOD, two=TABLE))
     alone = tmp_path / "elsewhere"
     alone.mkdir()
     (alone / "effective.yaml").write_text(describe(loaded))

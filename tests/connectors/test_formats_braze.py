@@ -139,6 +139,14 @@ def test_a_request_is_its_events_purchases_and_attributes() -> None:
     assert known.told()["shoe_size"] == 42
 
 
+def test_a_list_of_somebody_elses_events_is_no_request() -> None:
+    """
+    Nobody but Braze is claimed, unless the topic is set to it.
+    """
+    assert reasons({"events": [{"email": "a@b.example", "action": "open"}]}) == ["unknown_format"]
+    assert reasons({"attributes": [], "events": []}) == ["unknown_format"]
+
+
 def test_attributes_of_a_replay_have_no_time() -> None:
     """
     They are rejected alone.

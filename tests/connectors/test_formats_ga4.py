@@ -142,9 +142,16 @@ def test_a_staged_row_names_the_device_by_client_id() -> None:
     """
     As dbt packages over the export do.
     """
-    told = row("page_view")
-    told["client_id"] = told.pop("user_pseudo_id")
-    assert event_of(told).anonymous_id == "1166526666.1617691776"
+    staged = {
+        "event_timestamp": "1617691790431476",
+        "event_name": "first_visit",
+        "event_params": [{"key": "ga_session_id", "value": {"int_value": "1617691775"}}],
+        "client_id": "1166526666.1617691776",
+        "items": [],
+    }
+    event = event_of(staged)
+    assert (event.at, event.anonymous_id) == (1617691790431, "1166526666.1617691776")
+    assert event.client_session_id == "1166526666.1617691776.1617691775"
 
 
 def test_a_request_of_the_measurement_protocol_is_its_events() -> None:

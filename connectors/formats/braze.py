@@ -256,7 +256,7 @@ def _inner(record: Told, name: str) -> Told:
 def _number(record: Told, *, is_inbound: bool) -> str | None:
     """Return the user's number: who sends it, where the message comes from them."""
     names = ("user_phone_number", "from_phone_number") if is_inbound else ("to_phone_number", "user_phone_number")
-    return next(filter(None, (identifier_text(record.get(name)) for name in names)), None)
+    return next(filter(None, [identifier_text(record.get(name)) for name in names]), None)
 
 
 def _with_what_it_says(event: Event, type_: str, record: Told, said: Told) -> Event:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -11,14 +11,13 @@ import msgspec
 import yaml
 from msgspec import inspect
 
+from config.document import DocumentError, Loader, document, line_of, syntax
 from config.durations import format_duration, parse_duration
+from config.mapping import MappingError, rules_of
 from config.section import Section, is_duration
 from config.settings import Settings
 from config.shown import MASK, has_login, is_masked, is_secret, masked, shown
 from config.visits import GapSettings
-
-# A hundred times the reference file: whoever passes more has named the wrong file, perhaps the input.
-FILE_BYTES_MAX: Final = 1_024 * 1_024
 
 ENVIRONMENT: Final = "NEXTMOVE_"
 FILE: Final = "_FILE"
@@ -39,26 +38,46 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Setting
             out of bounds or at odds with another.
     """
     try:
-        settings = Settings() if path is None else _section(Settings, _document(path), "")
+        settings = Settings() if path is None else _section(Settings, document(path), "")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; without one, the defaults hold") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {_syntax(error)}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: nested too deeply; settings are at most three levels deep") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except ValueError as error:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
-    settings = _overridden(settings, environ or {})
+    settings = _with_mappings(_overridden(settings, environ or {}), path, environ or {})
     _refuse_masks(settings, path, environ or {})
     try:
         _ = settings.identity.secrets
     except ValueError as error:
         raise ConfigError(f"{path or 'the environment'}: {error}") from None
     return settings
+
+
+def _with_mappings(settings: Settings, path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Put what mappings are in place of the names of their files, after a look at whether they can be used.
+
+    A file is looked for beside the settings that name it, of the environment in the folder that the process runs in.
+    """
+    name = _variable("source.mappings")
+    said = next((one for one in (name + FILE, name) if one in environ), None)
+    whole: dict[str, str | dict[Any, Any] | list[Any]] = {}
+    for mapping, raw in settings.source.mappings.items():
+        file, inside = (path, ("source", "mappings", mapping)) if said is None else (None, ())
+        if isinstance(raw, str):
+            file, inside = (Path() if said is not None or path is None else path.parent) / raw, ()
+        try:
+            content = document(file) if isinstance(raw, str) and file is not None else raw
+            rules_of(content)
+        except FileNotFoundError:
+            raise ConfigError(f"{path or said}: source.mappings.{mapping}: there is no file {file}") from None
+        except MappingError as error:
+            where = said if file is None else f"{file}: line {line_of(file, (*inside, *error.keys))}"
+            raise ConfigError(f"{where}: {error}") from None
+        except DocumentError as error:
+            raise ConfigError(f"{file}: {error}") from None
+        whole[mapping] = content if isinstance(content, list) else [content]
+    if not whole:
+        return settings
+    return msgspec.structs.replace(settings, source=msgspec.structs.replace(settings.source, mappings=whole))
 
 
 def describe(settings: Settings) -> str:
@@ -149,9 +168,9 @@ def _raw(name: str, kind: inspect.Type, text: str) -> object:
         case inspect.VarTupleType() if not text.lstrip().startswith("["):
             return [part.strip() for part in text.split(",")]
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a safe loader, see below
+        return yaml.load(text, Loader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name} in the environment: {_syntax(error)}") from error
+        raise ConfigError(f"{name} in the environment: {syntax(error)}") from error
     except RecursionError as error:
         raise ConfigError(f"{name} in the environment: nested too deeply") from error
 
@@ -162,58 +181,6 @@ def _content(name: str, path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigError(f"{name} in the environment: {path}: {reason}") from error
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, but a key given twice is an error, where PyYAML quietly takes the last.
-
-    In pure Python: the one in C, which msgspec.yaml uses, crashes the process on deep nesting.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        """Refuse a repeated key where it stands, then do as PyYAML does."""
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            if isinstance(key_node, yaml.ScalarNode):
-                if key_node.value in seen:
-                    problem = f"{shown(key_node.value)} is given twice; keep one"
-                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
-                seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - as above
-        """Tell where a value is that Python cannot make, such as 0x_, and not what it is: it may be a secret."""
-        try:
-            return super().construct_object(node, deep)
-        except ValueError:
-            problem = "no value of its kind; quote it if it is text"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
-
-
-# No setting is a date: what looks like one stays text, so that 2026-13-01 is told by its key as others are.
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
-
-
-def _document(path: Path) -> object:
-    with path.open("rb") as file:
-        content = file.read(FILE_BYTES_MAX + 1)
-    if len(content) > FILE_BYTES_MAX:
-        raise ConfigError("over 1 MiB; is this the settings file?")
-    return yaml.load(content.decode(), _Loader)  # noqa: S506 - a safe loader, see above
-
-
-def _syntax(error: yaml.YAMLError) -> str:
-    """Say where YAML broke and why."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark, problem = error.problem_mark, " ".join((error.problem or "").split())
-        if isinstance(error, yaml.composer.ComposerError | yaml.constructor.ConstructorError):
-            # What it quotes may be a secret that begins with * or !.
-            problem, quoted, _ = problem.partition(" '")
-            problem += "; quote text that begins with *, & or !" if quoted else ""
-        return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
-    if isinstance(error, yaml.reader.ReaderError):
-        return f"character {error.position + 1} is not allowed in YAML: {error.reason}"
-    return f"not YAML: {' '.join(str(error).split())}"
 
 
 def _section(section: type[S], raw: object, path: str) -> S:
@@ -313,12 +280,19 @@ def _words(kind: inspect.Type) -> str:
             return f"{low} to {high} ASCII characters without spaces"
         case inspect.VarTupleType(item_type=item, min_length=low, max_length=high):
             return f"a list of {low} to {high}, each {_words(item)}"
-        case inspect.DictType(key_type=key, value_type=inspect.UnionType()):
-            return f"a mapping whose keys are {_words(key)}, each to text, a number, true or false"
+        case inspect.DictType(key_type=key, value_type=inspect.UnionType(types=types)):
+            return f"a mapping whose keys are {_words(key)}, each to {_any_of(types)}"
         case inspect.DictType(key_type=key, value_type=value):
             return f"a mapping whose keys are {_words(key)}, each to {_words(value)}"
         case other:
             raise AssertionError(f"no words yet for {other}")
+
+
+def _any_of(types: tuple[inspect.Type, ...]) -> str:
+    """Say what one of several types may be: the two unions that there are."""
+    if any(isinstance(one, inspect.ListType) for one in types):
+        return "a table, a list of tables or the name of a file"
+    return "text, a number, true or false"
 
 
 def _unknown(key: str, path: str, keys: list[str]) -> str:

@@ -7,7 +7,7 @@ are checked however a `Settings` is made, so that no run begins with settings th
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +17,8 @@ from config.identity import IdentitySettings, SourceName
 from config.kafka import KafkaSettings
 from config.section import Delay, Instantly, Section, is_duration
 from config.visits import CallSettings, GapSettings, SessionSettings
+from config.mapping import rules_of
+from operators.mapping import MappingRules
 from operators.rules import (
     CallRules,
     CartRules,
@@ -41,6 +43,9 @@ class SourceSettings(Section, frozen=True, kw_only=True):
     """What the records are: a format's name, or a mapping's; `auto` tells by each record."""
     formats: dict[SourceName, Annotated[str, Meta(min_length=1, max_length=256)]] = msgspec.field(default_factory=dict)
     """The same for single topics or files, by their names."""
+    mappings: dict[SourceName, str | dict[Any, Any] | list[Any]] = msgspec.field(default_factory=dict)
+    """Formats of one's own, by their names: a mapping, a list of them that are tried in order, or the file that has
+    either. `load` puts lists in place of all of them."""
     lateness_ms: Instantly = 30 * SECOND
     """How long the watermark waits for events that are on their way: 30 s, what a phone's or browser's queue
     holds back. Disorder within it changes no session, cart or timer."""
@@ -58,6 +63,14 @@ class SourceSettings(Section, frozen=True, kw_only=True):
     wait however long it takes, for a lead's events come from everywhere."""
     record_bytes_max: Annotated[int, Meta(ge=1_024, le=1_024 * 1_024)] = 1_024 * 1_024
     """A longer record is rejected. 1 MiB is the limit of a Kafka broker's default configuration."""
+
+    def mapping_rules(self) -> dict[str, tuple[MappingRules, ...]]:
+        """Make the rules of the mappings, as `load` leaves them.
+
+        Raises:
+            MappingError: one of them cannot be used, or is still the name of a file.
+        """
+        return {name: rules_of(mapping) for name, mapping in self.mappings.items()}
 
 
 class CartSettings(Section, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 import click
 
 from pipeline.deadletters_command import deadletters
+from pipeline.check_command import check
 from pipeline.faults import DONE, INTERRUPTED, WRONG_USAGE, clause, failed, is_debugging, say
 from pipeline.identity_command import identity
 from pipeline.state_command import FILE, FOLDER, state, stop
@@ -142,7 +143,7 @@ def run(  # noqa: PLR0913 -- one an option
         from pipeline.supervisor import own_command, supervise
 
         sys.exit(supervise(own_command("--restart"), restart))
-    from config.load import load
+    from pipeline.loading import load
     from pipeline.run import run as run_flow
     from pipeline.terminal import Progress, summarize
 
@@ -244,23 +245,7 @@ def generate(
     say(f"wrote {events:,} lines, {size_mb:,.1f} MB, to {out} in {time.monotonic() - began_s:.1f} s")
 
 
-@command.command(
-    epilog="""\b
-Example:
-  nextmove check shop.yaml > effective.yaml"""
-)
-@click.argument("config", type=FILE)
-def check(config: Path) -> None:
-    """Check settings and print those in force.
-
-    Prints every setting, defaults included, as YAML that --config takes; or one line on stderr that says
-    which key is wrong and what it may be, with exit code 2.
-    """
-    from config.load import describe, load
-
-    click.echo(describe(load(config, os.environ)), nl=False)
-
-
+command.add_command(check)
 command.add_command(stop)
 command.add_command(state)
 command.add_command(identity)

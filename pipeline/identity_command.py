@@ -91,7 +91,7 @@ for _command in (show, export, erase, unmerge):
 def _ask(
     what: What, *, ids: tuple[str, ...], config: Path | None, file: Path | None, timeout: float, is_json: bool
 ) -> None:
-    from config.load import load
+    from pipeline.loading import load
 
     request = request_of(what, ids)
     settings = load(config, os.environ)

@@ -13,6 +13,7 @@ from connectors.changelog import Changelog, Rewrites
 from connectors.cloudevents import Encoder, MessageEncoder
 from connectors.formats import Format
 from connectors.formats.common import SourceRules
+from connectors.formats.mapping import way
 from connectors.formats.pseudonyms import Pseudonyms
 from connectors.given_folder import GivenFolder
 from connectors.journal import Journal
@@ -85,7 +86,7 @@ class Parts:
 
             return lambda resume: LaneStep(key_group, resume, tally.steps[name], seeds, lanes)
 
-        self.decode = decode(format_of(settings), _source_rules(settings), tally, former, now, control)
+        self.decode = decode(format_of(settings), source_rules(settings), tally, former, now, control)
         self.calls = lambda told: _calls(settings, partitions, changelog(CALLS), told or self.seeds.calls, tally)
         self.resolve = resolve
         self.deal = deal
@@ -106,15 +107,17 @@ def _calls(
 
 def format_of(settings: Settings) -> Callable[[str], Format]:
     """Return what gives the format of a partition's records: its topic's, where one is set."""
+    mappings = {name: way(rules) for name, rules in settings.source.mapping_rules().items()}
 
     @cache
     def of(partition: str) -> Format:
-        return settings.source.formats.get(source_of(partition), settings.source.format)
+        name = settings.source.formats.get(source_of(partition), settings.source.format)
+        return mappings.get(name, name)
 
     return of
 
 
-def _source_rules(settings: Settings) -> Callable[[str], SourceRules]:
+def source_rules(settings: Settings) -> Callable[[str], SourceRules]:
     """Return what gives the rules by which a partition's records are read: they differ by the region of its source."""
     identity = settings.identity
     made: dict[str, SourceRules] = {}

@@ -138,9 +138,7 @@ class Resolver:
             self._journal.note(raw, self._clock)
         return known
 
-    def _read(  # noqa: C901 -- one event's whole way, kept flat: it is taken for each of them
-        self, raw: RawBatch, events: list[Event], known: dict[str, str], records: list[Any]
-    ) -> None:
+    def _read(self, raw: RawBatch, events: list[Event], known: dict[str, str], records: list[Any]) -> None:
         """Deal out a batch of the source."""
         partition = raw.partition
         visitors, leads, duplicates, time = self._dealer.visitors, self._dealer.leads, self._duplicates, self._time

@@ -45,8 +45,8 @@ def stop(config: Path | None, recovery: Path | None, savepoint: Path | None, tim
     """
     from contextlib import ExitStack
 
-    from config.load import load
     from pipeline.checkpoint import read_checkpoint
+    from pipeline.loading import load
     from pipeline.recovery import folders_in
     from pipeline.savepoint import Part, missing_in, save
     from pipeline.stop import stopped

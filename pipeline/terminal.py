@@ -144,10 +144,15 @@ def print_table(title: str, rows: Mapping[str, str]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=PLAIN_WIDTH)
-    with console.capture() as capture:  # rich fills lines up with blanks
+    with console.capture() as capture:
         console.print(Text(title, style="bold"), soft_wrap=True)
         console.print("", grid, sep="\n")
-    print(*(line.rstrip() for line in capture.get().splitlines()), sep="\n", flush=True)  # noqa: T201 - our output
+    print_console(capture.get())
+
+
+def print_console(text: str) -> None:
+    """Print on stdout what a console has drawn, without the blanks that it fills lines up with."""
+    print(*(line.rstrip() for line in text.splitlines()), sep="\n", flush=True)  # noqa: T201 - our output
 
 
 def identities(tally: Tally) -> str:

@@ -28,9 +28,9 @@ Examples:
 )
 def create(config: Path | None, partitions: int, replication: int) -> None:
     """Create what is missing, and check what is there."""
-    from config.load import load
     from connectors import kafka_topics
     from connectors.kafka_client import Brokers
+    from pipeline.loading import load
 
     settings = load(config, os.environ)
     if not settings.kafka.servers:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 from connectors.batches import Origin
 from connectors.formats import canonical, segment
 from connectors.formats.common import DEFAULT_RULES, Reading, SourceRules, Unusable
-from connectors.formats.others import CALLS, otherwise
+from connectors.formats.others import CALLS, Format, otherwise
 from operators.event import Event
 from operators.rejected import Rejected
-
-Format: TypeAlias = str
-"""How records are to be read: one of `FORMATS`, or the name of a mapping; "auto" tells each record by its fields."""
 
 _NONE: Final[tuple[Origin, ...]] = ()
 

@@ -12,7 +12,11 @@ from connectors.formats.identifiers import email_address, personal, phone_number
 from operators.event import Channel, Event, Kind
 from operators.leg import Leg
 
-_UNITS: Final = {"s": 1000.0, "ms": 1.0, "us": 0.001}
+_UNITS: Final = {"s": 1e6, "ms": 1e3, "us": 1.0}
+"""Microseconds in one: floats of seconds are exact to these, so that 0.12 s is 120 ms and not 119."""
+
+_INSTANT_MAX: Final = 1e17
+"""Larger numbers are no instants in any of the units: ten times the year 2100 in microseconds."""
 
 
 def made(  # noqa: PLR0913 -- an event says so much
@@ -75,21 +79,34 @@ def instant_of(told: object, reading: Reading, unit: str = "ms", received: objec
     Raises:
         Unusable: `bad_time`.
     """
-    at = _instant(told, unit)
+    at = milliseconds_in(told, unit)
     if at is None:
         raise Unusable("bad_time", "no field of the record holds a timestamp")
-    received_at = _instant(received, unit)
+    received_at = milliseconds_in(received, unit)
     return settled(at, reading.read_at if received_at is None else received_at, reading)
 
 
-def _instant(told: object, unit: str) -> int | None:
+def milliseconds_in(told: object, unit: str) -> int | None:
+    """Read an instant that is told as for `instant_of`, in ms; None where it is none."""
     if isinstance(told, datetime):
         return milliseconds(told - EPOCH)
-    number = amount(told)
+    number = _number(told)
     if number is not None:
-        return int(number * _UNITS[unit])
+        return round(number * _UNITS[unit]) // 1000
     shown = moment(told)
     return None if shown is None else milliseconds(shown - EPOCH)
+
+
+def _number(told: object) -> float | None:
+    """Take a number as `amount` does, up to what microseconds since the epoch need."""
+    if isinstance(told, str) and len(told) <= _NUMBER_CHARS_MAX and told.isascii() and told.strip().isdigit():
+        told = int(told)
+    if isinstance(told, int) and not isinstance(told, bool):
+        return float(told) if 0 <= told <= _INSTANT_MAX else None
+    return amount(told)
+
+
+_NUMBER_CHARS_MAX: Final = 40
 
 
 def id_of(told: object, whole: Mapping[str, Any]) -> str:

@@ -13,15 +13,18 @@ looked at as a record of its own. So a part that is broken is rejected alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from connectors.batches import Origin
 from connectors.formats import (
+    braze,
     canonical,
     cloudevents,
     connect,
+    ga4,
     genesys,
     posthog,
+    rasa,
     rudderstack,
     segment,
     segment_batch,
@@ -58,6 +61,10 @@ class Way(NamedTuple):
 
     claims: Callable[[Told], bool]
     events: Callable[[Told, int, Reading], list[Event]]
+
+
+Format: TypeAlias = str | Way
+"""How records are to be read: one of `FORMATS`, "auto" to tell each record by its fields, or the way of a mapping."""
 
 
 class Text(NamedTuple):
@@ -106,12 +113,15 @@ WAYS: Final[dict[str, Way]] = {
     "posthog": Way(posthog.claims, posthog.events),
     "segment": Way(lambda told: told.get("type") in segment.TYPES, _of_segment),
     "rudderstack": Way(rudderstack.claims, _of_rudderstack),
+    "snowplow": Way(snowplow.claims, snowplow.events),
+    "ga4": Way(ga4.claims, ga4.events),
+    "braze": Way(braze.claims, braze.events),
+    "rasa": Way(rasa.claims, rasa.events),
     "twilio": Way(twilio.claims, twilio.events),
     "twilio_messages": Way(twilio_messages.claims, twilio_messages.events),
     "genesys": Way(genesys.claims, genesys.events),
     "connect": Way(connect.claims, connect.events),
     "telephony": Way(telephony.claims, telephony.events),
-    "snowplow": Way(snowplow.claims, snowplow.events),
 }
 """The formats that are JSON objects, by their names, in the order in which they are asked."""
 
@@ -126,7 +136,12 @@ TEXTS: Final[dict[str, Text]] = {
 """The formats that are no JSON, by their names: the objects that they become are read as `WAYS` says."""
 
 TELEPHONES: Final = frozenset(
-    {"telephony", "twilio", "genesys", "connect", "asterisk", "freeswitch", "kamailio", "baresip"}
+    {
+        "twilio",
+        "genesys",
+        "connect",
+        "telephony",
+    }
 )
 """The formats whose records tell of legs of calls: one process has to read all that tell of one call."""
 
@@ -135,15 +150,20 @@ ENVELOPES: Final[dict[str, Envelope]] = {
     "posthog": Envelope(posthog.claims_batch, posthog.parts),
     "segment": Envelope(segment_batch.claims, segment_batch.parts),
     "snowplow_payload": Envelope(snowplow_tracker.claims, snowplow_tracker.parts),
+    "ga4": Envelope(ga4.claims_request, ga4.parts),
+    "braze": Envelope(braze.claims_request, braze.parts),
 }
-"""The envelopes, by their names, in the order in which they are asked. A topic's format need not name the envelope."""
+"""The envelopes, by their names, or that of what is in them, in the order in which they are asked.
 
-FORMATS: Final = tuple(dict.fromkeys(["auto", *ENVELOPES, *WAYS]))
+A topic's format need not name the envelope.
+"""
+
+FORMATS: Final = tuple(dict.fromkeys(("auto", *ENVELOPES, *WAYS)))
 """What a topic's format may be set to, beside the names of mappings."""
 
 
 def otherwise(
-    raw: bytes, position: int, reading: Reading, format_: str, fault: Unusable | None, origin: Origin | None
+    raw: bytes, position: int, reading: Reading, format_: Format, fault: Unusable | None, origin: Origin | None
 ) -> Outcome:
     """Make what can be made of a record that is no single call of Segment's, or none that is whole: `fault` says why.
 
@@ -153,7 +173,7 @@ def otherwise(
     try:
         if fault is not None and fault.reason not in OTHERWISE:
             raise fault
-        told = _told(raw, format_)
+        told = told_of(raw, format_)
         headers = headers_of(origin)
         replay = replayed(headers)
         if replay is not None and replay.came_at is not None:
@@ -168,8 +188,45 @@ def otherwise(
     return outcome
 
 
-def _told(raw: bytes, format_: str) -> Any:  # noqa: ANN401 -- JSON of any kind
-    """Return the value of a record: JSON, or an object made of another text."""
+def outcome_of(told: object, position: int, reading: Reading, format_: Format) -> Outcome:
+    """Make what can be made of the value of a record, as `told_of` gives it. Never raises for what it holds."""
+    outcome = Outcome([], [])
+    try:
+        _take(told, position, reading, format_, outcome, None, 0)
+    except Unusable as found:
+        outcome.rejected.append(_rejected(found, encoded(told), position, reading))
+    return outcome
+
+
+def names_of(told: object, format_: Format) -> list[str]:
+    """Name the formats that a value is taken for, envelopes first; of a list, or of what is in one, the first's."""
+    if isinstance(format_, Way):
+        return []
+    if isinstance(told, list):
+        return names_of(told[0], format_) if told else []
+    if not isinstance(told, dict):
+        return []
+    for name, envelope in ENVELOPES.items():
+        if envelope.claims(told):
+            try:
+                inner, parts = envelope.parts(told, format_)
+            except Unusable:
+                return [name]
+            below = names_of(parts[0], inner) if parts else []
+            return [name, *(one for one in below if one != name)]
+    if format_ in WAYS:
+        return [format_]
+    if WAYS["segment"].claims(told):  # the first that a record is tried for
+        return ["segment"]
+    return [name for name, way in WAYS.items() if way.claims(told)][:1]
+
+
+def told_of(raw: bytes, format_: Format) -> Any:  # noqa: ANN401 -- JSON of any kind
+    """Return the value of a record: JSON, or an object made of another text.
+
+    Raises:
+        Unusable: `not_json` and what else the text of a format may be.
+    """
     for name, text in TEXTS.items():
         if format_ in ("auto", name) and text.claims(raw):
             return text.told(raw)
@@ -180,7 +237,7 @@ def _take(
     told: Any,  # noqa: ANN401 -- JSON of any kind
     position: int,
     reading: Reading,
-    format_: str,
+    format_: Format,
     outcome: Outcome,
     fault: Unusable | None,
     place: tuple[int, ...],
@@ -214,10 +271,13 @@ def _take(
     outcome.events.extend(events)
 
 
-def _parts(told: Any, format_: str) -> tuple[list[Any], str]:  # noqa: ANN401 -- JSON of any kind
+def _parts(told: Any, format_: Format) -> tuple[list[Any], Format]:  # noqa: ANN401 -- JSON of any kind
     """Return the parts of an envelope or a list, and their format."""
     parts = told if isinstance(told, list) and any(isinstance(part, dict | list) for part in told) else []
-    if isinstance(told, dict):
+    if isinstance(format_, Way):  # a mapping has its own word on what its records are, save what carries them
+        if isinstance(told, dict) and cloudevents.claims(told):
+            _, parts = cloudevents.parts(told, "")
+    elif isinstance(told, dict):
         for envelope in ENVELOPES.values():
             if envelope.claims(told):
                 format_, parts = envelope.parts(told, format_)
@@ -227,7 +287,9 @@ def _parts(told: Any, format_: str) -> tuple[list[Any], str]:  # noqa: ANN401 --
     return parts, format_
 
 
-def _way(told: Told, format_: str) -> Way | None:
+def _way(told: Told, format_: Format) -> Way | None:
+    if isinstance(format_, Way):
+        return format_
     if format_ in WAYS:
         return WAYS[format_]
     for way in WAYS.values():
@@ -236,8 +298,8 @@ def _way(told: Told, format_: str) -> Way | None:
     return None
 
 
-def _unclaimed(format_: str) -> Unusable:
-    if format_ not in WAYS:
+def _unclaimed(format_: Format) -> Unusable:
+    if isinstance(format_, Way) or format_ not in WAYS:
         return Unusable("unknown_format", "no format claims its fields")
     return Unusable("missing_field", f"the fields of a record of the format {format_} are absent")
 

@@ -16,7 +16,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from connectors.batches import Origin
-from connectors.formats import canonical, cloudevents, segment
+from connectors.formats import (
+    asterisk_ami,
+    asterisk_ari,
+    asterisk_cel,
+    baresip,
+    canonical,
+    cloudevents,
+    freeswitch,
+    kamailio,
+    segment,
+)
 from connectors.formats.common import PAYLOAD_BYTES_MAX, Reading, Unusable, encoded
 from connectors.formats.fields import json_value
 from operators.event import Event
@@ -83,13 +93,22 @@ WAYS: Final[dict[str, Way]] = {
     "canonical": Way(lambda told: told.get("kind") is not None, _of_ours),
     "segment": Way(lambda told: told.get("type") in segment.TYPES, _of_segment),
     "rudderstack": Way(lambda _: False, _of_segment),
+    "asterisk_cel": Way(asterisk_cel.claims, asterisk_cel.events),
+    "asterisk_ami": Way(asterisk_ami.claims, asterisk_ami.events),
+    "asterisk_ari": Way(asterisk_ari.claims, asterisk_ari.events),
+    "freeswitch": Way(freeswitch.claims, freeswitch.events),
+    "kamailio": Way(kamailio.claims, kamailio.events),
+    "baresip": Way(baresip.claims, baresip.events),
 }
 """The formats that are JSON objects, by their names, in the order in which they are asked."""
 
 TRIED: Final = (_of_segment, _of_ours)
 """The formats that a record has been tried for before it comes here."""
 
-TEXTS: Final[dict[str, Text]] = {}
+TEXTS: Final[dict[str, Text]] = {
+    "asterisk_cel": Text(asterisk_cel.claims_text, asterisk_cel.told_of),
+    "asterisk_ami": Text(asterisk_ami.claims_text, asterisk_ami.told_of),
+}
 """The formats that are no JSON, by their names: the objects that they become are read as `WAYS` says."""
 
 ENVELOPES: Final[dict[str, Envelope]] = {"cloudevents": Envelope(cloudevents.claims, cloudevents.parts)}

@@ -5,9 +5,10 @@ after the SIP call id and the end: the caller's and the callee's. A caller with 
 customer, and the callee then an agent; a caller with an extension is an agent, and the callee a customer if its number
 is of the public network. Of callees that are tried in turn, the one that answers is named.
 
-Accounting has whole seconds, knows no ringing and cannot tell a request that changes a dialog from one that begins it:
-leave re-INVITEs out of it, as the configuration that comes with Kamailio does. Extra fields that are understood:
-`src_user`, `dst_ouser` (who was called), `dst_user` (where it went), `refer_to`, `replaces`, `session_id`.
+Accounting has whole seconds in `time`; next to other records of the same calls it wants `time_exact=$TV(Sn)` among its
+extra fields, lest it order them wrongly. It knows no ringing, and cannot tell a request that changes a dialog from one
+that begins it: leave re-INVITEs out of it, as the configuration that comes with Kamailio does. Extra fields that are
+understood: `src_user`, `dst_ouser` (who was called), `dst_user` (where it went), `refer_to`, `replaces`, `session_id`.
 
 | accounted | legs |
 |---|---|
@@ -83,7 +84,18 @@ _SESSION: Final = re.compile(r"\b[0-9a-f]{32}\b", re.IGNORECASE)
 _CALLERS: Final = ("src_user", "from_user", "from_uri")
 _CALLED: Final = ("dst_ouser", "to_user", "to_uri")
 _TARGETS: Final = ("dst_user", "req_user", "req_uri")
-_USED: Final = (*_CALLERS, *_CALLED, *_TARGETS, "time", "callid", "from_tag", "to_tag", "refer_to", "replaces")
+_USED: Final = (
+    *_CALLERS,
+    *_CALLED,
+    *_TARGETS,
+    "time",
+    "time_exact",
+    "callid",
+    "from_tag",
+    "to_tag",
+    "refer_to",
+    "replaces",
+)
 
 
 def claims(told: Told) -> bool:
@@ -106,7 +118,7 @@ def events(told: Told, position: int, reading: Reading) -> list[Event]:
     callid = named(told, "callid")
     if not callid:
         raise Unusable("missing_field", "`callid` is absent")
-    at = settled_instant(told.get("time"), reading, "s")
+    at = settled_instant(told.get("time_exact") or told.get("time"), reading, "s")
     if _is_of_dialog(told):
         state, ends = _EVENTS[told["event"]]
         ends = ends or ((told["side"] if told.get("side") in BOTH else "callee"),)

@@ -136,6 +136,10 @@ def otherwise(
         _take(told, position, reading, format_, outcome, fault, 0)
     except Unusable as found:
         outcome.rejected.append(_rejected(found, raw, position, reading))
+    except RecursionError:
+        # What the parser has just taken may be too deep to be written again, from a few calls further down.
+        too_deep = Unusable("not_json", "arrays or objects are nested deeper than the parser goes")
+        outcome.rejected.append(_rejected(too_deep, raw, position, reading))
     return outcome
 
 

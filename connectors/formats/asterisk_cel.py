@@ -100,8 +100,9 @@ _OTHER_NAMES: Final = {
     "appname": "application",
     "eventextra": "extra",
 }
+_KNOWN: Final = b"|".join(b'"?' + name.encode() for name in sorted(EVENTS))
 _EVENT_NAMES: Final = ("eventname", "EventName", "eventtype", "EventType")
-_ROW: Final = re.compile(rb'\s*"?(?:' + "|".join(sorted(EVENTS)).encode() + rb')"?\s*,')
+_ROW: Final = re.compile(rb'\s*(?:"[A-Za-z_][^"]{0,79}"\s*,\s*"\d{9,11}(?:\.\d+)?"|(?:%b)"?)\s*,' % _KNOWN)
 _NUMBERS: Final = ("calleridnum", "calleridani", "calleridrdnis", "calleriddnid", "calleridname", "exten")
 _USED: Final = (*_NUMBERS, "eventtime", "uniqueid", "linkedid", "extra")
 _JOINING: Final = (
@@ -126,7 +127,7 @@ def claims(told: dict[str, Any]) -> bool:
 
 
 def claims_text(raw: bytes) -> bool:
-    """Tell whether a record begins as a row of the log does."""
+    """Tell whether a record begins as a row of the log does: with an event's name, or any name and an instant in s."""
     return _ROW.match(raw) is not None
 
 
@@ -144,7 +145,10 @@ def told_of(raw: bytes) -> dict[str, Any]:
         raise Unusable("not_json", f"{len(rows)} rows of CSV in one record")
     if len(rows[0]) <= COLUMNS.index("linkedid"):
         raise Unusable("missing_field", f"a row of {len(rows[0])} columns, without the id of a channel")
-    return dict(zip(COLUMNS, rows[0], strict=False))
+    row = dict(zip(COLUMNS, rows[0], strict=False))
+    if row["eventname"] not in EVENTS:  # one that the dialplan has made, under its own name
+        row |= {"eventname": "USER_DEFINED", "userdeftype": row["eventname"]}
+    return row
 
 
 def events(told: dict[str, Any], position: int, reading: Reading) -> list[Event]:

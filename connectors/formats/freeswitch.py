@@ -23,6 +23,9 @@ has no such field and there is another leg).
 | CHANNEL_HANGUP, CHANNEL_HANGUP_COMPLETE, a CDR | all that the leg's times tell, ended, `hold_ms` |
 | CHANNEL_ANSWER, CHANNEL_UNBRIDGE, CHANNEL_PARK and others | no state; ids that join |
 
+A menu that sends a caller on looks as an agent who does: a transfer counts only once an agent has answered, which the
+record of one leg cannot tell.
+
 Source: developer.signalwire.com (FreeSWITCH event list, mod_callcenter, mod_json_cdr).
 """
 
@@ -30,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
+from urllib.parse import unquote
 
 from connectors.formats.asterisk import CONFERENCE_CHANNELS_MIN, count_of
 from connectors.formats.common import Reading, Unusable
@@ -239,14 +243,20 @@ def _answered(told: Told) -> int | None:
 
 
 def _transferred(leg: Leg, told: Told) -> None:
-    """Read `1795255220:id:bl_xfer:3000/default/XML`: when, how and to whom the leg was transferred."""
-    when, _, rest = word(told, "Caller-Transfer-Source", "variable_transfer_source").partition(":")
-    _, _, rest = rest.partition(":")
-    how, _, to = rest.partition(":")
+    """Read `1795255220:id:bl_xfer:3000/default/XML`: when, how and to whom the leg was transferred.
+
+    A dialplan that sends a call on before anybody has picked up writes the same; that is no transfer.
+    """
+    source = unquote(word(told, "Caller-Transfer-Source", "variable_transfer_source"))
+    when, _, rest = source.partition(":")
+    how, _, to = rest.partition(":")[2].partition(":")
     if how not in _TRANSFERS or not (when.isascii() and when.isdigit()) or len(when) > _STAMP_CHARS_MAX:
         return
-    at = int(when) * 1000
-    if INSTANT_MIN <= at <= INSTANT_MAX:
+    at, answered_at = int(when) * 1000, micros_ms(told.get("Caller-Channel-Answered-Time", ""))
+    is_answered = "Caller-Channel-Answered-Time" not in told or (
+        answered_at is not None and answered_at // 1000 * 1000 <= at
+    )
+    if is_answered and INSTANT_MIN <= at <= INSTANT_MAX:
         leg.steps = (*leg.steps, ("transferring", at))
         leg.transfer_kind, leg.transfer_to = _TRANSFERS[how], to.partition("/")[0].partition("@")[0]
 

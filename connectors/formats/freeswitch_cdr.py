@@ -61,18 +61,30 @@ def flat(told: Told) -> Told:
     for name, plain in _VARIABLES.items():
         if name in variables:
             event[plain] = variables[name]
-    flow = told.get("callflow")
-    for part in flow if isinstance(flow, list) else [flow]:
-        if not isinstance(part, dict):
-            continue
+    for part in _parts(told):
         for group, names in (("times", _TIMES), ("caller_profile", _PROFILE)):
             said = inner(part, group)
             for name, plain in names.items():
                 if event.get(plain) in (None, "", "0") and _plain(said.get(name)):
                     event[plain] = _plain(said[name])
+    # Each transfer begins a part of its own: the first bridge of all is when the two ends first talked.
+    bridged = [at for at in map(_bridged, _parts(told)) if at] + [event.get("Caller-Channel-Bridged-Time") or "0"]
+    if "Caller-Channel-Bridged-Time" in event:
+        event["Caller-Channel-Bridged-Time"] = min(bridged, key=lambda at: (at == "0", len(at), at))
     ended = event.get("Caller-Channel-Hangup-Time")
     event["Event-Date-Timestamp"] = ended if ended not in (None, "0") else event.get("Caller-Channel-Created-Time")
     return event
+
+
+def _parts(told: Told) -> list[Told]:
+    """Return the parts of the call flow; older versions have one, and no list."""
+    flow = told.get("callflow")
+    return [part for part in (flow if isinstance(flow, list) else [flow]) if isinstance(part, dict)]
+
+
+def _bridged(part: Told) -> str:
+    at = _plain(inner(part, "times").get("bridged_time"))
+    return "" if at == "0" else at
 
 
 def _plain(value: object) -> str:

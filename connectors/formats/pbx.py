@@ -32,6 +32,9 @@ DIAL_REASONS: Final = {
 }
 """Why the leg that was dialled ended, by Asterisk's word for the outcome of dialling."""
 
+ABSENT: Final = frozenset({"", "N/A", "<unknown>", "<none>", "<null>", "_undef_"})
+"""What Asterisk, Kamailio and FreeSWITCH write for no value. Taken for an id, one would join all calls."""
+
 _NUMBER: Final = re.compile(r"(tel:)?\+?[0-9 ()./-]+")
 _SIP_USER: Final = re.compile(r"^[^<]*<?\s*(?:sips?:|tel:)([^@;>]*)", re.IGNORECASE)
 _WHOLE: Final = msgspec.json.Encoder(order="sorted").encode
@@ -42,9 +45,9 @@ _USER_DIGITS_MIN: Final = 5  # fewer digits stand in too many texts by chance
 def word(told: Mapping[str, Any], *names: str) -> str:
     """Return the first of these fields that holds a text, "" where none does."""
     for name in names:
-        found = text(told.get(name))
-        if found and found.strip():
-            return found.strip()
+        found = (text(told.get(name)) or "").strip()
+        if found not in ABSENT:
+            return found
     return ""
 
 
@@ -55,9 +58,9 @@ def named(told: Mapping[str, Any], *names: str) -> str:
         Unusable: `wrong_type`, where it is too long.
     """
     for name in names:
-        found = identifier_text(told.get(name))
-        if found and found.strip():
-            return found.strip()
+        found = (identifier_text(told.get(name)) or "").strip()
+        if found not in ABSENT:
+            return found
     return ""
 
 

@@ -229,6 +229,31 @@ def test_each_path_of_a_call_in_the_log(path: str) -> None:
     assert legs_of(rows, "asterisk_cel") == legs
 
 
+def test_no_value_is_no_id() -> None:
+    """
+    Asterisk writes N/A for a channel that it does not know: that joins nothing.
+    """
+    extra = {"extension": "300", "transferee_channel_name": "N/A", "transferee_channel_uniqueid": "N/A"}
+    rows = [row("BLINDTRANSFER", 7, DESK, f"{n}.2 {n}.1", extra=extra) for n in (1, 2)]
+    rows += [row("ATTENDEDTRANSFER", 7, DESK, "3.2 3.1", extra={"transfer_target_channel_name": "N/A", "app": "Queue"})]
+    legs = legs_of(rows)
+    assert len(calls_of(legs)) == 3
+    assert legs[2].transfer_to == "Queue"
+    (unknown,) = legs_of(
+        [ami("Newchannel", 0, TRUNK, "1 1", Context="from-pstn", Exten="100") | {"CallerIDNum": "<unknown>"}]
+    )
+    assert (unknown.party, unknown.customer) == ("customer", "")
+
+
+def test_a_dialplan_has_events_of_its_own() -> None:
+    """
+    They stand under their own names in the log.
+    """
+    (event,) = events_of([row("MENU_CHOSEN", 2, TRUNK, "1.1 1.1")])
+    assert event.leg is not None
+    assert (event.leg.steps, event.told()["userdeftype"]) == ((), "MENU_CHOSEN")
+
+
 def test_a_parking_lot_does_not_join_its_calls() -> None:
     """
     Two calls in one holding bridge stay two.

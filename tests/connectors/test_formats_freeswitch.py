@@ -379,6 +379,41 @@ def test_the_record_of_a_whole_leg() -> None:
     assert legs_of([single]) == [leg]
 
 
+def test_a_leg_that_was_transferred_first_talked_before() -> None:
+    """
+    Its variables have the last bridge, the parts of its call flow all of them.
+    """
+    parts = [
+        {"times": {"bridged_time": micros(7)}},
+        {"times": {"bridged_time": "0"}},
+        {"times": {"bridged_time": micros(3)}},
+    ]
+    (leg,) = legs_of([CDR | {"callflow": parts}])
+    assert leg.steps[1] == ("answered", NOON + 3_000)
+
+
+@pytest.mark.parametrize(
+    ("answered", "source", "is_told"),
+    [
+        (micros(5), f"{NOON // 1000 + 5}:x:bl_xfer:2002/default/XML", True),
+        (micros(5), f"{NOON // 1000 + 7}%3Ax%3Abl_xfer%3A2002/default/XML", True),
+        (micros(5), f"{NOON // 1000 + 4}:x:bl_xfer:2002/default/XML", False),
+        ("0", f"{NOON // 1000 + 4}:x:bl_xfer:2002/default/XML", False),
+        (micros(5), f"{NOON // 1000 + 7}:x:set:2002", False),
+        (micros(5), "x:y:bl_xfer:2002", False),
+        (micros(5), "9:y:bl_xfer:2002", False),
+        (micros(5), "_undef_", False),
+    ],
+)
+def test_a_dialplan_that_sends_a_call_on_transfers_nothing(answered: str, source: str, is_told: bool) -> None:  # noqa: FBT001 -- an expectation
+    """
+    Only who has picked up can be transferred.
+    """
+    told = a_leg("CHANNEL_CREATE", 9, Caller_Channel_Answered_Time=answered, Caller_Transfer_Source=source)
+    (leg,) = legs_of([told])
+    assert [state for state, _ in leg.steps] == ["offered", *["transferring"] * is_told]
+
+
 def test_a_repeat_has_the_same_id() -> None:
     """
     The number that the core gives an event is enough, for the two legs of a bridge too.

@@ -153,12 +153,17 @@ def joined(leg: Leg, at: int, count: int) -> None:
         leg.transfer_kind, leg.transfer_to = "conference", leg.agent or leg.customer
 
 
-def cause_reason(cause: object) -> str:
-    """Return the reason of a hangup cause, a number or the text of one; "" where there is none."""
+def cause_reason(cause: object, party: str) -> str:
+    """Return the reason of a hangup cause, a number or the text of one, on the leg of `party`; "" where there is none.
+
+    Normal clearing says that somebody hung up. Only of an agent's leg that means that the call is done: a customer may
+    have been in a queue.
+    """
     text = str(cause) if isinstance(cause, int) and not isinstance(cause, bool) else cause
     if not isinstance(text, str) or not text.isascii() or not text.isdigit() or len(text) > _CAUSE_DIGITS_MAX:
         return ""
-    return _CAUSES.get(int(text), "failed")
+    reason = _CAUSES.get(int(text), "failed")
+    return "" if reason == "completed" and party != "agent" else reason
 
 
 def dial_reason(outcome: str, party: str = "") -> str:

@@ -215,7 +215,8 @@ def _queue(told: Told, at: int) -> list[Leg]:
 def _entered(told: Told, at: int) -> list[Leg]:
     leg = leg_of(_channel(told), (), *_bridges(told))
     if not is_holding(word(told, "BridgeTechnology")):
-        joined(leg, at, count_of(told.get("BridgeNumChannels")))
+        # One that takes the place of another (`SwapUniqueid`) is in the bridge with it for a moment.
+        joined(leg, at, 1 if word(told, "SwapUniqueid") else count_of(told.get("BridgeNumChannels")))
     return [leg]
 
 
@@ -251,7 +252,7 @@ def _transferred(told: Told, at: int) -> list[Leg]:
 
 def _hung_up(told: Told, at: int) -> list[Leg]:
     leg = leg_of(_channel(told), (("ended", at),))
-    leg.reason = cause_reason(told.get("Cause"))
+    leg.reason = cause_reason(told.get("Cause"), leg.party)
     return [leg]
 
 

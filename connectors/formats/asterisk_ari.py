@@ -157,7 +157,7 @@ def _transferred(leg: Leg, at: int, told: Told, channel: Told) -> None:
 def _destroyed(leg: Leg, at: int, told: Told, channel: Told) -> None:
     del channel
     leg.steps = (("ended", at),)
-    leg.reason = cause_reason(told.get("cause"))
+    leg.reason = cause_reason(told.get("cause"), leg.party)
 
 
 _ABOUT: Final = {"Dial": "peer", "BridgeAttendedTransfer": "transferer_first_leg"}

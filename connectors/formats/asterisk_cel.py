@@ -9,10 +9,10 @@ sure within a channel only. What each event says of its channel's leg:
 | APP_START of Queue, ANSWER in it | queued |
 | APP_START of VoiceMail | no state: reason voicemail |
 | ANSWER | no state: an announcement answers too |
-| BRIDGE_ENTER | answered; with two in the bridge before it, a conference |
+| BRIDGE_ENTER | answered; with two in the mix before it, a conference |
 | PARK_START, PARK_END | held, resumed; given up, nothing |
 | BLINDTRANSFER, ATTENDEDTRANSFER | transferring, of the channel that transfers |
-| HANGUP, CHAN_END | ended |
+| HANGUP, CHAN_END | ended; abandoned, where nobody has answered, if the customer's `hangupsource` is its own channel |
 | LINKEDID_END | ended with its whole call, on the customer's channel that began it. On others nothing: the linked id \
 of a channel ends too when it takes on an older one, and goes on talking |
 | PICKUP, LOCAL_OPTIMIZE, FORWARD, BRIDGE_EXIT, APP_END, USER_DEFINED | no state; ids that join |
@@ -216,8 +216,10 @@ def _in_application(leg: Leg, at: int, channel: Channel, row: Mapping[str, Any],
 
 
 def _entered(leg: Leg, at: int, channel: Channel, row: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
-    del channel, extra
-    joined(leg, at, 1 + len([peer for peer in word(row, "peer").split(",") if peer]))
+    del channel
+    # One that takes the place of another is in the bridge with it for a moment; only in a mix there is room for more.
+    peers = [peer for peer in word(row, "peer").split(",") if peer]
+    joined(leg, at, 1 + len(peers) if word(extra, "bridge_technology") == "softmix" else 1)
 
 
 def _parked(leg: Leg, at: int, channel: Channel, row: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
@@ -239,13 +241,17 @@ def _transferred(leg: Leg, at: int, channel: Channel, row: Mapping[str, Any], ex
 
 
 def _ended(leg: Leg, at: int, channel: Channel, row: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
-    del channel
     leg.steps = (("ended", at),)
     if word(row, "eventname") != "HANGUP":
         return
-    leg.reason = dial_reason(word(extra, "dialstatus"), leg.party) or cause_reason(extra.get("hangupcause"))
-    if leg.party == "customer" and word(row, "application").lower() in _MAILBOXES:
+    leg.reason = dial_reason(word(extra, "dialstatus"), leg.party) or cause_reason(extra.get("hangupcause"), leg.party)
+    if leg.party != "customer" or not channel.begins:
+        return
+    if word(row, "application").lower() in _MAILBOXES:
         leg.reason = "voicemail"
+    elif not leg.reason and word(extra, "hangupsource") == channel.name:
+        # So it is where nobody has answered; a call that was answered is done, whoever hangs up.
+        leg.reason = "abandoned"
 
 
 def _call_ended(leg: Leg, at: int, channel: Channel, row: Mapping[str, Any], extra: Mapping[str, Any]) -> None:

@@ -228,10 +228,14 @@ def _ended(leg: Leg, told: Told, at: int) -> None:
     leg.reason = _REASONS.get(cause, "failed") if cause else ""
     if leg.party == "customer" and leg.direction == "inbound":
         application = word(told, "variable_current_application", "variable_last_app")
-        if cause == "ORIGINATOR_CANCEL":
-            leg.reason = "abandoned"
-        elif application == _MAILBOX:
+        if application == _MAILBOX:
             leg.reason = "voicemail"
+        elif cause == "ORIGINATOR_CANCEL":
+            leg.reason = "abandoned"
+        elif leg.reason == "completed" and times["answered"] is None:
+            # Somebody hung up before anybody talked; the caller, where the other side has sent the BYE.
+            is_callers = word(told, "variable_sip_hangup_disposition").startswith("recv")
+            leg.reason = "abandoned" if is_callers else ""
 
 
 def _answered(told: Told) -> int | None:

@@ -106,7 +106,7 @@ def test_the_sample_of_the_log() -> None:
         "blind",
         "3000",
     )
-    assert (legs[5].reason, legs[5].ends_call, legs[6].ends_call) == ("completed", False, True)
+    assert (legs[5].reason, legs[5].ends_call, legs[6].ends_call) == ("", False, True)
     assert len(calls_of(legs)) == 1
     assert events_of(lines)[4].told()["context"] == "agents"
 
@@ -157,6 +157,25 @@ CEL_PATHS: dict[str, tuple[list[bytes], list[str]]] = {
         [*BEGIN, row("HANGUP", 8, TRUNK, "1.1 1.1", extra={"hangupcause": 16, "dialstatus": "CANCEL"})],
         [*BEGUN, "1.1 customer ended@8 abandoned"],
     ),
+    "given up in the queue": (
+        [*BEGIN, row("HANGUP", 8, TRUNK, "1.1 1.1", extra={"hangupcause": 16, "hangupsource": TRUNK})],
+        [*BEGUN, "1.1 customer ended@8 abandoned"],
+    ),
+    "one takes the place of another": (
+        [
+            *BEGIN,
+            *JOINED,
+            row(
+                "BRIDGE_ENTER",
+                8,
+                OTHER,
+                "1.5 1.1",
+                peer=f"{TRUNK},{DESK}",
+                extra={"bridge_id": "b", "bridge_technology": "simple_bridge"},
+            ),
+        ],
+        [*BEGUN, *JOINED_TOLD, "1.5 agent answered@8"],
+    ),
     "parked": (
         [
             *BEGIN,
@@ -203,7 +222,18 @@ CEL_PATHS: dict[str, tuple[list[bytes], list[str]]] = {
         ],
     ),
     "conference": (
-        [*BEGIN, *JOINED, row("BRIDGE_ENTER", 8, OTHER, "1.5 1.1", peer=f"{TRUNK},{DESK}", extra={"bridge_id": "b"})],
+        [
+            *BEGIN,
+            *JOINED,
+            row(
+                "BRIDGE_ENTER",
+                8,
+                OTHER,
+                "1.5 1.1",
+                peer=f"{TRUNK},{DESK}",
+                extra={"bridge_id": "b", "bridge_technology": "softmix"},
+            ),
+        ],
         [*BEGUN, *JOINED_TOLD, "1.5 agent answered@8 conference:2002"],
     ),
     "voicemail": (
@@ -327,7 +357,7 @@ def test_the_log_as_objects() -> None:
         "linkedid": "1.1",
         "extra": {"hangupcause": 16},
     }
-    expected = ["1.1 customer ended@9 completed"]
+    expected = ["1.1 customer ended@9"]
     for told in (manager, database, {key: value for key, value in manager.items() if key != "Event"}):
         assert [short(leg) for leg in legs_of([told])] == expected
 
@@ -400,7 +430,7 @@ AMI_PATHS: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
             "1.2 agent resumed@8",
             "1.1 customer",
             "1.2 agent",
-            "1.1 customer ended@9 completed",
+            "1.1 customer ended@9",
         ],
     ),
     "busy": (
@@ -465,6 +495,13 @@ AMI_PATHS: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
     "conference": (
         [*AMI_BEGIN, ami("BridgeEnter", 9, OTHER, "1.5 1.1", BridgeUniqueid="b", BridgeNumChannels="3")],
         [*AMI_BEGUN, "1.5 agent answered@9 conference:2002"],
+    ),
+    "one takes the place of another": (
+        [
+            *AMI_BEGIN,
+            ami("BridgeEnter", 9, OTHER, "1.5 1.1", BridgeUniqueid="b", BridgeNumChannels="3", SwapUniqueid="1.2"),
+        ],
+        [*AMI_BEGUN, "1.5 agent answered@9"],
     ),
     "parked": (
         [
@@ -541,7 +578,7 @@ ARI_PATHS: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
             "1.2 agent held@6",
             "1.2 agent resumed@8",
             *["1.1 customer"] * 3,
-            "1.1 customer ended@9 completed",
+            "1.1 customer ended@9",
         ],
     ),
     "waiting in a holding bridge": (

@@ -151,9 +151,21 @@ PATHS: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
         [
             "a customer offered@0",
             "a customer",
-            "a customer offered@0 ended@9 completed",
-            "a customer ended@9 completed",
+            "a customer offered@0 ended@9",
+            "a customer ended@9",
         ],
+    ),
+    "given up while an announcement plays": (
+        [
+            a_leg(
+                "CHANNEL_HANGUP",
+                9,
+                Hangup_Cause="NORMAL_CLEARING",
+                Caller_Channel_Bridged_Time="0",
+                variable_sip_hangup_disposition="recv_bye",
+            )
+        ],
+        ["a customer ended@9 abandoned"],
     ),
     "busy": (
         [*BEGIN, b_leg("CHANNEL_HANGUP", 3, Hangup_Cause="USER_BUSY")],

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.services.process import free_ports
-from tests.sip.records import Record
+from tests.sip.records import CUSTOMER, Record
 from tests.sip.servers import AGENTS, Kamailio, Listener, Phone
 
-CUSTOMER: Final = "+4915112345678"
 SETTLE_S: Final = 1.0  # accounting is fetched ten times a second
 READY_S: Final = 0.3  # until a SIPp that waits for calls does
 

@@ -5,6 +5,7 @@ Kamailio and SIPp on loopback, from Debian's packages: a proxy that tells of cal
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -23,16 +24,17 @@ DATAGRAM_BYTES_MAX: Final = 65_535
 
 def kamailio_program() -> Program:
     """Return a Kamailio that starts here; raises as `debian.program`."""
-    return program("kamailio", ("kamailio", "kamailio-extra-modules", "kamailio-json-modules"), _say_nothing)
+    return program("kamailio", ("kamailio", "kamailio-extra-modules", "kamailio-json-modules"), _say)
 
 
 def sipp_program() -> Program:
     """Return a SIPp that starts here; raises as `debian.program`."""
-    return program("sipp", ("sip-tester",), _say_nothing)
+    return program("sipp", ("sip-tester",), _say)
 
 
-def _say_nothing(_: str) -> None:
-    """Keep quiet about what is fetched."""
+def _say(line: str) -> None:
+    """Tell whoever waits what is fetched."""
+    sys.stderr.write(f"{line}\n")
 
 
 class Listener:

@@ -54,6 +54,10 @@ chaos: .venv/.installed-dev  ## kill and pause Kafka, Redis and nextmove under l
 	@$(BIN)/python -m tests.chaos $(if $(SHARDS),--shards $(SHARDS)) $(if $(FAULTS),--faults $(FAULTS)) \
 	    $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(RECORD),--record)
 
+.PHONY: sip
+sip: .venv/.installed-dev  ## place real calls with Debian's SIPp through its Kamailio, and look at their records; RECORD=1
+	@$(BIN)/python -m tests.sip $(if $(RECORD),--record)
+
 .PHONY: services
 services: .venv/.installed-app  ## start Kafka and Redis at fixed addresses, to play with
 	@$(BIN)/python -m tests.services start

@@ -39,7 +39,7 @@ ANON: Final = "anon-7"
 """Who acts where nobody is named."""
 
 CALLS_SHOWN: Final = Settings(session=SessionSettings(gap=GapSettings(phone_ms=1_800_000)))
-"""The defaults, but that who calls has a session: stories tell by it whose a call was. There is no step `calls` here."""
+"""The defaults, but that who calls has a session: stories tell by it whose a call was, for no step makes calls here."""
 
 # A timer that fires and is due again at once, this often, would hang the flow.
 FIRED_MAX: Final = 1_000

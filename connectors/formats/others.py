@@ -17,12 +17,18 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from connectors.batches import Origin
 from connectors.formats import (
+    asterisk_ami,
+    asterisk_ari,
+    asterisk_cel,
+    baresip,
     braze,
     canonical,
     cloudevents,
     connect,
+    freeswitch,
     ga4,
     genesys,
+    kamailio,
     posthog,
     rasa,
     rudderstack,
@@ -122,6 +128,12 @@ WAYS: Final[dict[str, Way]] = {
     "genesys": Way(genesys.claims, genesys.events),
     "connect": Way(connect.claims, connect.events),
     "telephony": Way(telephony.claims, telephony.events),
+    "asterisk_cel": Way(asterisk_cel.claims, asterisk_cel.events),
+    "asterisk_ami": Way(asterisk_ami.claims, asterisk_ami.events),
+    "asterisk_ari": Way(asterisk_ari.claims, asterisk_ari.events),
+    "freeswitch": Way(freeswitch.claims, freeswitch.events),
+    "kamailio": Way(kamailio.claims, kamailio.events),
+    "baresip": Way(baresip.claims, baresip.events),
 }
 """The formats that are JSON objects, by their names, in the order in which they are asked."""
 
@@ -132,6 +144,8 @@ TEXTS: Final[dict[str, Text]] = {
     "snowplow": Text(snowplow_columns.claims_text, snowplow_columns.told_of),
     "twilio": Text(twilio.claims_form, twilio.form),
     "twilio_messages": Text(twilio_messages.claims_form, twilio.form),
+    "asterisk_cel": Text(asterisk_cel.claims_text, asterisk_cel.told_of),
+    "asterisk_ami": Text(asterisk_ami.claims_text, asterisk_ami.told_of),
 }
 """The formats that are no JSON, by their names: the objects that they become are read as `WAYS` says."""
 
@@ -141,6 +155,12 @@ TELEPHONES: Final = frozenset(
         "genesys",
         "connect",
         "telephony",
+        "asterisk_cel",
+        "asterisk_ami",
+        "asterisk_ari",
+        "freeswitch",
+        "kamailio",
+        "baresip",
     }
 )
 """The formats whose records tell of legs of calls: one process has to read all that tell of one call."""
@@ -182,6 +202,10 @@ def otherwise(
             told = cloudevents.structured(headers, told)
         _take(told, position, reading, format_, outcome, fault, ())
     except Unusable as found:
+        outcome.rejected.append(rejected(found, raw, position, reading))
+    except RecursionError:
+        # What the parser has just taken may be too deep to be written again, from a few calls further down.
+        found = Unusable("not_json", "arrays or objects are nested deeper than the parser goes")
         outcome.rejected.append(rejected(found, raw, position, reading))
     if outcome.rejected and origin is not None:
         came_with(origin, outcome.rejected)

@@ -48,7 +48,10 @@ def program(name: str, packages: Sequence[str], say: Callable[[str], None]) -> P
                 raise UnavailableError(f"no {name}, and {error}") from None
     libraries = [str(path) for path in folder.glob("**/lib/*-linux-*") if path.is_dir()]
     search = ":".join([*libraries, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
-    return Program(str(folder / "usr/bin" / name), {**os.environ, "LD_LIBRARY_PATH": search})
+    path = next((path for path in (folder / "usr/bin" / name, folder / "usr/sbin" / name) if path.exists()), None)
+    if path is None:
+        raise UnavailableError(f"no {name} among the programs of {packages[0]}")
+    return Program(str(path), {**os.environ, "LD_LIBRARY_PATH": search})
 
 
 def _unpack(packages: Sequence[str], folder: Path) -> None:

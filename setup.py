@@ -15,18 +15,15 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 COMPILED = [
-    "connectors/formats/braze.py",
     "connectors/formats/canonical.py",
     "connectors/formats/common.py",
     "connectors/formats/decoding.py",
-    "connectors/formats/ga4.py",
     "connectors/formats/identifiers.py",
     "connectors/formats/made.py",
     "connectors/formats/mapping.py",
     "connectors/formats/paths.py",
     "connectors/formats/products.py",
     "connectors/formats/pseudonyms.py",
-    "connectors/formats/rasa.py",
     "connectors/formats/segment.py",
     "connectors/formats/segment_names.py",
     "connectors/formats/segment_rows.py",

@@ -15,9 +15,9 @@ from msgspec import Meta
 from config.durations import DAY, DURATION_MS_MAX, HOUR, MINUTE, SECOND, format_duration
 from config.identity import IdentitySettings, SourceName
 from config.kafka import KafkaSettings
+from config.mapping import rules_of
 from config.section import Delay, Instantly, Section, is_duration
 from config.visits import CallSettings, GapSettings, SessionSettings
-from config.mapping import rules_of
 from operators.mapping import MappingRules
 from operators.rules import (
     CallRules,

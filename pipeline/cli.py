@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NoReturn
 
 import click
 
-from pipeline.deadletters_command import deadletters
 from pipeline.check_command import check
+from pipeline.deadletters_command import deadletters
 from pipeline.faults import DONE, INTERRUPTED, WRONG_USAGE, clause, failed, is_debugging, say
 from pipeline.identity_command import identity
 from pipeline.state_command import FILE, FOLDER, state, stop

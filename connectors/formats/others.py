@@ -205,8 +205,8 @@ def otherwise(
         outcome.rejected.append(rejected(found, raw, position, reading))
     except RecursionError:
         # What the parser has just taken may be too deep to be written again, from a few calls further down.
-        found = Unusable("not_json", "arrays or objects are nested deeper than the parser goes")
-        outcome.rejected.append(rejected(found, raw, position, reading))
+        fault = Unusable("not_json", "arrays or objects are nested deeper than the parser goes")
+        outcome.rejected.append(rejected(fault, raw, position, reading))
     if outcome.rejected and origin is not None:
         came_with(origin, outcome.rejected)
     return outcome
@@ -216,9 +216,9 @@ def outcome_of(told: object, position: int, reading: Reading, format_: Format) -
     """Make what can be made of the value of a record, as `told_of` gives it. Never raises for what it holds."""
     outcome = Outcome([], [])
     try:
-        _take(told, position, reading, format_, outcome, None, 0)
+        _take(told, position, reading, format_, outcome, None, ())
     except Unusable as found:
-        outcome.rejected.append(_rejected(found, encoded(told), position, reading))
+        outcome.rejected.append(rejected(found, encoded(told), position, reading))
     return outcome
 
 

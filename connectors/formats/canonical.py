@@ -1,8 +1,9 @@
 """nextmove's own format: a flat JSON object, keys named as the fields of `Event`, `Commerce` and `Item`.
 
-`kind` and `occurred_at` are required, and one identifier. Instants are RFC 3339 text or integer ms since the
-epoch. `session_id` is `Event.client_session_id`, `cart_url` is `Commerce.url`; `also` has a list for each kind of id.
-What is not a record's to say (`visitor_id`, `profile_id`, `mark`, `partition`, `position`) is not taken from it.
+`kind` and `occurred_at` are required, and one identifier. Instants are RFC 3339 text or integer ms since the epoch.
+`session_id` is `Event.client_session_id`, `cart_url` is `Commerce.url`; `also` has a list for each kind of id, and
+`properties` whatever else there is to say. What is not a record's to say (`visitor_id`, `profile_id`, `mark`,
+`partition`, `position`) is not taken from it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
     phone = phone_number(record.phone, reading)
     channel = record.channel or CHANNEL_OF_KIND.get(kind) or ("web" if anonymous_id else "server")
     session_id = record.client_session_id if record.session_id is None else record.session_id
-    return Event(
+    event = Event(
         kind=kind,
         at=at,
         event_id=record.event_id or content_id(raw),
@@ -73,6 +74,8 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
         position=position,
         also=() if record.also is None else _also(record.also, user_id, anonymous_id, reading),
     )
+    event.record = raw
+    return event
 
 
 def _also(told: Also, user_id: str, anonymous_id: str, reading: Reading) -> tuple[str, ...]:

@@ -71,12 +71,21 @@ COMMERCE_KINDS: Final[frozenset[Kind]] = frozenset(
 
 CHANNEL_OF_KIND: Final[dict[Kind, Channel]] = {
     "call_ringing": "phone",
+    "call_queued": "phone",
     "call_answered": "phone",
+    "call_held": "phone",
+    "call_resumed": "phone",
+    "call_transferred": "phone",
     "call_ended": "phone",
     "email_delivered": "email",
     "email_opened": "email",
     "email_clicked": "email",
+    "email_bounced": "email",
+    "email_complained": "email",
+    "chat_started": "chat",
+    "chat_ended": "chat",
     "message_received": "chat",
+    "message_sent": "chat",
     "screen_viewed": "app",
 }
 """The channel of an event that names none, where its kind tells."""

@@ -88,6 +88,7 @@ class Chain:
         parts = Parts(*here, shard=shard, journal=journal, control=control)
         self._parts = parts
         self._builders = {
+            "calls": parts.calls,
             "resolve": parts.resolve,
             "visitors": parts.visitors,
             "gather": parts.gather,
@@ -102,7 +103,7 @@ class Chain:
 
     def take(self, raws: list[RawBatch]) -> list[Told]:
         """Carry batches that come in one activation through all steps; return what is published."""
-        resolved = self._step("resolve", [self._parts.decode(raw) for raw in raws])
+        resolved = self._step("resolve", self._step("calls", [self._parts.decode(raw) for raw in raws]))
         visited = self._step("visitors", [share for item in resolved for share in self._parts.deal(item)])
         gathered = self._step("gather", self._parts.collect(visited))
         decided = self._step("profiles", [share for item in gathered for share in self._parts.deal(item)])

@@ -161,6 +161,9 @@ class DuplicatesSettings(Section, frozen=True, kw_only=True):
 
     enabled: bool = True
     """Without it a repeat counts as an event of its own: for input that is known to have none."""
+    across_sources: bool = False
+    """Whether an id names one event whatever topic or file it comes from: where one stream lies in several files, as an
+    archive's hours do, or two topics hold copies. Else each source has ids of its own, and two may use the same."""
     window_ms: Delay = DAY
     """Repeats within this are dropped; senders that retry give up within a day."""
     ids_max: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 2_000_000

@@ -106,9 +106,10 @@ class IdentityRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DuplicateRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How long an id is remembered, in ms of event time, and how many at most."""
+    """How long an id is remembered, in ms of event time, how many at most, and whether sources share theirs."""
 
     enabled: bool = True
+    across_sources: bool = False
     window_ms: int
     ids_max: int
 

@@ -16,6 +16,7 @@ from config.durations import DAY, DURATION_MS_MAX, HOUR, MINUTE, SECOND, format_
 from config.identity import IdentitySettings, SourceName
 from config.kafka import KafkaSettings
 from config.section import Section, is_duration
+from config.traffic import TrafficSettings
 from operators.rules import (
     CartRules,
     DecisionRules,
@@ -253,6 +254,7 @@ class Settings(Section, frozen=True, kw_only=True):
     decision: DecisionSettings = DecisionSettings()
     profile: ProfileSettings = ProfileSettings()
     duplicates: DuplicatesSettings = DuplicatesSettings()
+    traffic: TrafficSettings = TrafficSettings()
     identity: IdentitySettings = IdentitySettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     dead_letters: DeadLettersSettings = DeadLettersSettings()
@@ -308,6 +310,8 @@ class Settings(Section, frozen=True, kw_only=True):
             retention_ms=retention_ms,
             lateness_ms=self.source.lateness_ms,
             is_lead=is_lead,
+            rate_max=self.traffic.rate_max,
+            rate_ban_ms=self.traffic.rate_ban_ms,
             late_ms_max=self.profile.late_ms_max,
         )
 

@@ -83,6 +83,8 @@ def decode(
         tally.unreadable += len(result.rejected)
         tally.clamped += result.clamped
         tally.blocked.update(result.blocked)
+        if result.screened:
+            tally.source(raw.partition).screened.update(result.screened)
         timing.took(began)
         return ONE, Decoded(raw, result.events, result.rejected)
 
@@ -258,7 +260,7 @@ def publish(
                 made.append((-1, told.records))
                 continue
             for output in told:
-                made.append((output.batch.group, output.records))
+                made.append((output.batch.group, tally.published(output.records)))
                 tally.awake += output.awake
                 tally.profiles += output.held
                 tally.waiting += output.waiting

@@ -162,7 +162,8 @@ DURATION = "written as 500ms, 30m or 1h30m"
             "just text",
             (
                 "the document is just text but must be a mapping of key_groups, shard, cluster, source, kafka, session,"
-                " cart, footprint, decision, profile, duplicates, identity, checkpoint, dead_letters, output, telemetry"
+                " cart, footprint, decision, profile, duplicates, traffic, identity, checkpoint, dead_letters, output,"
+                " telemetry"
             ),
         ),
         (

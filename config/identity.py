@@ -10,6 +10,7 @@ from msgspec import Meta
 from phonenumbers import SUPPORTED_REGIONS
 
 from config.durations import DAY, HOUR, MINUTE, SECOND
+from config.patterns import compiled
 from config.section import Section
 from config.shown import shown
 from operators.rules import IdentifierLimit, IdentityRules
@@ -160,13 +161,4 @@ class IdentitySettings(Section, frozen=True, kw_only=True):
     @property
     def patterns(self) -> tuple[re.Pattern[str], ...]:
         """`blocked_patterns`, compiled."""
-        return tuple(_compiled(pattern) for pattern in self.blocked_patterns)
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(
-            f"identity.blocked_patterns has {shown(pattern)} but each must be a regular expression: {error}"
-        ) from None
+        return compiled("identity.blocked_patterns", self.blocked_patterns)

@@ -17,6 +17,7 @@ from config.identity import IdentitySettings, SourceName
 from config.kafka import KafkaSettings
 from config.mapping import rules_of
 from config.section import Delay, Instantly, Section, is_duration
+from config.traffic import TrafficSettings
 from config.visits import CallSettings, GapSettings, SessionSettings
 from operators.mapping import MappingRules
 from operators.rules import (
@@ -144,6 +145,9 @@ class DuplicatesSettings(Section, frozen=True, kw_only=True):
 
     enabled: bool = True
     """Without it a repeat counts as an event of its own: for input that is known to have none."""
+    across_sources: bool = False
+    """Whether an id names one event whatever topic or file it comes from: where one stream lies in several files, as an
+    archive's hours do, or two topics hold copies. Else each source has ids of its own, and two may use the same."""
     window_ms: Delay = DAY
     """Repeats within this are dropped; senders that retry give up within a day."""
     ids_max: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 2_000_000
@@ -235,6 +239,7 @@ class Settings(Section, frozen=True, kw_only=True):
     decision: DecisionSettings = DecisionSettings()
     profile: ProfileSettings = ProfileSettings()
     duplicates: DuplicatesSettings = DuplicatesSettings()
+    traffic: TrafficSettings = TrafficSettings()
     identity: IdentitySettings = IdentitySettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     dead_letters: DeadLettersSettings = DeadLettersSettings()
@@ -294,6 +299,8 @@ class Settings(Section, frozen=True, kw_only=True):
             retention_ms=retention_ms,
             lateness_ms=self.source.lateness_ms,
             is_lead=is_lead,
+            rate_max=self.traffic.rate_max,
+            rate_ban_ms=self.traffic.rate_ban_ms,
             late_ms_max=self.profile.late_ms_max,
         )
 

@@ -37,9 +37,11 @@ from operators.footprint import FootprintTracker
 from operators.identity_record import StitchedRecord
 from operators.person import add_anonymous_id, everyone, is_of, memories, person, track_of
 from operators.profile_record import ProfileRecord, Tombstone
-from operators.profile_state import Guest, HandOver, Profile, Track
-from operators.rejected import Rejected, too_late
+from operators.profile_state import Guest, HandOver, Profile, Track, link_order
+from operators.rate import RateRule
+from operators.rejected import too_late
 from operators.rules import ProfileRules
+from operators.screened import LeftOut, ScreenedEvent
 from operators.session import Session, SessionTracker
 from operators.session_record import SessionRecord
 from operators.stitching import Stitcher
@@ -59,7 +61,7 @@ ORDERED_KINDS: Final = CART_KINDS | {
 PENDING_MAX: Final = 500
 
 Fact = SessionRecord | CallRecord | CartRecord | ProfileRecord | Tombstone | StitchedRecord
-Output = Fact | Trigger | Suppressed | Answer | Rejected
+Output = Fact | Trigger | Suppressed | Answer | LeftOut
 
 
 class ProfileOperator:
@@ -74,18 +76,15 @@ class ProfileOperator:
         self._carts = CartTracker(rules.carts)
         self._footprint = FootprintTracker(rules.footprint)
         self._decider = Decider(rules.decisions)
+        self._rate = RateRule(rules.rate_max, rules.rate_ban_ms)
         self._gap_ms = dict(rules.sessions.gap_ms)
         self._gap_ms_max = max(self._gap_ms.values(), default=0)
-        self._memory_ms = rules.sessions.memory_ms
-        self._lateness_ms = rules.lateness_ms
-        self._late_ms_max = rules.late_ms_max
-        self._is_lead = rules.is_lead
-        self._browse_delay_ms = rules.carts.browse_delay_ms
-        self._delay_ms_min = rules.carts.delay_ms_min
+        self._memory_ms, self._is_lead = rules.sessions.memory_ms, rules.is_lead
+        self._lateness_ms, self._late_ms_max = rules.lateness_ms, rules.late_ms_max
+        self._browse_delay_ms, self._delay_ms_min = rules.carts.browse_delay_ms, rules.carts.delay_ms_min
         self._views_min = rules.carts.browse_views_min
         self._has_ticks = rules.carts.restart_on_activity
-        self._has_footprint = rules.footprint.enabled
-        self._decides = rules.decisions.enabled
+        self._has_footprint, self._decides = rules.footprint.enabled, rules.decisions.enabled
         self._offer_views = rules.decisions.offer_views if self._decides else FOREVER
         self._ordered_kinds = ORDERED_KINDS if rules.carts.browse_views_min else ORDERED_KINDS - {"product_viewed"}
 
@@ -107,6 +106,8 @@ class ProfileOperator:
             profile = None
         if profile is None:
             profile = Profile(at)
+        elif self._rate.is_bot(profile, at):
+            return profile, self._left_out(key, profile, event, watermark)
         elif not profile.visits:
             profile.visits = 1
             profile.last_at = max(profile.last_at, at)
@@ -166,14 +167,14 @@ class ProfileOperator:
         named = handover.profile_id, handover.visitor_id
         guest = Guest(handover.at, *named, ids, visitor.track, visitor.guests, handover.event_id)
         due_at = min(handover.at, visitor.due_at)
-        if profile is None or not profile.visits:
+        if profile is None or (not profile.visits and profile.bot_until < 0):
             guests = [] if profile is None else profile.guests
             due_at = due_at if profile is None else min(due_at, profile.due_at)
             timer_at = FOREVER if profile is None else profile.timer_at
             profile = Profile(visitor.last_at)
+            profile.minute, profile.count = -1, 0  # it has no event of its own yet
             profile.due_at, profile.timer_at = due_at, timer_at
-            profile.first_at = visitor.first_at
-            profile.visited_at = visitor.visited_at
+            profile.first_at, profile.visited_at = visitor.first_at, visitor.visited_at
             profile.visits = visitor.visits
             profile.footprint = visitor.footprint
             profile.guests = [*guests, guest]
@@ -193,6 +194,8 @@ class ProfileOperator:
     def expire(self, key: str, profile: Profile) -> list[Output]:
         """Return the last records of a profile that has had no event for its retention time."""
         _, out = self.on_timer(key, profile, FOREVER)
+        if not profile.visits and profile.bot_until >= 0:  # a bot's, of whom nothing was said
+            return out
         out.append(
             ProfileRecord(
                 key,
@@ -217,7 +220,7 @@ class ProfileOperator:
         out: list[Output],
     ) -> int:
         """Advance the guests' tracks, join those whose link is reached; return when the next guest is due."""
-        due_at, left = FOREVER, sorted(guests, key=_link_order)
+        due_at, left = FOREVER, sorted(guests, key=link_order)
         while left:
             guest = left.pop(0)
             track, ids, until = guest.track, guest.anonymous_ids, min(now, guest.at - 1)
@@ -236,7 +239,7 @@ class ProfileOperator:
             guests.remove(guest)
             for theirs in guest.guests:  # linked no sooner than their host
                 guests.append(theirs)
-                insort(left, theirs, key=_link_order)
+                insort(left, theirs, key=link_order)
         return due_at
 
     def _advance(
@@ -341,6 +344,14 @@ class ProfileOperator:
         elif kind == "product_viewed" and event.at + self._browse_delay_ms < profile.due_at:
             profile.due_at = min(profile.due_at, self._wakes_at(track))
 
+    def _left_out(self, key: str, profile: Profile, event: Event, watermark: int) -> list[Output]:
+        """Leave out an event of somebody too fast, save for consents: a refusal counts, whoever it is."""
+        out: list[Output] = [ScreenedEvent("rate", event.partition)]
+        if event.consents:
+            self._hold(profile, profile.track, event)
+        self._settle(key, profile.track, watermark, out)
+        return out
+
     def _settle(self, key: str, track: Track, watermark: int, out: list[Output]) -> None:
         """Apply held events that the watermark has passed, and those over the limit.
 
@@ -384,10 +395,6 @@ def _take_along(track: Track, guest: Guest) -> None:
     if early:
         track.pending = others
         guest.track.pending = sorted(guest.track.pending + early, key=_application_order)
-
-
-def _link_order(guest: Guest) -> tuple[int, str]:
-    return guest.at, guest.profile_id
 
 
 # Of one instant, what fills a cart comes first and what buys it last: a swap of the only line, told with one

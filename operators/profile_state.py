@@ -18,6 +18,8 @@ from operators.packing import Row, ago, instant, long_name, padded, short_name, 
 from operators.past import Past
 from operators.session import Session
 
+MINUTE_MS: Final = 60_000
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder().decode
 # The first field alone, all that a sweep for what is over has to read.
@@ -109,6 +111,11 @@ class Guest:
         return trim(row, _NO_GUEST)
 
 
+def link_order(guest: Guest) -> tuple[int, str]:
+    """Return the order in which guests are linked."""
+    return guest.at, guest.profile_id
+
+
 _NO_GUEST: Final[Row] = [None, None, None, None, None, [], ""]
 
 
@@ -187,15 +194,20 @@ class Profile:
     on a channel that people visit, and `visits` counts pauses longer than the session gap and the allowed
     lateness together: of those no straggler in time makes one visit, save one in the very middle.
     `anonymous_ids` has the instant at which each was first seen. `timer_at` is when the host will wake it: the
-    host's own note, which is not packed.
+    host's own note, which is not packed. `count` are the events of the `minute` (since the epoch) of its latest one,
+    `count_before` those of the minute before; until `bot_until` the profile is a bot's (`operators/rate.py`).
     """
 
     due_at: int = FOREVER
     timer_at: int = FOREVER
     visits: int = 1
+    count: int = 1
+    count_before: int = 0
+    bot_until: int = -1
 
     def __init__(self, at: int) -> None:
         self.last_at = at
+        self.minute = at // MINUTE_MS
         self.first_at = at
         self.visited_at = at
         self.anonymous_ids: dict[str, int] = {}
@@ -204,7 +216,7 @@ class Profile:
         self.guests: list[Guest] = []
 
 
-_NO_PROFILE: Final[Row] = [0, 0, 0, 0, [], [], [], None, []]
+_NO_PROFILE: Final[Row] = [0, 0, 0, 0, [], [], [], None, [], 1, 0, 0, None]
 
 
 def pack(key: str, profile: Profile) -> bytes:
@@ -225,6 +237,10 @@ def pack(key: str, profile: Profile) -> bytes:
         profile.footprint.pack(base),
         ago(base, profile.due_at),
         [guest.pack(base, names) for guest in profile.guests],
+        profile.count,
+        profile.count_before,
+        base // MINUTE_MS - profile.minute,
+        ago(base, profile.bot_until),
     ]
     raw: bytes = _encode(trim(row, _NO_PROFILE))
     return raw
@@ -233,7 +249,7 @@ def pack(key: str, profile: Profile) -> bytes:
 def unpack(key: str, raw: bytes) -> Profile:
     """Make a profile of the bytes that `pack` gave."""
     told: Any = _decode(raw)
-    base, first, visited, visits, devices, track, seen, due, guests = padded(told, _NO_PROFILE)
+    base, first, visited, visits, devices, track, seen, due, guests, *rate = padded(told, _NO_PROFILE)
     profile = Profile(base)
     profile.first_at = base - first
     profile.visited_at = base - visited
@@ -250,6 +266,9 @@ def unpack(key: str, raw: bytes) -> Profile:
     profile.due_at = instant(base, due, FOREVER)
     for guest in guests:
         profile.guests.append(_unpack_guest(guest, base, names))
+    profile.count, profile.count_before, back, until = rate
+    profile.minute -= back
+    profile.bot_until = instant(base, until, -1)
     return profile
 
 

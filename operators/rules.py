@@ -86,6 +86,9 @@ class ProfileRules(msgspec.Struct, frozen=True, kw_only=True):
     lateness_ms: int
     is_lead: bool = False
     """Whether these are the rules of known persons."""
+    rate_max: int = 0
+    """How many events of one profile a minute are a person's, 0: any number; else it is a bot's for `rate_ban_ms`."""
+    rate_ban_ms: int = 0
     late_ms_max: int
     """How far behind the watermark an event may come that belongs to no remembered session."""
 
@@ -114,9 +117,10 @@ class IdentityRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DuplicateRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How long an id is remembered, in ms of event time, and how many at most."""
+    """How long an id is remembered, in ms of event time, how many at most, and whether sources share theirs."""
 
     enabled: bool = True
+    across_sources: bool = False
     window_ms: int
     ids_max: int
 

@@ -8,7 +8,7 @@ import msgspec
 
 from connectors.changelog import check_version
 
-STATE_VERSION: Final = 5
+STATE_VERSION: Final = 6
 """The version of the layout of what a snapshot and the changelog hold."""
 
 _Gone: Final[Any] = dict[str, tuple[str, int]]
@@ -60,6 +60,7 @@ def read_snapshot(raw: bytes) -> GroupSnapshot:
         return GroupSnapshot(*msgspec.msgpack.decode(raw, type=_Row3)[1:])
     if version == 4:
         return GroupSnapshot(*msgspec.msgpack.decode(raw, type=_Row4)[1:])
+    # Version 5 differs in the profiles alone, which had no rate.
     return GroupSnapshot(*msgspec.msgpack.decode(raw, type=_Row)[1:])
 
 

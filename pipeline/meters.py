@@ -49,8 +49,8 @@ METERS: Final = (
         "nextmove_events_dropped_total",
         "counter",
         ("reason",),
-        "Records read that do not count: duplicates, what happened before somebody was erased, and dead letters by"
-        " reason. The rest of those ingested counts.",
+        "Records read that do not count: duplicates, what happened before somebody was erased, what was screened, and"
+        " dead letters by reason. The rest of those ingested counts.",
         readings.dropped,
     ),
     Meter(
@@ -59,6 +59,14 @@ METERS: Final = (
         ("source",),
         "Records dropped because their event id had been seen within the window.",
         readings.by_source(lambda t: t.duplicates),
+    ),
+    Meter(
+        "nextmove_events_screened_total",
+        "counter",
+        ("source", "rule"),
+        "Events that do not count: of known bots, of visitors too fast for people (rate), and of our own people"
+        " (internal).",
+        readings.screened,
     ),
     Meter(
         "nextmove_events_late_total",

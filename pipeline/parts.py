@@ -8,13 +8,17 @@ from pathlib import Path
 
 import msgspec
 
+from config.patterns import compiled
 from config.settings import Settings
+from config.traffic import TrafficSettings
 from connectors.changelog import Changelog, Rewrites
 from connectors.cloudevents import Encoder, MessageEncoder
+from connectors.crawlers import known_bots
 from connectors.formats import Format
 from connectors.formats.common import SourceRules
 from connectors.formats.mapping import way
 from connectors.formats.pseudonyms import Pseudonyms
+from connectors.formats.screening import Screening
 from connectors.given_folder import GivenFolder
 from connectors.journal import Journal
 from connectors.memory import MemoryIdentity
@@ -122,13 +126,16 @@ def source_rules(settings: Settings) -> Callable[[str], SourceRules]:
     identity = settings.identity
     made: dict[str, SourceRules] = {}
     pseudonyms = None if identity.secrets is None else Pseudonyms(*identity.secrets)
+    screening = _screening(settings.traffic)
 
     def rules_of(partition: str) -> SourceRules:
         region = identity.phone_regions.get(source_of(partition), identity.phone_region)
         rules = made.get(region)
         if rules is None:
             bytes_max = settings.source.record_bytes_max
-            rules = made[region] = SourceRules(bytes_max, region, identity.blocked, identity.patterns, pseudonyms)
+            rules = made[region] = SourceRules(
+                bytes_max, region, identity.blocked, identity.patterns, pseudonyms, screening
+            )
         return rules
 
     return rules_of
@@ -154,6 +161,20 @@ def _stores(store: IdentityStore | None, recovery: Path | None, *, fsync: bool) 
 
 def _time_rules(settings: Settings) -> TimeRules:
     return TimeRules(lateness_ms=settings.source.lateness_ms, live_within_ms=settings.source.live_within_ms)
+
+
+def _screening(traffic: TrafficSettings) -> Screening:
+    """Return what tells whose events do not count."""
+    ours = traffic.internal
+    return Screening(
+        bots=[*(known_bots() if traffic.bots else ()), *compiled("traffic.bot_agents", traffic.bot_agents)],
+        people=compiled("traffic.people_agents", traffic.people_agents),
+        agents=compiled("traffic.internal.agents", ours.agents),
+        networks=ours.subnets,
+        email_domains=ours.email_domains,
+        user_ids=ours.user_ids,
+        urls=ours.urls,
+    )
 
 
 def _watermark(settings: Settings, partitions: Sequence[str], shard: Shard, leftovers: Mapping[str, int]) -> Watermark:

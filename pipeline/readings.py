@@ -13,6 +13,7 @@ from operators.answer import Outcome
 from operators.event import FOREVER
 from operators.rejected import REASONS
 from operators.request import What
+from operators.screened import RULES
 from operators.trigger import FAMILIES, Action, Outlet, Suppression
 from pipeline.ports import Dependency, LiveSink, LiveSource, SharedStore
 from pipeline.tally import REPEATED, SourceTally, Tally, source_of
@@ -59,6 +60,14 @@ def families() -> list[str]:
     return sorted(set(FAMILIES.values()))
 
 
+def screened(watched: Watched) -> Values:
+    """Read events that do not count, by source and rule."""
+    counts: dict[tuple[str, ...], float] = {}
+    for name, source in dict(watched.tally.sources).items():
+        counts |= {(name, rule): source.screened[rule] for rule in RULES}
+    return counts
+
+
 def dead_letters(watched: Watched) -> Values:
     """Read dead letters by source, stage and reason; of each source those of records and events from the start."""
     tally = watched.tally
@@ -71,7 +80,7 @@ def dropped(watched: Watched) -> Values:
     """Read what does not count, by reason."""
     tally = watched.tally
     counts = dict.fromkeys(sorted(REASONS), 0) | dict(tally.rejected)
-    counts |= {"duplicate": tally.duplicates, "erased": tally.erased}
+    counts |= {"duplicate": tally.duplicates, "erased": tally.erased, "screened": tally.screened.total()}
     return {(reason,): count for reason, count in counts.items()}
 
 

@@ -11,7 +11,7 @@ import msgspec
 from connectors.batches import RawBatch
 from connectors.changelog import ENTRY_OVERHEAD, Changelog
 from connectors.journal import Journal
-from operators.duplicates import Duplicates
+from operators.duplicates import Duplicates, Place
 from operators.erasure import ERASED, erased_at
 from operators.event import FOREVER, Event
 from operators.identity import is_erased, settled
@@ -23,8 +23,8 @@ from pipeline.deal import Dealer
 from pipeline.desk import Desk
 from pipeline.messages import Await, Decoded, Marker, Parcel, Resolved
 from pipeline.ports import IdentityStore
-from pipeline.resolver_snapshot import IDS, ResolverSnapshot, generation_of, ids_of, read_snapshot, write_snapshot
-from pipeline.tally import REPEATED, Tally
+from pipeline.resolver_snapshot import IDS, ResolverSnapshot, ids_key, ids_of, place_of, read_snapshot, write_snapshot
+from pipeline.tally import REPEATED, Tally, source_of
 from pipeline.watermark import Watermark
 
 # Devices that are remembered with where their events go: a limit on memory.
@@ -70,7 +70,7 @@ class Resolver:
         # store in which nobody else links, else for one batch.
         self._members: dict[str, Member] = {}
         self._live_bytes = 0
-        self._logged: dict[int, dict[str, int]] = {}
+        self._logged: dict[Place, dict[str, int]] = {}
         self._journal = journal
         self._life = uuid4().hex if journal is None else ""
         self._taken = self._clock = 0
@@ -94,7 +94,7 @@ class Resolver:
         known = self._asked(raw, decoded)
         as_of = self._clock
         for request in decoded.requests:
-            self._perform(request, as_of, records)
+            self._perform(request, source_of(raw.partition), as_of, records)
             as_of = max(as_of, self._store.linked_at)  # the next one sees what this one has done
         if raw.is_sent:
             self._receive(decoded.parcels)
@@ -110,8 +110,8 @@ class Resolver:
             time.marked()
         return Resolved(self._dealer.deal(here, elsewhere, self._taken), records)
 
-    def _perform(self, request: Request, as_of: int, records: list[Any]) -> None:
-        if not self._duplicates.is_new(request.request_id, request.at):
+    def _perform(self, request: Request, source: str, as_of: int, records: list[Any]) -> None:
+        if not self._duplicates.of(source).is_new(request.request_id, request.at):
             self.tally.answers[request.what, REPEATED] += 1
             return
         records += self._desk.perform(request, as_of)
@@ -141,7 +141,8 @@ class Resolver:
     def _read(self, raw: RawBatch, events: list[Event], known: dict[str, str], records: list[Any]) -> None:
         """Deal out a batch of the source."""
         partition = raw.partition
-        visitors, leads, duplicates, time = self._dealer.visitors, self._dealer.leads, self._duplicates, self._time
+        visitors, leads, time = self._dealer.visitors, self._dealer.leads, self._time
+        seen = self._duplicates.of(source_of(partition))
         top, mark = time.tops.get(partition, -1), time.marks.get(partition, -1)
         lateness_ms, drops = time.lateness_ms + 1, self._drops_duplicates
         copies = late = sum_at = 0
@@ -159,7 +160,7 @@ class Resolver:
                 if at > stream_top and at - lateness_ms > mark:
                     mark = at - lateness_ms
                     reached = time.at(mark, others)
-            if drops and not duplicates.is_new(event.event_id, at):
+            if drops and not seen.is_new(event.event_id, at):
                 copies += 1
                 continue
             if at <= erased_to and is_erased(event, known):
@@ -324,10 +325,11 @@ class Resolver:
         entries = [(name, 0, lead.encode()) for name, lead in self._store.changes()]
         self._live_bytes += sum(len(name) + len(raw) + ENTRY_OVERHEAD for name, _, raw in entries)
         entries += self._forget()
-        for generation, ids in self._duplicates.fresh.items():
-            if ids:
-                entries.append(self._log_ids(generation, ids))
-                ids.clear()
+        for source, seen in self._duplicates.sources.items():
+            for span, ids in seen.fresh.items():
+                if ids:
+                    entries.append(self._log_ids((source, span), ids))
+                    ids.clear()
         generation = length = 0
         if self._changelog is not None:
             if entries:
@@ -342,10 +344,10 @@ class Resolver:
             ResolverSnapshot(generation, length, time.marks, time.tops, self._taken, self._last, time.heard)
         )
 
-    def _log_ids(self, generation: int, ids: list[str]) -> tuple[str, int, bytes]:
-        """Return the entry that adds `ids` to a generation of those in the changelog."""
-        sizes = self._logged.setdefault(generation, {})
-        key, raw = f"{IDS}{generation}/{len(sizes)}", msgspec.msgpack.encode(ids)
+    def _log_ids(self, place: Place, ids: list[str]) -> tuple[str, int, bytes]:
+        """Return the entry that adds `ids` to a source's generation of those in the changelog."""
+        sizes = self._logged.setdefault(place, {})
+        key, raw = ids_key(place, len(sizes)), msgspec.msgpack.encode(ids)
         sizes[key] = len(key) + len(raw) + ENTRY_OVERHEAD
         self._live_bytes += sizes[key]
         return key, 0, raw
@@ -354,19 +356,20 @@ class Resolver:
         """Drop the ids that are no longer asked for; return the entries that say so."""
         watermark = min(self._time.marks.values(), default=-1)
         gone: dict[str, int] = {}
-        for generation in self._duplicates.forget(watermark):
-            gone |= self._logged.pop(generation, {})
+        for place in self._duplicates.forget(watermark):
+            gone |= self._logged.pop(place, {})
         self._live_bytes -= sum(gone.values())
         self.tally.forgotten_early = self._duplicates.forgotten_early
         return [(key, 0, b"") for key in gone]
 
     def _live(self) -> Iterable[tuple[str, int, bytes]]:
-        """Give all that is live, for a rewrite; ids come together, an entry a generation."""
+        """Give all that is live, for a rewrite; ids come together, an entry a source and generation."""
         for name, lead in self._store.live():
             yield name, 0, lead.encode()
-        for generation, ids in self._duplicates.generations.items():
-            self._live_bytes -= sum(self._logged.pop(generation, {}).values())
-            yield self._log_ids(generation, list(ids))
+        for source, seen in self._duplicates.sources.items():
+            for generation, ids in seen.generations.items():
+                self._live_bytes -= sum(self._logged.pop((source, generation), {}).values())
+                yield self._log_ids((source, generation), list(ids))
 
     def _resume(self, changelog: Changelog, snapshot: bytes) -> None:
         told = read_snapshot(snapshot)
@@ -381,8 +384,7 @@ class Resolver:
             size = len(key) + len(raw) + ENTRY_OVERHEAD
             self._live_bytes += size
             if key.startswith(IDS):
-                span = generation_of(key)
-                self._logged.setdefault(span, {})[key] = size
-                self._duplicates.restore(span, ids_of(raw))
+                place = self._duplicates.restore(place_of(key), ids_of(raw))
+                self._logged.setdefault(place, {})[key] = size
             else:
                 self._store.restore(key, raw.decode())

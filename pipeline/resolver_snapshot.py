@@ -8,13 +8,17 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from connectors.changelog import Entry, check_version
+from operators.duplicates import ANY, Place
 from operators.identity import TYPES
 from pipeline.watermark import NOTHING_HEARD, Heard
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 IDS: Final = "#"
-"""What an entry of the changelog that holds ids has as key: this, their generation and a number."""
+"""What an entry of the changelog that holds ids has as key: this, their generation, a number and their source.
+
+Before version 4 nobody asked for the source, and there is none.
+"""
 
 
 class ResolverSnapshot(NamedTuple):
@@ -80,7 +84,7 @@ def merged(
     marks: dict[str, int] = {}
     tops: dict[str, int] = {}
     links: dict[str, bytes] = {}
-    ids: dict[int, set[str]] = {}
+    ids: dict[Place, set[str]] = {}
     last: dict[str, tuple[int, int]] = {}
     for told, live in resolvers:
         for way, place in told.last.items():
@@ -91,11 +95,11 @@ def merged(
             tops[partition] = max(top, tops.get(partition, -1))
         for key, (_, raw) in live.items():
             if key.startswith(IDS):
-                ids.setdefault(generation_of(key), set()).update(ids_of(raw))
+                ids.setdefault(place_of(key), set()).update(ids_of(raw))
             else:
                 links[key] = raw
     entries: list[Entry] = [(name, 0, lead) for name, lead in links.items()]
-    entries += [(f"{IDS}{generation}/0", 0, msgspec.msgpack.encode(sorted(ids[generation]))) for generation in ids]
+    entries += [(ids_key(place, 0), 0, msgspec.msgpack.encode(sorted(ids[place]))) for place in ids]
     return ResolverSnapshot(0, 0, marks, tops, 0, last), entries
 
 
@@ -105,9 +109,16 @@ def counted(live: dict[str, tuple[int, bytes]]) -> tuple[int, int]:
     return sum(1 for key in live if key[0] in TYPES), sum(lists)
 
 
-def generation_of(key: str) -> int:
-    """Return the generation of the ids that an entry of that key holds."""
-    return int(key[len(IDS) : key.index("/")])
+def ids_key(place: Place, number: int) -> str:
+    """Return the key of the `number`-th entry that holds ids of that source and generation."""
+    source, generation = place
+    return f"{IDS}{generation}/{number}/{source}" if source != ANY else f"{IDS}{generation}/{number}"
+
+
+def place_of(key: str) -> Place:
+    """Return of which source and generation the ids are that an entry of that key holds."""
+    generation, _, *source = key[len(IDS) :].split("/", 2)
+    return source[0] if source else ANY, int(generation)
 
 
 def ids_of(raw: bytes) -> list[str]:

@@ -87,6 +87,8 @@ def decode(
         tally.unreadable += len(result.rejected)
         tally.clamped += result.clamped
         tally.blocked.update(result.blocked)
+        if result.screened:
+            tally.source(raw.partition).screened.update(result.screened)
         timing.took(began)
         return ONE, Decoded(raw, result.events, result.rejected)
 
@@ -95,9 +97,11 @@ def decode(
 
 def beyond_one_each(found: Found, records: int) -> int:
     """Count what was found in records beyond one thing each, that is the parts of envelopes after their first."""
-    count = len(found.events) + len(found.rejected)
-    if count == records:
+    count, screened = len(found.events) + len(found.rejected), sum(found.screened.values())
+    if count + screened == records:
         return 0
+    if screened:  # nobody knows any more in which records
+        return max(0, count + screened - records)
     return count - len({event.position for event in found.events} | {one.position for one in found.rejected})
 
 
@@ -296,7 +300,7 @@ def publish(
                 made.append((-1, told.records))
                 continue
             for output in told:
-                made.append((output.batch.group, output.records))
+                made.append((output.batch.group, tally.published(output.records)))
                 tally.awake += output.awake
                 tally.profiles += output.held
                 tally.waiting += output.waiting

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -20,8 +20,10 @@ from operators.call_record import CallRecord
 from operators.cart_record import CartRecord
 from operators.event import FOREVER
 from operators.identity_record import IdentityRecord, StitchedRecord
+from operators.profile import Output
 from operators.profile_record import ProfileRecord
 from operators.rejected import Rejected
+from operators.screened import ScreenedEvent
 from operators.session_record import SessionRecord
 from operators.trigger import FAMILIES, Suppressed, Trigger
 from pipeline.cap import Cap
@@ -47,6 +49,8 @@ class SourceTally:
     duplicates: int = 0
     late: int = 0
     """Events at or before the watermark of their partition when they came; duplicates are not looked at."""
+    screened: Counter[str] = field(default_factory=Counter)
+    """Events that do not count, by rule: of bots, and of our own people."""
     aged: int = 0
     """Events read live, of which `age_ms` sums up how long ago they had happened."""
     age_ms: int = 0
@@ -94,7 +98,7 @@ def source_of(partition: str) -> str:
 class Tally:
     """Counts of one process since it started.
 
-    Every record read is accepted, rejected or a duplicate; `imbalance` says by how much it is not.
+    Every record read is accepted, rejected, a duplicate or screened; `imbalance` says by how much it is not.
     """
 
     read: int = 0
@@ -187,14 +191,20 @@ class Tally:
         return sum(source.late for source in list(self.sources.values()))
 
     @property
+    def screened(self) -> Counter[str]:
+        """Events that do not count, by rule."""
+        return sum((source.screened for source in list(self.sources.values())), Counter())
+
+    @property
     def accepted(self) -> int:
         """Records that became events and counted."""
-        return self.decoded - self.duplicates - self.too_late - self.erased
+        return self.decoded - self.duplicates - self.too_late - self.erased - self.screened["rate"]
 
     @property
     def imbalance(self) -> int:
-        """What was read and is neither accepted nor rejected nor a duplicate: 0, or something was lost."""
-        return self.read + self.more - self.accepted - self.rejected.total() - self.duplicates - self.erased
+        """Records read that are neither accepted nor rejected, duplicates or screened: 0, or something was lost."""
+        left_out = self.duplicates + self.erased + self.screened.total()
+        return self.read + self.more - self.accepted - self.rejected.total() - left_out
 
     def source(self, partition: str) -> SourceTally:
         """Return the counts of the source that `partition` is part of."""
@@ -210,6 +220,16 @@ class Tally:
         self.source(partition).read += count
         if count and is_live:
             self.heard_at = time.monotonic()
+
+    def published(self, records: Sequence[Output]) -> Sequence[Record]:
+        """Count the events that a profile's rules have left out, and return the rest, which is published."""
+        rest: list[Record] = []
+        for record in records:
+            if isinstance(record, ScreenedEvent):
+                self.source(record.partition).screened[record.rule] += 1
+            else:
+                rest.append(record)
+        return rest
 
     def record(self, record: Record) -> None:
         """Count one record that is being published, and so complete."""

@@ -117,6 +117,7 @@ def summarize(outcome: Outcome, place: str, ending: str, delays: str = "") -> No
     rows = {
         "Records": f"{tally.read:,} read: {tally.accepted:,} accepted, {tally.duplicates:,} duplicates,"
         f" {dead:,} dead letters",
+        "Screened": told(tally.screened) if tally.screened else "",
         "People": f"{tally.visitors:,} visitors; {leads:,} leads: visitors known by user id, e-mail or phone",
         "Identities": identities(tally),
         "Sessions": f"{tally.sessions:,}, with {tally.orders:,} orders",

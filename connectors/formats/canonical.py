@@ -28,6 +28,7 @@ from connectors.formats.common import (
 from connectors.formats.fields import TYPED_FAULTS, converter, json_object
 from connectors.formats.identifiers import email_address, identifier, personal, phone_number, visitor_of
 from connectors.formats.products import items_of
+from connectors.formats.screening import screened
 from operators.event import Commerce, Event
 
 _decode: Final = msgspec.json.Decoder(Record).decode
@@ -43,6 +44,7 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
     record = _read(raw)
     if record is None or (kind := record.kind) is None:
         return None
+    screened(record.user_agent, record.ip, reading.screening)
     at = _time(record, reading)
     anonymous_id = personal(record.anonymous_id, "anonymous_id", reading)
     user_id = personal(record.user_id, "user_id", reading)

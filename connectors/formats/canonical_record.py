@@ -56,3 +56,5 @@ class Record(msgspec.Struct, gc=False):
     consents: Consents = None
     call_id: Identifier = None
     name: Text = None
+    user_agent: Text = None
+    ip: Text = None

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from connectors.formats.pseudonyms import Pseudonyms
+from connectors.formats.screening import Screening
 from operators.event import INSTANT_MAX, INSTANT_MIN, Channel, Kind
 from operators.rejected import Reason
 
@@ -111,7 +112,7 @@ class SourceRules:
 
     One of more than `bytes_max` bytes is refused. A telephone number without a country code is one of `region`, "" for
     none. `blocked` are values in any case, and `patterns` match whole values, that name nobody here. With `pseudonyms`
-    addresses and numbers are known by those only.
+    addresses and numbers are known by those only. By `screening` events of bots and of our own people do not count.
     """
 
     def __init__(
@@ -121,8 +122,10 @@ class SourceRules:
         blocked: Iterable[str] = (),
         patterns: Iterable[re.Pattern[str]] = (),
         pseudonyms: Pseudonyms | None = None,
+        screening: Screening | None = None,
     ) -> None:
         self.bytes_max = bytes_max
+        self.screening = screening
         self.pseudonyms = pseudonyms
         self.region = region
         self._blocked = frozenset(value.strip().lower() for value in blocked)
@@ -147,7 +150,7 @@ class Reading:
 
     `read_at` (ms) stands in for the receive time of records that name none; None where nobody knows it.
     `clamped` counts the events whose time was moved back to their receive time, `blocked` by type the identifiers left
-    out because they name nobody.
+    out because they name nobody, `screened` by rule the events that do not count.
     """
 
     def __init__(self, partition: str, read_at: int | None = None, rules: SourceRules = DEFAULT_RULES) -> None:
@@ -157,6 +160,8 @@ class Reading:
         self.blocks_any = rules.blocks_any
         self.clamped = 0
         self.blocked: Counter[str] = Counter()
+        self.screening = rules.screening
+        self.screened: Counter[str] = Counter()
 
 
 def milliseconds(span: timedelta) -> int:

@@ -9,6 +9,7 @@ from connectors.batches import Origin
 from connectors.formats import canonical, segment
 from connectors.formats.common import DEFAULT_RULES, Reading, SourceRules, Unusable
 from connectors.formats.others import CALLS, Format, otherwise
+from connectors.formats.screening import Screened
 from operators.event import Event
 from operators.rejected import Rejected
 
@@ -16,17 +17,25 @@ _NONE: Final[tuple[Origin, ...]] = ()
 
 
 class Decoded:
-    """The outcome of a batch: each record is either among `events` or among `rejected`, both in input order.
+    """The outcome of a batch: each record is among `events` or `rejected`, both in input order, or it is `screened`.
 
     `clamped` counts the events whose time lay too far in the future and was moved to their receive time, `blocked` by
-    type the identifiers left out because they name nobody.
+    type the identifiers left out because they name nobody, `screened` by rule the events that do not count.
     """
 
-    def __init__(self, events: list[Event], rejected: list[Rejected], clamped: int, blocked: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        events: list[Event],
+        rejected: list[Rejected],
+        clamped: int,
+        blocked: Mapping[str, int],
+        screened: Mapping[str, int],
+    ) -> None:
         self.events = events
         self.rejected = rejected
         self.clamped = clamped
         self.blocked = blocked
+        self.screened = screened
 
 
 def decode_batch(  # noqa: PLR0913 -- all that is known of a batch
@@ -52,8 +61,7 @@ def decode_batch(  # noqa: PLR0913 -- all that is known of a batch
     reading = Reading(partition, read_at, rules)
     bytes_max, pseudonyms = rules.bytes_max, rules.pseudonyms
     is_calls = format in CALLS
-    events: list[Event] = []
-    rejected: list[Rejected] = []
+    events, rejected = list[Event](), list[Rejected]()
     for position, raw in enumerate(raws, first_position):
         if came_at is not None:
             reading.read_at = came_at[position - first_position]
@@ -66,6 +74,9 @@ def decode_batch(  # noqa: PLR0913 -- all that is known of a batch
             event = _first(raw, position, reading, is_calls, format)
         except Unusable as found:
             fault = found
+        except Screened as found:
+            reading.screened[found.rule] += 1
+            continue
         if event is None:
             origin = origins[position - first_position] if origins else None
             others = otherwise(raw, position, reading, format, fault, origin)
@@ -77,7 +88,7 @@ def decode_batch(  # noqa: PLR0913 -- all that is known of a batch
             if pseudonyms is not None:
                 pseudonyms.hide(event)
             events.append(event)
-    return Decoded(events, rejected, reading.clamped, reading.blocked)
+    return Decoded(events, rejected, reading.clamped, reading.blocked, reading.screened)
 
 
 def event_times(
@@ -88,8 +99,8 @@ def event_times(
 ) -> list[int | None]:
     """Tell the instant (ms) that `decode_batch` would give each record, in a third of its time.
 
-    For a record that `decode_batch` accepts it is the `at` of its event. For one that it rejects it is None,
-    except for a Segment call with a good time and another fault, such as the want of an identifier: to find
+    For a record that `decode_batch` accepts, or screens, it is the `at` of its event. For one that it rejects it is
+    None, except for a Segment call with a good time and another fault, such as the want of an identifier: to find
     that out would take as long as to decode it; and for one of ours whose identifiers are all blocked by its source.
     """
     reading = Reading("", read_at)
@@ -113,10 +124,13 @@ def _time_by_decoding(raw: bytes, read_at: int | None, format: Format) -> int | 
 
 
 def _first(raw: bytes, position: int, reading: Reading, is_calls: bool, format: Format) -> Event | None:  # noqa: A002, FBT001 -- as above
-    """Make the event of a record as most are; None where it is none of these."""
+    """Make the event of a record as most are, and see whether it counts; None where it is none of these."""
     event = segment.decode(raw, position, reading) if is_calls else None
     if event is None and format in ("auto", "canonical"):
         event = canonical.decode(raw, position, reading)
+    screening = reading.screening
+    if screening is not None and screening.asks_events and event is not None:
+        screening.screen(event)
     return event
 
 

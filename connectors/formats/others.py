@@ -3,7 +3,8 @@
 Each format is a module with two functions, listed here in the order in which they are asked:
 
 * `claims(told)` tells by the names of a JSON object's fields whether it is of this format;
-* `events(told, position, reading)` makes its events, and raises `Unusable` where it cannot.
+* `events(told, position, reading)` makes its events, and raises `Unusable` where it cannot. It asks `screened` about
+  the user agent and the address of the visitor, where the record tells them.
 
 A format that is text and no JSON has `claims_text(raw)` and `told_of(raw)`, which makes the object of it that `events`
 takes. An envelope around other records has `parts(told, format)`: the format of what is in it, and that, each part
@@ -44,6 +45,7 @@ from connectors.formats import (
 from connectors.formats.common import Reading, Unusable, encoded
 from connectors.formats.fields import json_value
 from connectors.formats.rejecting import came_with, rejected, replayed
+from connectors.formats.screening import Screened
 from operators.event import Event
 from operators.rejected import Reason, Rejected
 
@@ -284,15 +286,25 @@ def _take(
     way = _way(told, format_)
     if way is None or (fault is not None and way.events in TRIED):
         raise fault or _unclaimed(format_)
-    clamped = reading.clamped
-    events = way.events(told, position, reading)
-    if reading.clamped != clamped:
-        for event in events:
+    outcome.events.extend(_events(way, told, position, reading))
+
+
+def _events(way: Way, told: Told, position: int, reading: Reading) -> list[Event]:
+    """Make the events of a record that is known for what it is."""
+    clamped, screening, pseudonyms = reading.clamped, reading.screening, reading.rules.pseudonyms
+    try:
+        events = way.events(told, position, reading)
+    except Screened as found:
+        reading.screened[found.rule] += 1
+        return []
+    if screening is not None and screening.asks_events:
+        events = screening.left(events, reading.screened)
+    for event in events:
+        if reading.clamped != clamped:
             event.is_clamped = True
-    if reading.rules.pseudonyms is not None:
-        for event in events:
-            reading.rules.pseudonyms.hide(event)
-    outcome.events.extend(events)
+        if pseudonyms is not None:
+            pseudonyms.hide(event)
+    return events
 
 
 def _parts(told: Any, format_: Format) -> tuple[list[Any], Format]:  # noqa: ANN401 -- JSON of any kind

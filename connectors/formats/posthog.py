@@ -186,6 +186,8 @@ def _context(properties: dict[str, Any]) -> dict[str, Any]:
         "page": {"url": properties.get("$current_url"), "referrer": None if referrer == "$direct" else referrer},
         "campaign": {"name": properties.get("utm_campaign"), "source": properties.get("utm_source")},
         "sessionId": properties.get("$session_id"),
+        "userAgent": properties.get("$raw_user_agent") or properties.get("$useragent"),
+        "ip": properties.get("$ip"),
         "traits": _object(properties.get("$set_once")) | _object(properties.get("$set")),
     }
 

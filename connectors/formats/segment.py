@@ -28,6 +28,7 @@ from connectors.formats.common import (
 from connectors.formats.fields import TYPED_FAULTS, converter, json_object
 from connectors.formats.identifiers import either, email_address, identifier, personal, phone_number, visitor_of
 from connectors.formats.products import item_of, items_of
+from connectors.formats.screening import screened
 from connectors.formats.segment_call import Call, Clocks, Context, Properties, Traits
 from connectors.formats.segment_names import CHANNEL_OF, KIND_OF, is_of_app, kind_of
 from connectors.formats.segment_rows import (
@@ -99,19 +100,20 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
     type_: str | None = row[TYPE]
     if type_ is None:
         return None
+    context: Context | None = row[CONTEXT]
+    if context is not None and reading.screening is not None:
+        screened(context.user_agent, context.ip, reading.screening)
     at = happened_at(row[TIMESTAMP], row[ORIGINAL_TIMESTAMP], row[SENT_AT], row[RECEIVED_AT], reading)
     name: str
     if type_ == "track":
         name = intern(row[EVENT] or "")
         kind = KIND_OF.get(name) or kind_of(name)
     else:
-        name = row[NAME] or ""
-        kind = _KIND_OF_TYPE[type_]
+        name, kind = row[NAME] or "", _KIND_OF_TYPE[type_]
     told_id: str | None = row[ANONYMOUS_ID]
     previous_id: str | None = row[PREVIOUS_ID] if type_ == "alias" else None
     user_id = personal(row[USER_ID], "user_id", reading)
     anonymous_id = personal(told_id if told_id or user_id else previous_id, "anonymous_id", reading)
-    context: Context | None = row[CONTEXT]
     known: Traits | None = None if context is None else context.traits
     told_channel: str | None = row[CHANNEL]
     channel: Channel = "web"
@@ -129,8 +131,7 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
     event = Event(kind, at, event_id, channel, visitor_id, anonymous_id, user_id, email, phone)
     if previous_id:  # a user's or a device's: the spec does not say
         event.also = either(personal(previous_id, "anonymous_id", reading), anonymous_id, user_id)
-    event.name = name
-    event.partition, event.position, event.record = reading.partition, position, raw
+    event.name, event.partition, event.position, event.record = name, reading.partition, position, raw
     if context is not None:
         _add_context(event, context)
     if properties is not None:

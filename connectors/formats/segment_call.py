@@ -74,6 +74,8 @@ class Context(msgspec.Struct, gc=False):
     campaign: Campaign | None = None
     traits: Traits | None = None
     session_id: SessionId = field(name="sessionId", default=None)
+    user_agent: Text = field(name="userAgent", default=None)
+    ip: Text = None
     device: Present | None = None
     app: Present | None = None
 

@@ -22,6 +22,7 @@ from connectors.formats.common import (
 from connectors.formats.fields import amount, flag, identifier_text, moment, text
 from connectors.formats.identifiers import identifier
 from connectors.formats.made import id_of, made
+from connectors.formats.screening import screened
 from connectors.formats.snowplow_commerce import CHECKOUT_STEP, KIND_OF_ACTION, commerce_of
 from connectors.formats.snowplow_entities import BODY, entity, spread
 from connectors.formats.snowplow_tracker import is_short, long
@@ -97,6 +98,8 @@ def events(told: Told, position: int, reading: Reading) -> list[Event]:
     kind, name, body = _what(told)
     device, session = _device(told)
     channel = _channel(told, kind, has_device=bool(device))
+    if channel != "server":
+        screened(told.get("useragent"), told.get("user_ipaddress"), reading.screening)
     user_id, email = _person(told)
     event = made(
         kind,

@@ -156,8 +156,8 @@ DURATION = "written as 500ms, 30m or 1h30m"
             "just text",
             (
                 "the document is just text but must be a mapping of key_groups, shard, cluster, source, kafka, session,"
-                " calls, cart, footprint, decision, profile, duplicates, identity, checkpoint, dead_letters, output,"
-                " telemetry"
+                " calls, cart, footprint, decision, profile, duplicates, traffic, identity, checkpoint, dead_letters,"
+                " output, telemetry"
             ),
         ),
         (

@@ -15,6 +15,7 @@ from config.settings import (
     Settings,
     SourceSettings,
 )
+from config.traffic import TrafficSettings
 from config.visits import GapSettings, SessionSettings
 from operators.event import CHANNELS
 from operators.rules import CartRules, DecisionRules, FootprintRules, ProfileRules, SessionRules
@@ -57,6 +58,8 @@ def test_the_defaults_become_rules() -> None:
         ),
         retention_ms=2_592_000_000,
         lateness_ms=30_000,
+        rate_max=600,
+        rate_ban_ms=86_400_000,
         late_ms_max=86_400_000,
     )
     assert Settings().visitor_rules() == visitor_rules
@@ -109,6 +112,7 @@ def test_each_setting_reaches_its_rule() -> None:
             expires_ms=5_006,
         ),
         profile=ProfileSettings(anonymous_retention_ms=6_001, lead_retention_ms=6_002, late_ms_max=2_011),
+        traffic=TrafficSettings(rate_max=61, rate_ban_ms=6_003),
     )
     gap_ms = {
         "web": 2_001,
@@ -149,6 +153,8 @@ def test_each_setting_reaches_its_rule() -> None:
         retention_ms=6_002,
         lateness_ms=1_001,
         is_lead=True,
+        rate_max=61,
+        rate_ban_ms=6_003,
         late_ms_max=2_011,
     )
     assert settings.lead_rules() == lead_rules

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from config.traffic import TrafficSettings
 from operators.cart_record import CartRecord
 from operators.event import FOREVER, Event
 from operators.identity_record import IdentityRecord, StitchedRecord
@@ -17,6 +18,7 @@ from operators.profile_state import HandOver, Profile, pack, unpack
 from operators.session_record import SessionRecord
 from operators.trigger import Suppressed, Trigger
 from tests.operators import traffic
+from tests.operators.traffic import HOUR
 from tests.story import DAY_1, Half, Loop, Record, instant, replaced
 
 RULES = {mode: traffic.settings(mode) for mode in ("activity", "cart_change")}
@@ -305,3 +307,35 @@ def test_a_state_at_rest_is_the_state_that_was(data: st.DataObject, mode: str) -
             for key, profile in half.profiles():
                 raw = pack(key, profile)
                 assert pack(key, unpack(key, raw)) == raw
+
+
+# --- robots ---------------------------------------------------------------------------------------------------
+
+
+def robots(loop: Loop) -> dict[str, int]:
+    """Until when whose profile is a bot's."""
+    states = [*loop.visitors.profiles(), *loop.leads.profiles()]
+    return {key: state.bot_until for key, state in states if state.bot_until >= 0}
+
+
+@settings(max_examples=200)
+@given(st.data(), st.integers(1, 4))
+def test_disorder_within_the_lateness_finds_the_same_robots(data: st.DataObject, rate_max: int) -> None:
+    """
+    The same visitors are robots until the same instants, in any order of arrival.
+    """
+    rules = msgspec.structs.replace(RULES["activity"], traffic=TrafficSettings(rate_max=rate_max, rate_ban_ms=HOUR))
+    log = data.draw(traffic.days(has_logins=False))
+    assert robots(traffic.run(data.draw(traffic.arrivals(log)), rules)) == robots(traffic.run(log, rules))
+
+
+@settings(max_examples=200)
+@given(st.data(), st.integers(1, 4))
+def test_batches_make_no_difference_to_robots(data: st.DataObject, rate_max: int) -> None:
+    """
+    In one order of arrival the same is published and left out, however it is cut into batches.
+    """
+    rules = msgspec.structs.replace(RULES["activity"], traffic=TrafficSettings(rate_max=rate_max, rate_ban_ms=HOUR))
+    arrived = data.draw(traffic.arrivals(data.draw(traffic.days())))
+    cut = traffic.run(arrived, rules, data.draw(traffic.batchings(len(arrived))))
+    assert told(cut.records) == told(traffic.run(arrived, rules).records)

@@ -22,6 +22,7 @@ from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
 from operators.profile import ProfileOperator
 from operators.profile_state import HandOver
 from operators.rejected import Rejected
+from operators.screened import ScreenedEvent
 from pipeline.key_groups import KeyGroup
 from pipeline.lead_groups import LeadGroup
 from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker
@@ -303,7 +304,7 @@ def told_by(*outputs: GroupOutput) -> list[tuple[str, str]]:
     """Name the records of outputs: what and when."""
     told = []
     for record in (record for output in outputs for record in output.records):
-        assert not isinstance(record, Rejected)
+        assert not isinstance(record, Rejected | ScreenedEvent)
         told.append((f"{record.stream} {getattr(record, 'state', '')}".strip(), record.cloud_event[3]))
     return told
 

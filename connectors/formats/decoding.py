@@ -74,8 +74,8 @@ def decode_batch(  # noqa: PLR0913 -- all that is known of a batch
             event = _first(raw, position, reading, is_calls, format)
         except Unusable as found:
             fault = found
-        except Screened as found:
-            reading.screened[found.rule] += 1
+        except Screened as verdict:
+            reading.screened[verdict.rule] += 1
             continue
         if event is None:
             origin = origins[position - first_position] if origins else None

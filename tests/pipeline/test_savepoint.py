@@ -283,7 +283,7 @@ def test_a_later_version_is_refused(copy: Path) -> None:
         "saved/0-of-1/savepoint.json: a savepoint of format 2, of which this nextmove knows 1;"
         " use the later one that made it"
     )
-    assert states == "a state of version 99, of which this nextmove knows 5; use the later one that made it"
+    assert states == "a state of version 99, of which this nextmove knows 6; use the later one that made it"
 
 
 def test_a_damaged_savepoint_is_refused(copy: Path) -> None:

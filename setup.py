@@ -45,6 +45,7 @@ COMPILED = [
     "operators/erasure.py",
     "operators/event.py",
     "operators/footprint.py",
+    "operators/held.py",
     "operators/identity.py",
     "operators/ids.py",
     "operators/lead.py",

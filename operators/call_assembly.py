@@ -58,7 +58,7 @@ class CallAssembler:
         call.changed = False
         course = Course(call, self._rules)
         out = self._take_back(call, course.closes_at)
-        if call.closed_at < 0:
+        if call.closed_at < 0 and not call.who:  # else its moments are events already
             out += self._tell(call, course, [*_moments(course), ("call_ended", "ended", course.ended_at)])
         call.closed_at = course.closes_at
         record = self._record(call, course)

@@ -34,8 +34,9 @@ from operators.cart_record import CartRecord
 from operators.decision import ONSITE_CHANNELS, Decider
 from operators.event import FOREVER, Event, rfc3339
 from operators.footprint import FootprintTracker
+from operators.held import application_order, take_along
 from operators.identity_record import StitchedRecord
-from operators.person import add_anonymous_id, everyone, is_of, memories, person, track_of
+from operators.person import add_anonymous_id, everyone, memories, person, track_of
 from operators.profile_record import ProfileRecord, Tombstone
 from operators.profile_state import Guest, HandOver, Profile, Track, link_order
 from operators.rate import RateRule
@@ -188,7 +189,7 @@ class ProfileOperator:
         if visitor.visits:
             profile.first_at = min(profile.first_at, visitor.first_at)
         self._footprint.union(profile.footprint, visitor.footprint)
-        _take_along(profile.track, guest)
+        take_along(profile.track, guest)
         return profile
 
     def expire(self, key: str, profile: Profile) -> list[Output]:
@@ -319,7 +320,7 @@ class ProfileOperator:
         self._sessions.union(track.sessions, other.sessions)
         self._carts.union(track.carts, other.carts, profile_id, now, out)
         self._decider.union(track.memory, other.memory)
-        track.pending = sorted(track.pending + other.pending, key=_application_order)
+        track.pending = sorted(track.pending + other.pending, key=application_order)
 
     def _return(self, key: str, profile: Profile, event: Event, out: list[Output]) -> None:
         """Note a new visit."""
@@ -334,7 +335,7 @@ class ProfileOperator:
         if not pending or event.at > pending[-1].at:
             pending.append(event)
         else:
-            insort(pending, event, key=_application_order)
+            insort(pending, event, key=application_order)
         if kind in CART_KINDS:
             # What only adds to an open cart can wait until that cart is due, or anything else happens to it.
             wait_ms = self._delay_ms_min if len(pending) == 1 and self._carts.goes_on(track.carts, event) else 0
@@ -381,27 +382,3 @@ class ProfileOperator:
             return True
         gap = self._gap_ms.get(event.channel, 0)
         return profile is not None and at >= profile.first_at - gap
-
-
-def _take_along(track: Track, guest: Guest) -> None:
-    """Give a guest what came before it and is still held: what it did before the link, and another shard read."""
-    early: list[Event] = []
-    others: list[Event] = []
-    for event in track.pending:
-        if event.at < guest.at and is_of(guest, event):
-            early.append(event)
-        else:
-            others.append(event)
-    if early:
-        track.pending = others
-        guest.track.pending = sorted(guest.track.pending + early, key=_application_order)
-
-
-# Of one instant, what fills a cart comes first and what buys it last: a swap of the only line, told with one
-# timestamp, does not empty the cart, and an order buys what was added with it.
-_RANK: Final = {"product_added": 0, "order_completed": 2}
-
-
-def _application_order(event: Event) -> tuple[int, int, str]:
-    """Return the order of application: by time, then by rank, then by id."""
-    return event.at, _RANK.get(event.kind, 1), event.event_id

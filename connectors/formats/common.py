@@ -107,6 +107,10 @@ class Unusable(Exception):  # noqa: N818 - a verdict on a record of others, no e
         self.detail = detail
 
 
+Fault = tuple[Reason, str]
+"""What an `Unusable` says. The exception itself is not kept: it holds the frames that hold it."""
+
+
 class SourceRules:
     """What the records of one source are read by.
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from connectors.batches import Origin
 from connectors.formats import canonical, segment
-from connectors.formats.common import DEFAULT_RULES, Reading, SourceRules, Unusable
+from connectors.formats.common import DEFAULT_RULES, Fault, Reading, SourceRules, Unusable
 from connectors.formats.others import CALLS, Format, otherwise
 from connectors.formats.screening import Screened
 from operators.event import Event
@@ -65,7 +65,7 @@ def decode_batch(  # noqa: PLR0913 -- all that is known of a batch
     for position, raw in enumerate(raws, first_position):
         if came_at is not None:
             reading.read_at = came_at[position - first_position]
-        fault: Unusable | None = None
+        fault: Fault | None = None
         event: Event | None = None
         clamped = reading.clamped
         try:
@@ -73,7 +73,7 @@ def decode_batch(  # noqa: PLR0913 -- all that is known of a batch
                 _check(raw, bytes_max)
             event = _first(raw, position, reading, is_calls, format)
         except Unusable as found:
-            fault = found
+            fault = found.reason, found.detail
         except Screened as verdict:
             reading.screened[verdict.rule] += 1
             continue

@@ -42,7 +42,7 @@ from connectors.formats import (
     twilio,
     twilio_messages,
 )
-from connectors.formats.common import Reading, Unusable, encoded
+from connectors.formats.common import Fault, Reading, Unusable, encoded
 from connectors.formats.fields import json_value
 from connectors.formats.rejecting import came_with, rejected, replayed
 from connectors.formats.screening import Screened
@@ -185,7 +185,7 @@ FORMATS: Final = tuple(dict.fromkeys(("auto", *ENVELOPES, *WAYS)))
 
 
 def otherwise(
-    raw: bytes, position: int, reading: Reading, format_: Format, fault: Unusable | None, origin: Origin | None
+    raw: bytes, position: int, reading: Reading, format_: Format, fault: Fault | None, origin: Origin | None
 ) -> Outcome:
     """Make what can be made of a record that is no single call of Segment's, or none that is whole: `fault` says why.
 
@@ -193,25 +193,27 @@ def otherwise(
     """
     outcome = Outcome([], [])
     try:
-        if fault is not None and fault.reason not in OTHERWISE:
-            raise fault
-        told = told_of(raw, format_)
-        headers = headers_of(origin)
-        replay = replayed(headers)
-        if replay is not None and replay.came_at is not None:
-            reading.read_at = replay.came_at
-        if cloudevents.is_binary(headers):
-            told = cloudevents.structured(headers, told)
-        _take(told, position, reading, format_, outcome, fault, ())
+        _take(_whole(raw, reading, format_, fault, origin), position, reading, format_, outcome, fault, ())
     except Unusable as found:
         outcome.rejected.append(rejected(found, raw, position, reading))
     except RecursionError:
         # What the parser has just taken may be too deep to be written again, from a few calls further down.
-        fault = Unusable("not_json", "arrays or objects are nested deeper than the parser goes")
-        outcome.rejected.append(rejected(fault, raw, position, reading))
+        deep = Unusable("not_json", "arrays or objects are nested deeper than the parser goes")
+        outcome.rejected.append(rejected(deep, raw, position, reading))
     if outcome.rejected and origin is not None:
         came_with(origin, outcome.rejected)
     return outcome
+
+
+def _whole(raw: bytes, reading: Reading, format_: Format, fault: Fault | None, origin: Origin | None) -> Any:  # noqa: ANN401 -- JSON of any kind
+    """Return the value of a record with what its headers say of it."""
+    if fault is not None and fault[0] not in OTHERWISE:
+        raise Unusable(*fault)
+    told, headers = told_of(raw, format_), headers_of(origin)
+    replay = replayed(headers)
+    if replay is not None and replay.came_at is not None:
+        reading.read_at = replay.came_at
+    return cloudevents.structured(headers, told) if cloudevents.is_binary(headers) else told
 
 
 def outcome_of(told: object, position: int, reading: Reading, format_: Format) -> Outcome:
@@ -265,7 +267,7 @@ def _take(
     reading: Reading,
     format_: Format,
     outcome: Outcome,
-    fault: Unusable | None,
+    fault: Fault | None,
     place: tuple[int, ...],
 ) -> None:
     """Add the events of one record, or of the part of it that lies at `place`."""
@@ -282,10 +284,10 @@ def _take(
                 outcome.rejected.append(rejected(found, encoded(part), position, reading, here))
         return
     if not isinstance(told, dict):
-        raise fault or Unusable("not_an_object", "the record is JSON, but not an object")
+        raise Unusable(*(fault or ("not_an_object", "the record is JSON, but not an object")))
     way = _way(told, format_)
     if way is None or (fault is not None and way.events in TRIED):
-        raise fault or _unclaimed(format_)
+        raise Unusable(*(fault or _unclaimed(format_)))
     outcome.events.extend(_events(way, told, position, reading))
 
 
@@ -334,10 +336,10 @@ def _way(told: Told, format_: Format) -> Way | None:
     return None
 
 
-def _unclaimed(format_: Format) -> Unusable:
+def _unclaimed(format_: Format) -> Fault:
     if isinstance(format_, Way) or format_ not in WAYS:
-        return Unusable("unknown_format", "no format claims its fields")
-    return Unusable("missing_field", f"the fields of a record of the format {format_} are absent")
+        return "unknown_format", "no format claims its fields"
+    return "missing_field", f"the fields of a record of the format {format_} are absent"
 
 
 def headers_of(origin: Origin | None) -> Mapping[str, bytes]:

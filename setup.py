@@ -20,8 +20,6 @@ COMPILED = [
     "connectors/formats/decoding.py",
     "connectors/formats/identifiers.py",
     "connectors/formats/made.py",
-    "connectors/formats/mapping.py",
-    "connectors/formats/paths.py",
     "connectors/formats/products.py",
     "connectors/formats/pseudonyms.py",
     "connectors/formats/screening.py",

@@ -14,13 +14,13 @@ class GapSettings(Section, frozen=True, kw_only=True):
     """The inactivity that ends a visit, by channel; a gap of exactly this long stays in it.
 
     30 minutes is the default of Google Analytics and Snowplow. 0: the channel makes no sessions,
-    as for messages and servers, which nobody visits, and for telephones, whose calls have records of their own.
+    as for messages and servers, which nobody visits. A call whose legs a telephone system tells of is in no visit.
     """
 
     web_ms: Instantly = 30 * MINUTE
     app_ms: Instantly = 30 * MINUTE
     chat_ms: Instantly = 30 * MINUTE
-    phone_ms: Instantly = 0
+    phone_ms: Instantly = 30 * MINUTE
     sms_ms: Instantly = 0
     email_ms: Instantly = 0
     social_ms: Instantly = 0

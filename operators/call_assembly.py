@@ -163,7 +163,7 @@ def _event(call: Call, course: Course, kind: Kind, at: int, event_id: str) -> Ev
         anonymous_id = "" if phone else "call-" + digest(call.call_id)[:20]
         visitor_id = phone or anonymous_id
     event = Event(kind, at, event_id, "phone", visitor_id, anonymous_id, user_id, email, phone)
-    event.call_id, event.partition = call.call_id, call.source
+    event.call_id, event.partition, event.is_moment = call.call_id, call.source, True
     told: dict[str, Any] = {"direction": course.direction, "queue": _last([leg.queue for leg in course.legs])}
     told |= {"agent": _last([leg.agent for leg in course.agents()]), "called": course.called}
     event.properties = written({name: text for name, text in told.items() if text})

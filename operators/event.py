@@ -175,13 +175,15 @@ class Event:  # noqa: PLW1641 -- it may change
     `record` is the raw record where that has its properties in it, until somebody asks for them (`told`), and
     `properties` is what was asked for, or what the format has made of the record's other fields: a JSON object, b"" for
     none. `leg` is what the event says of a leg of a call; only the step `calls` takes it. `call` is what that step has
-    found out of a whole call, in the last event of it.
+    found out of a whole call, in the last event of it. `is_moment` says that the event is that step's: it is in no visit,
+    for a call has a record of its own.
     """
 
     record: bytes = b""
     properties: bytes = b""
     leg: Leg | None = None
     call: CallRecord | None = None
+    is_moment: bool = False
 
     def __init__(  # noqa: PLR0913, PLR0917 -- an event says so much
         self,
@@ -285,8 +287,8 @@ class Event:  # noqa: PLW1641 -- it may change
             self.position,
             self.is_clamped,
         ]
-        if leg is not None or call is not None:
-            row += [self.also, told, leg and leg.pack(), call and list(astuple(call))]
+        if leg is not None or self.is_moment:
+            row += [self.also, told, leg and leg.pack(), call and list(astuple(call)), self.is_moment]
         elif told:
             row += [self.also, told]
         elif self.also:
@@ -316,6 +318,7 @@ def unpack(row: Sequence[Any]) -> Event:
     if len(more) > 2:
         event.leg = None if more[2] is None else legs.unpack(more[2])
         event.call = None if more[3] is None else CallRecord(*more[3])
+        event.is_moment = more[4]
     return event
 
 

@@ -101,7 +101,7 @@ class ProfileOperator:
         if at <= watermark and event.call is None and self._is_too_late(profile, event, watermark):
             out.append(too_late(event))
             return profile, out
-        gap = self._gap_ms.get(event.channel)
+        gap = None if event.is_moment else self._gap_ms.get(event.channel)
         if profile is not None and at - profile.last_at > self.retention_ms:
             out += self.expire(key, profile)
             profile = None

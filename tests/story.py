@@ -18,7 +18,6 @@ from functools import cache, partial
 from typing import Any, Final, TypeVar
 
 from config.settings import Settings
-from config.visits import GapSettings, SessionSettings
 from connectors.memory import MemoryIdentity
 from operators.cart_record import CartRecord
 from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
@@ -37,9 +36,6 @@ DAY_1: Final = int(datetime(2026, 11, 21, tzinfo=UTC).timestamp()) * 1000
 DAY_MS: Final = 86_400_000
 ANON: Final = "anon-7"
 """Who acts where nobody is named."""
-
-CALLS_SHOWN: Final = Settings(session=SessionSettings(gap=GapSettings(phone_ms=1_800_000)))
-"""The defaults, but that who calls has a session: stories tell by it whose a call was, for no step makes calls here."""
 
 # A timer that fires and is due again at once, this often, would hang the flow.
 FIRED_MAX: Final = 1_000
@@ -264,7 +260,7 @@ class Story:
     """A shop, its people and what nextmove has said so far."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self.loop = Loop(settings or CALLS_SHOWN)
+        self.loop = Loop(settings or Settings())
         self._told = 0
         self._events = 0
         self._callers: dict[str, str] = {}

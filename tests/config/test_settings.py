@@ -27,7 +27,7 @@ def test_the_defaults_become_rules() -> None:
     """
     visitor_rules = ProfileRules(
         sessions=SessionRules(
-            gap_ms={"web": 1_800_000, "app": 1_800_000, "chat": 1_800_000},
+            gap_ms={"web": 1_800_000, "app": 1_800_000, "chat": 1_800_000, "phone": 1_800_000},
             length_ms_max=86_400_000,
             memory_ms=7_200_000,
             stitch_ms=2_592_000_000,

@@ -57,8 +57,6 @@ def test_a_golden_savepoint_goes_on_as_it_did(version: str, tmp_path: Path) -> N
     with those beside them by which what was a visitor's becomes a lead's.
     """
     shutil.copytree(GOLDEN / version, tmp_path / "golden")
-    with (tmp_path / "golden" / SETTINGS).open("a") as settings:
-        settings.write("session: {gap: {phone: 30m}}\n")  # as it was by default
     expected = [json.loads(line) for line in (GOLDEN / version / EXPECTED).read_text().splitlines()]
 
     arguments = ("run", INPUT, "--config", SETTINGS, "--out", "out", "--recovery", "new", "--from-savepoint", SAVEPOINT)

@@ -313,8 +313,7 @@ def test_a_month_is_replayed_in_seconds(tmp_path: Path) -> None:
     assert len(days) == 30
     lines = path.read_bytes().splitlines()
     assert len(lines) == 3_000
-    visits = [line for line in lines if b'"channel":"email"' not in line and b'"channel":"phone"' not in line]
-    assert sum(session["events"] for session in sessions) == len(visits)
+    assert sum(session["events"] for session in sessions) == sum(b'"channel":"email"' not in line for line in lines)
 
 
 def test_a_silent_pipe_lets_a_due_timer_fire(tmp_path: Path) -> None:

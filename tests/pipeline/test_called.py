@@ -123,3 +123,13 @@ def test_agents_are_nobody_s_visitors() -> None:
     assert chain.tally.visitors == 1
     (call,) = of(told, "calls")
     assert call["profile_id"].startswith("caller-")
+
+
+def test_a_call_of_legs_is_in_no_visit() -> None:
+    """
+    It has a record of its own; what tells of a call without legs makes a session by inactivity, as any channel does.
+    """
+    chain = Chain(BY_FORMAT, [PBX])
+    told = chain.take([batch(PBX, CALL)])
+    told += chain.take([batch(PBX, [], 5, is_last=True)]) + chain.end()
+    assert (len(of(told, "calls")), of(told, "sessions")) == (1, [])

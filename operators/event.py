@@ -175,7 +175,7 @@ class Event:  # noqa: PLW1641 -- it may change
     `record` is the raw record where that has its properties in it, until somebody asks for them (`told`), and
     `properties` is what was asked for, or what the format has made of the record's other fields: a JSON object, b"" for
     none. `leg` is what the event says of a leg of a call; only the step `calls` takes it. `call` is what that step has
-    found out of a whole call, in the last event of it. `is_moment` says that the event is that step's: it is in no visit,
+    found out of a whole call, in the last event of it. `is_moment` says that the event is that step's: in no visit,
     for a call has a record of its own.
     """
 

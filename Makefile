@@ -49,6 +49,10 @@ simulate: .venv/.installed-dev  ## seeded runs with faults; SEED=n replays one, 
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(RECORD),--record)
 	@$(if $(SEED),SEED=$(SEED)) $(if $(RUNS),RUNS=$(RUNS)) $(BIN)/python -m pytest -q tests/simulation/test_journeys.py
 
+.PHONY: fuzz
+fuzz: .venv/.installed-dev  ## spoilt records of every format: each an event or a dead letter; RECORDS=n SEED=n RECORD=1
+	@$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED)) $(if $(RECORDS),--records $(RECORDS)) $(if $(RECORD),--record)
+
 .PHONY: chaos
 chaos: .venv/.installed-dev  ## kill and pause Kafka, Redis and nextmove under load; SHARDS=n FAULTS=n SEED=n RATE=n RECORD=1
 	@$(BIN)/python -m tests.chaos $(if $(SHARDS),--shards $(SHARDS)) $(if $(FAULTS),--faults $(FAULTS)) \

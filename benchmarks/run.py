@@ -2,7 +2,7 @@
 
     python -m benchmarks.run                     everything, some twenty-five minutes
     python -m benchmarks.run --quick             the same in small, to see that it works
-    python -m benchmarks.run --only kafka        one part; "tuning", "shards", "growth", "identity" only so
+    python -m benchmarks.run --only kafka        one part; "tuning", "shards", "growth", "identity", "decode" only so
     python -m benchmarks.run --record            also writes benchmarks/results/<date>-[PART-]<commit>.md and .json,
                                                  and of growth a picture, .svg
 
@@ -26,6 +26,7 @@ from rich.table import Table
 
 from benchmarks import (
     bench_cluster,
+    bench_decode,
     bench_groups,
     bench_growth,
     bench_identity,
@@ -41,13 +42,25 @@ from benchmarks.brokers import NoServersError, lent
 from benchmarks.measure import ROOT, BenchmarkError, facts, missing_shared
 from config.settings import Settings
 
-PARTS: Final = ("throughput", "kafka", "latency", "tuning", "state", "cluster", "shards", "growth", "identity")
+PARTS: Final = (
+    "throughput",
+    "kafka",
+    "latency",
+    "tuning",
+    "state",
+    "cluster",
+    "shards",
+    "growth",
+    "identity",
+    "decode",
+)
 # Of what Kafka to Kafka takes at most: the load at which latency is promised.
 LOAD_SHARE: Final = 0.5
 RESULTS: Final = ROOT / "benchmarks" / "results"
 EVENTS: Final = 1_000_000
 PROFILES: Final = 1_000_000
 IDENTIFIERS: Final = 5_000_000
+RECORDS: Final = bench_decode.RECORDS
 ROUNDS: Final = 3
 SIZES: Final = (10_000, 100_000, 1_000_000, 3_000_000)
 PARTITIONS: Final = (1, 8, 64)
@@ -61,6 +74,7 @@ QUICK: Final = {
     "events": 50_000,
     "profiles": 50_000,
     "identifiers": 100_000,
+    "records": 1_000,
     "rounds": 1,
     "sizes": (1_000, 10_000, 100_000),
     "seconds": 15.0,
@@ -84,6 +98,7 @@ class Findings(msgspec.Struct, kw_only=True):
     shards: bench_shards.Shards | None = None
     growth: bench_growth.Growth | None = None
     identity: bench_identity.Identity | None = None
+    decode: bench_decode.Decode | None = None
 
 
 Section = tuple[str, list[list[str]], list[str]]
@@ -102,6 +117,8 @@ def main(arguments: list[str]) -> int:
     try:
         if options.only == "growth":
             found.growth = bench_growth.Growth(sizes=bench_growth.profiles(options.sizes, options.rounds, tell))
+        if options.only == "decode":
+            found.decode = bench_decode.run(options.records, options.rounds, tell)
         if options.only in (None, "throughput"):
             found.throughput = bench_throughput.run(options.events, options.rounds, tell)
         if options.only in (None, "cluster"):
@@ -168,6 +185,8 @@ def _are_right(found: Findings) -> Iterator[bool]:
         yield found.growth.is_equal
     if found.identity is not None:
         yield found.identity.is_equal
+    if found.decode is not None:
+        yield not found.decode.faults
     if found.latency is not None:
         yield not found.latency.faults
     if found.tuning is not None:
@@ -183,6 +202,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long the load lasts")
     parser.add_argument("--profiles", type=int, default=PROFILES, help="profiles in state")
     parser.add_argument("--identifiers", type=int, default=IDENTIFIERS, help="in the store, for identity")
+    parser.add_argument("--records", type=int, default=RECORDS, help="of each format, for decode")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="profiles, for growth")
     parser.add_argument("--partitions", type=int, nargs="+", default=PARTITIONS, metavar="N", help="for growth")
     parser.add_argument("--live-epochs", type=int, default=LIVE_EPOCHS, help="epochs of a whole run")
@@ -223,6 +243,8 @@ def sections(found: Findings) -> Iterator[Section]:
         yield from bench_growth.sections(found.growth)
     if found.identity is not None:
         yield from bench_identity.sections(found.identity)
+    if found.decode is not None:
+        yield bench_decode.title(found.decode), bench_decode.table(found.decode), bench_decode.told(found.decode)
     if found.state is not None:
         title = f"A whole run with {found.state.profiles:,} profiles in state"
         yield title, [["what", "target", "found"], *bench_state.table(found.state)], _asides(found.state)

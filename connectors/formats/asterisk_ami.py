@@ -109,7 +109,7 @@ def events(told: Told, position: int, reading: Reading) -> list[Event]:
     at = settled_instant(told.get("Timestamp") or told.get("timestamp"), reading, "s")
     legs = [leg for leg in _STATES.get(name, _other)(told, at) if leg.leg_id != "asterisk:"]
     if not legs:
-        raise Unusable("missing_field", f"a manager event {name[:40]} about no channel")
+        raise Unusable("missing_field", "a manager event about no channel")
     used = [*_USED, *(key for key in told if key.endswith(_NUMBER_ENDS))]
     key = whole(told) + str(at).encode()
     return [leg_event(leg, at, key, told, used, reading, position) for leg in legs]

@@ -38,7 +38,7 @@ from connectors.formats.asterisk import (
 )
 from connectors.formats.common import Reading, Unusable
 from connectors.formats.fields import json_value
-from connectors.formats.pbx import leg_event, settled_instant, whole, word
+from connectors.formats.pbx import leg_event, named, settled_instant, whole, word
 from operators.event import Event
 from operators.leg import Leg
 
@@ -161,8 +161,8 @@ def events(told: dict[str, Any], position: int, reading: Reading) -> list[Event]
     name, extra = word(row, "eventname"), _extra(row.get("extra"))
     channel = Channel(
         word(row, "channel"),
-        word(row, "uniqueid"),
-        word(row, "linkedid"),
+        named(row, "uniqueid"),
+        named(row, "linkedid"),
         word(row, "calleridnum", "calleridani"),
         word(row, "context"),
         word(row, "calleriddnid", "exten"),
@@ -171,7 +171,7 @@ def events(told: dict[str, Any], position: int, reading: Reading) -> list[Event]
         raise Unusable("missing_field", "the name of the event or the unique id of the channel is absent")
     at = settled_instant(row.get("eventtime"), reading, "s")
     waits = is_holding(word(extra, "bridge_technology"))
-    ids = [word(extra, one) for one in _JOINING if not (waits and one == "bridge_id")]
+    ids = [named(extra, one) for one in _JOINING if not (waits and one == "bridge_id")]
     leg = leg_of(channel, (), *ids, party="agent" if word(row, "application") == "AppQueue" else "")
     make = _STATES.get(name)
     if make is not None and not (waits and name == "BRIDGE_ENTER"):

@@ -125,7 +125,7 @@ def _alias(told: object) -> str | None:
     if not isinstance(told, dict):
         return None
     name, label = identifier_text(told.get("alias_name")), identifier_text(told.get("alias_label"))
-    return f"{label}:{name}" if name and label else name
+    return identifier_text(f"{label}:{name}") if name and label else name
 
 
 def _made(  # noqa: PLR0913, PLR0917 -- all that is known of a part

@@ -102,6 +102,7 @@ def event_times(
     For a record that `decode_batch` accepts, or screens, it is the `at` of its event. For one that it rejects it is
     None, except for a Segment call with a good time and another fault, such as the want of an identifier: to find
     that out would take as long as to decode it; and for one of ours whose identifiers are all blocked by its source.
+    Such a call that is of another format as well, and by that accepted, is told the call's time.
     """
     reading = Reading("", read_at)
     time_of = segment.time_of

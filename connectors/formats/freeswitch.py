@@ -119,7 +119,7 @@ def events(told: Told, position: int, reading: Reading) -> list[Event]:
     at = settled_instant(told.get("Event-Date-Timestamp") if micros is None else micros, reading)
     legs = [leg for leg in _legs(name, told, at) if leg.leg_id != f"{PROVIDER}:"]
     if not legs:
-        raise Unusable("missing_field", f"an event {name[:40]} about no leg")
+        raise Unusable("missing_field", "an event about no leg")
     seq = word(told, "Event-Sequence")
     if seq.isascii() and seq.isdigit() and len(seq) <= _SEQUENCE_CHARS_MAX:
         key = f"{word(told, 'Core-UUID')} {seq} {name}".encode()
@@ -127,6 +127,8 @@ def events(told: Told, position: int, reading: Reading) -> list[Event]:
             leg.seq = int(seq)
     else:
         key = whole(told)
+    for leg in legs:  # the times of a summary are the switch's too, and no more to be believed than the event's own
+        leg.steps = tuple([(state, min(when, at)) for state, when in leg.steps])
     used = [*_USED, *_IDS, *(field for field in told if field.endswith(_CONTACTS))]
     return [leg_event(leg, at, key, told, used, reading, position) for leg in legs]
 

@@ -128,7 +128,7 @@ def events(told: dict[str, Any], position: int, reading: Reading) -> list[Event]
     event.query = _said(params, "search_term")
     session = identifier_text(params.get("ga_session_id", params.get("session_id")))
     if session and device:  # a session's number is the second it began, so it is one device's only
-        event.client_session_id = identifier(f"{device}.{session}")
+        event.client_session_id = identifier(identifier_text(f"{device}.{session}"))
     if kind in COMMERCE_KINDS:
         event.commerce = _commerce(kind, told, params)
     elif kind == "page_left":

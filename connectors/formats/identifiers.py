@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias
 
 from connectors.formats import contacts
-from connectors.formats.common import Reading, Unusable
+from connectors.formats.common import IDENTIFIER_CHARS_MAX, Reading, Unusable
 from operators.event import Channel
 
 PersonalType: TypeAlias = Literal["anonymous_id", "user_id", "email", "phone"]
@@ -82,12 +82,16 @@ def personal(text: str | None, type_: PersonalType, reading: Reading) -> str:
 
 def email_address(text: str | None, reading: Reading) -> str:
     """Give an e-mail address in its one spelling; "" where there is none. Blocked is what was told or what is given."""
+    if text and len(text) > IDENTIFIER_CHARS_MAX:
+        return ""
     told = personal(text, "email", reading)
     return _unless_blocked(contacts.email(told), told, "email", reading) if told else ""
 
 
 def phone_number(text: str | None, reading: Reading) -> str:
     """Give a telephone number in its one spelling; "" where there is none, or it is withheld. Blocked is as above."""
+    if text and len(text) > IDENTIFIER_CHARS_MAX:
+        return ""
     told = personal(text, "phone", reading)
     if not told:
         return ""

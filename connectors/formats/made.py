@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from connectors.formats.common import EPOCH, Reading, Unusable, content_id, encoded, milliseconds, settled
+from connectors.formats.common import (
+    EPOCH,
+    TEXT_CHARS_MAX,
+    Reading,
+    Unusable,
+    content_id,
+    encoded,
+    milliseconds,
+    settled,
+)
 from connectors.formats.fields import amount, moment
 from connectors.formats.identifiers import email_address, personal, phone_number, visitor_of
 from operators.event import Channel, Event, Kind
@@ -15,8 +24,11 @@ from operators.leg import Leg
 _UNITS: Final = {"s": 1e6, "ms": 1e3, "us": 1.0}
 """Microseconds in one: floats of seconds are exact to these, so that 0.12 s is 120 ms and not 119."""
 
-_INSTANT_MAX: Final = 1e17
-"""Larger numbers are no instants in any of the units: ten times the year 2100 in microseconds."""
+_INSTANT_MAX: Final = 10**17
+"""Larger numbers are no instants in any of the units: ten times the year 2100 in microseconds.
+
+An integer, for compiled code makes a float of what it compares with one, and there are integers that no float holds.
+"""
 
 
 def made(  # noqa: PLR0913 -- an event says so much
@@ -64,7 +76,7 @@ def made_leg(
 
 
 def _placed(event: Event, name: str, reading: Reading, position: int, properties: Mapping[str, Any] | None) -> Event:
-    event.name = name
+    event.name = name[:TEXT_CHARS_MAX]
     event.partition, event.position = reading.partition, position
     if properties:
         event.properties = encoded(properties)

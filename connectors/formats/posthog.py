@@ -122,7 +122,7 @@ def events(told: dict[str, Any], position: int, reading: Reading) -> list[Event]
 
 def _complete(event: Event, name: str, properties: dict[str, Any]) -> None:
     """Add what calls of Segment's have no field for."""
-    event.name = text(properties.get(_TITLES.get(name, ""))) or name
+    event.name = text(properties.get(_TITLES.get(name, ""))) or text(name) or ""
     if name == "$pageleave":
         seconds = amount(properties.get("$prev_pageview_duration")) or 0.0
         event.dwell_ms = min(int(seconds * 1000), DWELL_MS_MAX)

@@ -11,7 +11,8 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
-from benchmarks import cores
+from benchmarks import bench_decode, cores
+from benchmarks.bench_decode import MAPPING, TRAFFIC
 from benchmarks.bench_identity import MIXES, RENEWED, check, link_all
 from benchmarks.bench_latency import Heard, Plan, Traffic, reckoned
 from benchmarks.bench_output import Comparison, Output, compared
@@ -24,6 +25,7 @@ from benchmarks.measure import ROOT, missing_shared
 from benchmarks.plot import draw
 from benchmarks.run import Findings
 from config.settings import Settings
+from connectors.formats.others import WAYS
 from tests.services.kafka import KafkaServer
 from tests.services.redis import RedisServer
 
@@ -228,6 +230,29 @@ def test_latency_is_measured_of_every_probe_and_every_timer(
     assert found.on_timer_count >= 20
     assert 0 < found.on_event[0] <= found.on_event[2] <= found.on_event[3]
     assert 0 < found.on_timer[0] <= found.on_timer[3]
+
+
+def test_each_format_is_timed(tmp_path: Path) -> None:
+    """
+    Set and found out, beside the bare loop; each makes the events that its records tell of, and none is left out.
+    """
+    found = benchmarks(tmp_path, "--only", "decode", "--records", "60", "--rounds", "2").decode
+    assert found is not None
+    assert found.faults == []
+    assert {cost.format for cost in found.costs} == {*WAYS, "snowplow_payload", MAPPING}
+    assert {TRAFFIC, "cloudevents", "rudderstack"} <= {cost.name for cost in found.costs}
+    assert all(len(cost.set_us) == len(cost.bare_us) == 2 and min(cost.set_us) > 0 for cost in found.costs)
+    assert [cost.name for cost in found.costs if not cost.auto_us] == [MAPPING]
+
+
+def test_a_format_that_makes_other_events_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    One too few, and one that is refused.
+    """
+    monkeypatch.setattr(bench_decode, "FORMATS", {"rasa": ("rasa", 3), "telephony": ("rasa", 11)})
+    few, refused = bench_decode.run(40, 1, lambda _: None).faults
+    assert few == "rasa: 40 events where 60 were to be made"
+    assert refused.startswith("telephony: refused: ")
 
 
 def test_identities_are_linked_weighed_and_found_again(

@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
 from tests.simulation.faults import FAULTS
 from tests.simulation.planted import PLANTED
 from tests.simulation.play import Outcome, play
+
+T = TypeVar("T")
 
 # Runs that a worker is given at a time: some seconds of work.
 SHARE: Final = 50
@@ -64,7 +66,7 @@ def simulate(first: int, runs: int, workers: int | None = None) -> Summary:
     """Play `runs` seeds from `first` on, until one fails: that with the least seed of those that were played."""
     began_at = monotonic()
     summary = Summary()
-    for outcome in _outcomes(first, runs, workers or os.cpu_count() or 1):
+    for outcome in outcomes(play, first, runs, SHARE, workers):
         summary.runs += 1
         summary.events += outcome.events
         summary.triggers += outcome.triggers
@@ -86,13 +88,15 @@ def planted() -> list[tuple[str, str]]:
     return told
 
 
-def _outcomes(first: int, runs: int, workers: int) -> Iterator[Outcome]:
-    if workers == 1 or runs <= SHARE:
+def outcomes(play: Callable[[int], T], first: int, runs: int, share: int, workers: int | None = None) -> Iterator[T]:
+    """Play seeds from `first` on, in their order; `share` of them at a time in as many processes as there are cores."""
+    workers = workers or os.cpu_count() or 1
+    if workers == 1 or runs <= share:
         yield from map(play, range(first, first + runs))
         return
     # Forked workers would share locks with threads of this process.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
     try:
-        yield from pool.map(play, range(first, first + runs), chunksize=SHARE)
+        yield from pool.map(play, range(first, first + runs), chunksize=share)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -134,13 +134,13 @@ class _Opened(NamedTuple):
 def _opened(
     *, config: Path | None, path: Path | None, reason: Reason | None, source: str | None, since: str | None
 ) -> _Opened:
-    from config.load import load
     from connectors.cloudevents import Encoder
     from connectors.dead_letter_files import LetterFile
     from connectors.kafka_client import Brokers
     from connectors.kafka_dead_letters import LetterTopic
     from operators.event import rfc3339
     from pipeline.connect import now
+    from pipeline.loading import load
     from pipeline.replaying import Wanted
 
     settings = load(config, os.environ)

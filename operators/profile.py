@@ -98,7 +98,7 @@ class ProfileOperator:
         """
         out: list[Output] = []
         at = event.at
-        if at <= watermark and event.call is None and self._is_too_late(profile, event, watermark):
+        if at <= watermark and not event.is_moment and self._is_too_late(profile, event, watermark):
             out.append(too_late(event))
             return profile, out
         gap = None if event.is_moment else self._gap_ms.get(event.channel)

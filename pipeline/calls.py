@@ -5,13 +5,14 @@ asks whose they are. What is told of a call is put among the events of the batch
 there or just behind the record that told of it, and takes the way of all events from then on. A record of a leg goes on
 too, for its time counts.
 
-Time here is that of the partitions that have told of calls: no other can say anything of them. All records of one call
-are to be in the partitions of one process; a topic that is set to a telephone format is read by one (`connect.py`).
+Time here is that of all partitions which this process reads, from the beginning: any of them may tell of a call next.
+All records of one call are to be in the partitions of one process; a topic that is set to a telephone format is read by
+one (`connect.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from heapq import heappop, heappush
 from typing import Any, Final
 
@@ -61,10 +62,10 @@ class Calls:
         time: TimeRules,
         changelog: Changelog | None,
         resume: bytes | None,
-        owns: Callable[[str], bool],
+        partitions: Collection[str],
         tally: Tally,
     ) -> None:
-        """Start with no calls, or with those of the snapshot `resume` whose partitions this process `owns`."""
+        """Start with no calls, or with those of the snapshot `resume` that are of these `partitions`."""
         self._assembler = CallAssembler(rules)
         self._changelog, self._tally = changelog, tally
         self._calls: dict[str, Call] = {}
@@ -77,15 +78,14 @@ class Calls:
         self._sizes: dict[str, int] = {}
         self._is_purge = False
         told = (0, 0, {}, {}) if resume is None else read_snapshot(resume)
-        marks = {name: mark for name, mark in told[2].items() if owns(name)}
-        self._time = Watermark(marks, time)
-        self._time.resume(marks, told[3])
+        self._time = Watermark(partitions, time)
+        self._time.resume(told[2], told[3])
         if changelog is None:
             return
         if resume is None:
             changelog.start()
         else:
-            self._load(changelog.load(told[0], told[1]), owns)
+            self._load(changelog.load(told[0], told[1]), partitions)
 
     def take(self, decoded: Decoded) -> Decoded:
         """Work through one batch."""
@@ -94,8 +94,6 @@ class Calls:
             if request.what == "erase":
                 self._erase(set(request.names))
         if raw.is_sent:
-            return decoded
-        if raw.partition not in self._time.marks and not any(map(_is_of_call, decoded.events)):
             return decoded
         decoded.events = self._through(raw, decoded.events)
         self._tally.calls = len(self._calls)
@@ -116,14 +114,14 @@ class Calls:
                 top = at
                 if at > stream_top and at - lateness_ms > mark:
                     mark = at - lateness_ms
-                    self._fire(time.at(mark, others), out)
+                    out += _placed(self._fired(time.at(mark, others)), partition, event.position)
             out.append(event)
             if _is_of_call(event):
                 self._note(event, out)
         time.advance(raw, mark, top)
         reached = time.own_reached
         if reached != EMPTY:
-            self._fire(reached, out)
+            out += _placed(self._fired(reached), partition, raw.first_position + max(0, len(raw.raws) - 1))
         return out
 
     def _note(self, event: Event, out: list[Event]) -> None:
@@ -134,7 +132,7 @@ class Calls:
         call.take(leg, event.at, event.partition)
         for name in call.ids:
             self._key_of[name] = key
-        out += _placed(self._assembler.tell(call, event), event)
+        out += _placed(self._assembler.tell(call, event), event.partition, event.position)
         self._touched[key] = None
         self._wake(key, self._assembler.due_at(call))
 
@@ -172,9 +170,9 @@ class Calls:
         """Order calls by when they began; the oldest remains."""
         return min([track.began_at for track in self._calls[key].legs.values()], default=FOREVER), key
 
-    def _fire(self, reached: int, out: list[Event]) -> None:
-        """Do what is due by then, in the order of time."""
-        timers = self._timers
+    def _fired(self, reached: int) -> list[Event]:
+        """Do what is due by then, in the order of time; return what is to be told."""
+        timers, out = self._timers, list[Event]()
         while timers and timers[0][0] <= reached:
             due_at, key = heappop(timers)
             if self._awake_at.get(key) != due_at:
@@ -189,6 +187,7 @@ class Calls:
                     self._drop(key)
                     continue
             self._wake(key, self._assembler.due_at(call))
+        return out
 
     def _drop(self, key: str) -> None:
         call = self._calls.pop(key)
@@ -229,12 +228,12 @@ class Calls:
         self._sizes[key] = len(key) + len(raw) + ENTRY_OVERHEAD
         return key, 0, raw
 
-    def _load(self, blocks: Iterable[list[Entry]], owns: Callable[[str], bool]) -> None:
+    def _load(self, blocks: Iterable[list[Entry]], partitions: Collection[str]) -> None:
         found: dict[str, bytes] = {}
         for block in blocks:
             found.update((key, raw) for key, _, raw in block)
         for key, call in _live(found):
-            if not owns(call.source):
+            if call.source not in partitions:
                 continue
             self._calls[key] = call
             self._sizes[key] = len(key) + len(found[key]) + ENTRY_OVERHEAD
@@ -249,10 +248,14 @@ def _live(found: dict[str, bytes]) -> Iterator[tuple[str, Call]]:
             yield key, calls.unpack(_decode(raw))
 
 
-def _placed(told: list[Event], cause: Event) -> list[Event]:
-    """Say of what is told where the record lies that caused it."""
+def _placed(told: list[Event], partition: str, position: int) -> list[Event]:
+    """Say of what is told where the record lies that caused it, or moved time there.
+
+    By that a store that several processes share knows which links it may see (design section 5): the first event of a
+    batch stands for all of it.
+    """
     for event in told:
-        event.partition, event.position = cause.partition, cause.position
+        event.partition, event.position = partition, position
     return told
 
 

@@ -105,8 +105,8 @@ def _calls(
     settings: Settings, partitions: Sequence[str], log: Changelog | None, told: bytes | None, tally: Tally
 ) -> CallsStep:
     """Return the step that makes calls of their legs, of the partitions that are read here."""
-    rules, owns = settings.call_rules(), set(partitions).__contains__
-    return CallsStep(Calls(rules, _time_rules(settings), log, told, owns, tally), tally.steps["calls"])
+    calls = Calls(settings.call_rules(), _time_rules(settings), log, told, frozenset(partitions), tally)
+    return CallsStep(calls, tally.steps["calls"])
 
 
 def format_of(settings: Settings) -> Callable[[str], Format]:

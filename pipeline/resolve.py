@@ -155,7 +155,7 @@ class Resolver:
         for event in events:
             at = event.at
             event.mark = reached
-            if at > top and not event.is_clamped:
+            if at > top and not event.is_clamped and not event.is_moment:
                 top = at
                 if at > stream_top and at - lateness_ms > mark:
                     mark = at - lateness_ms
@@ -167,7 +167,7 @@ class Resolver:
                 self.tally.erased += 1
                 continue
             sum_at += at
-            late += at <= mark
+            late += at <= mark and not event.is_moment
             if event.leg is not None:
                 continue  # `calls` has made of it what there is to be known of anybody
             if event.user_id or event.email or event.phone or event.also:

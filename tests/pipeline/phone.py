@@ -2,7 +2,7 @@
 Calls told leg by leg, and what the step `calls` makes of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -60,17 +60,19 @@ class Exchange:
     The step, with a changelog in `folder` if there is one.
     """
 
-    def __init__(self, folder: Path | None = None, resume: bytes | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, resume: bytes | None = None, partitions: Collection[str] = (PBX,)
+    ) -> None:
         log = None if folder is None else Changelog(folder, "calls", Rewrites(), fsync=False)
-        self.calls = Calls(Settings().call_rules(), TIME, log, resume, lambda _partition: True, Tally())
+        self.calls = Calls(Settings().call_rules(), TIME, log, resume, partitions, Tally())
         self.line = 0
 
-    def hear(self, events: Iterable[Event], complete: int | None = None) -> list[Event]:
+    def hear(self, events: Iterable[Event], complete: int | None = None, partition: str = PBX) -> list[Event]:
         """
         Give it a batch; return what it told of calls.
         """
         batch = list(events)
-        raw = RawBatch(PBX, [b""] * len(batch), self.line, complete=complete)
+        raw = RawBatch(partition, [b""] * len(batch), self.line, complete=complete)
         self.line += len(batch)
         taken = self.calls.take(Decoded(raw, batch, []))
         assert [event for event in taken.events if event.leg is not None] == batch, (

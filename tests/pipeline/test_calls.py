@@ -288,3 +288,32 @@ def test_a_machine_that_was_told_of_first_is_not_forgotten() -> None:
 def test_a_hold_that_is_told_with_every_record_is_told_once() -> None:
     heard = Exchange().hear([ann(0, "offered"), ann(5, "resumed"), ann(6, "held"), ann(7, "held"), ann(8, "resumed")])
     assert told(heard) == [("call_ringing", 0), ("call_held", 6), ("call_resumed", 8)]
+
+
+def test_a_partition_that_is_read_later_has_time_for_its_calls() -> None:
+    """
+    Another one that has been read for hours closes no call of it: what it says next may belong there.
+    """
+    other = "pbx/1"
+    exchange = Exchange(partitions=(PBX, other))
+    later = [leg("bob", 5 * 3_600, "offered", call="c-2", party="customer", customer="+4915199999999")]
+    assert told(exchange.hear(later, partition=other)) == [("call_ringing", 5 * 3_600)]
+    assert told(exchange.hear(ANSWERED[:4])) == [("call_ringing", 0), ("call_queued", 3), ("call_answered", 10)]
+    assert records(exchange.hear(ANSWERED[4:])) == []
+    (found,) = records(exchange.hear([leg("eve", 120, "offered", call="c-3")]))
+    assert (found.call_id, found.duration_ms, found.revision) == ("c-1", 42_500, 1)
+
+
+def test_what_is_told_stands_where_the_batch_does() -> None:
+    """
+    A call of one partition that closes as a record of another one moves time is told where that record lies: by where a
+    batch begins a store knows what links all of it may see.
+    """
+    other = "pbx/1"
+    exchange = Exchange(partitions=(PBX, other))
+    exchange.hear(ANSWERED)
+    exchange.hear([leg("eve", 600, "offered", call="c-3")])
+    moves_time = leg("bob", 601, "offered", call="c-2")
+    moves_time.position = 41
+    (closed,) = exchange.hear([moves_time], partition=other)
+    assert (closed.kind, closed.partition, closed.position) == ("call_closed", other, 41)

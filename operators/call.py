@@ -31,7 +31,8 @@ class Call:
     `told` are the moments of it that were told. `closed_at` is up to when it lasted as it was published last, -1
     before that; `published` that record as a row, to see whether a late one says anything new. `changed` says that
     something came since. Its records are of the instants from `first_at` to `top_at`; `source` is the partition of the
-    last one.
+    last one. `who` names the customer where another system than a telephone one has told of the call: visitor,
+    anonymous id, user id, address and number.
     """
 
     call_id: str = ""
@@ -48,6 +49,7 @@ class Call:
         self.legs: dict[str, Track] = {}
         self.told: set[str] = set()
         self.published: list[Any] = []
+        self.who: list[str] = []
         self.merged: list[tuple[str, int]] = []
         """Calls that were told of and are part of this one, to be taken back, with their last revisions."""
 
@@ -75,6 +77,7 @@ class Call:
         self.provider = either(self.provider, other.provider)
         self.first_at, self.top_at = min(self.first_at, other.first_at), max(self.top_at, other.top_at)
         self.changed = True
+        self.who = self.who or other.who
         self.merged += other.merged
         if other.call_id and other.call_id != self.call_id:
             if self.call_id:
@@ -104,6 +107,7 @@ class Call:
             self.changed,
             self.published,
             [list(one) for one in self.merged],
+            self.who,
         ]
 
 
@@ -117,7 +121,7 @@ def unpack(row: Sequence[Any]) -> Call:
     call.told = set(row[2])
     call.call_id, call.provider, call.source = row[3:6]
     call.revision, call.closed_at, call.first_at, call.top_at, call.changed = row[6:11]
-    call.published = list(row[11])
+    call.published, call.who = list(row[11]), list(row[13])
     call.merged = [(one[0], one[1]) for one in row[12]]
     return call
 

@@ -40,7 +40,7 @@ class CallAssembler:
     def tell(self, call: Call, cause: Event) -> list[Event]:
         """Return what is to be told of a call now that the record of `cause` has been taken in."""
         course = Course(call, self._rules)
-        if not course.customer:
+        if not (course.customer or call.who):
             return []
         out = self._take_back(call, cause.at)
         return out if call.closed_at >= 0 else out + self._tell(call, course, _moments(course))
@@ -58,7 +58,7 @@ class CallAssembler:
         call.changed = False
         course = Course(call, self._rules)
         out = self._take_back(call, course.closes_at)
-        if call.closed_at < 0:
+        if call.closed_at < 0 and not call.who:  # else its moments are events already
             out += self._tell(call, course, [*_moments(course), ("call_ended", "ended", course.ended_at)])
         call.closed_at = course.closes_at
         record = self._record(call, course)
@@ -155,9 +155,14 @@ def _moments(course: Course) -> list[Moment]:
 
 def _event(call: Call, course: Course, kind: Kind, at: int, event_id: str) -> Event:
     """Make an event of the call's customer."""
-    phone = course.customer
-    anonymous_id = "" if phone else "call-" + digest(call.call_id)[:20]
-    event = Event(kind, at, event_id, "phone", phone or anonymous_id, anonymous_id, phone=phone)
+    if call.who:
+        visitor_id, anonymous_id, user_id, email, phone = call.who
+    else:
+        phone = course.customer
+        user_id = email = ""
+        anonymous_id = "" if phone else "call-" + digest(call.call_id)[:20]
+        visitor_id = phone or anonymous_id
+    event = Event(kind, at, event_id, "phone", visitor_id, anonymous_id, user_id, email, phone)
     event.call_id, event.partition, event.is_moment = call.call_id, call.source, True
     told: dict[str, Any] = {"direction": course.direction, "queue": _last([leg.queue for leg in course.legs])}
     told |= {"agent": _last([leg.agent for leg in course.agents()]), "called": course.called}

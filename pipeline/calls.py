@@ -32,6 +32,9 @@ from pipeline.watermark import EMPTY, Watermark
 
 VERSION: Final = 1
 
+_STEP_OF: Final = {"call_ringing": "ringing", "call_answered": "answered", "call_ended": "ended"}
+"""What other systems than telephones say of calls, as states of a leg."""
+
 _Row: Final[Any] = tuple[int, int, int, dict[str, int], dict[str, int]]
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder().decode
@@ -127,12 +130,19 @@ class Calls:
     def _note(self, event: Event, out: list[Event]) -> None:
         """Take in what an event says of a call."""
         leg = event.leg
-        assert leg is not None, "only records of legs come here"
+        is_told = leg is None  # the event itself tells of its moment
+        if leg is None:
+            leg = Leg("", f"call:{event.call_id}", (event.call_id,), ((_STEP_OF[event.kind], event.at),))
+            leg.party, leg.direction, leg.customer = "customer", "inbound", event.phone
         call, key = self._call_of(leg)
+        if is_told:
+            call.who = [event.visitor_id, event.anonymous_id, event.user_id, event.email, event.phone]
+            call.call_id = call.call_id or event.call_id
         call.take(leg, event.at, event.partition)
         for name in call.ids:
             self._key_of[name] = key
-        out += _placed(self._assembler.tell(call, event), event.partition, event.position)
+        if not is_told:
+            out += _placed(self._assembler.tell(call, event), event.partition, event.position)
         self._touched[key] = None
         self._wake(key, self._assembler.due_at(call))
 
@@ -201,7 +211,8 @@ class Calls:
         """Forget the calls of somebody who is to be erased, and what lies of them in the changelog."""
         for key, call in list(self._calls.items()):
             numbers = {f"p:{track.customer}" for track in call.legs.values() if track.customer}
-            if names & numbers:
+            told = {f"{type_}:{text}" for type_, text in zip("aauep", call.who, strict=False) if text}
+            if names & (numbers | told):
                 self._drop(key)
                 self._is_purge = True
 
@@ -260,4 +271,4 @@ def _placed(told: list[Event], partition: str, position: int) -> list[Event]:
 
 
 def _is_of_call(event: Event) -> bool:
-    return event.leg is not None
+    return event.leg is not None or (bool(event.call_id) and event.kind in _STEP_OF)

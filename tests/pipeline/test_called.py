@@ -96,6 +96,23 @@ def test_a_process_that_is_killed_in_the_midst_of_a_call(tmp_path: Path, cut: in
     check(told)
 
 
+def test_a_call_that_a_shop_s_own_events_tell_of() -> None:
+    """
+    Segment's or our own call events pass as they are, and the call has a record.
+    """
+    lines = [
+        on_site(-60, "page_viewed", url="https://shop.example/sofa"),
+        on_site(0, "call_ringing", call_id="k-1", channel="phone", phone=ANN),
+        on_site(4, "call_answered", call_id="k-1", channel="phone", phone=ANN),
+        on_site(30, "call_ended", call_id="k-1", channel="phone", phone=ANN),
+    ]
+    chain = Chain(Settings(key_groups=3), [WEB])
+    told = chain.take([batch(WEB, lines)]) + chain.take([batch(WEB, [], 4, is_last=True)]) + chain.end()
+    (call,) = of(told, "calls")
+    assert (call["call_id"], call["profile_id"], call["wait_ms"], call["talk_ms"]) == ("k-1", "ann-7", 4_000, 26_000)
+    assert call["session_id"] == of(told, "sessions")[0]["session_id"]
+
+
 def test_agents_are_nobody_s_visitors() -> None:
     """
     Only the caller has a profile; the agent's leg makes none.
@@ -110,7 +127,7 @@ def test_agents_are_nobody_s_visitors() -> None:
 
 def test_a_call_of_legs_is_in_no_visit() -> None:
     """
-    It has a record of its own.
+    It has a record of its own; what tells of a call without legs makes a session by inactivity, as any channel does.
     """
     chain = Chain(BY_FORMAT, [PBX])
     told = chain.take([batch(PBX, CALL)])

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from connectors.batches import RawBatch
 from operators.call import LEGS_MAX
-from operators.event import Event
+from operators.event import FOREVER, Event, Kind
 from operators.request import Request
 from pipeline.messages import Decoded
-from tests.pipeline.phone import ANN, BEGAN_AT, HOUR, SECOND, Exchange, agent, ann, leg, record, records, told
+from tests.pipeline.phone import ANN, BEGAN_AT, HOUR, PBX, SECOND, Exchange, agent, ann, leg, record, records, told
 
 QUEUED = leg("queue", 3, "queued", queue="support", party="system")
 ANSWERED = [
@@ -288,6 +288,21 @@ def test_a_machine_that_was_told_of_first_is_not_forgotten() -> None:
 def test_a_hold_that_is_told_with_every_record_is_told_once() -> None:
     heard = Exchange().hear([ann(0, "offered"), ann(5, "resumed"), ann(6, "held"), ann(7, "held"), ann(8, "resumed")])
     assert told(heard) == [("call_ringing", 0), ("call_held", 6), ("call_resumed", 8)]
+
+
+def test_events_that_tell_of_a_call_themselves_are_not_told_again() -> None:
+    """
+    They pass, and the record is all that comes of them.
+    """
+    moments: list[tuple[Kind, int]] = [("call_ringing", 0), ("call_answered", 4), ("call_ended", 30)]
+    events = [
+        Event(kind, BEGAN_AT + second * SECOND, kind, "phone", ANN, phone=ANN, call_id="k-1", partition=PBX)
+        for kind, second in moments
+    ]
+    calls = Exchange().calls
+    assert calls.take(Decoded(RawBatch(PBX, [b""] * 3), events, [])).events == events
+    (closed,) = calls.take(Decoded(RawBatch(PBX, [], 3, complete=FOREVER), [], [])).events
+    assert (closed.kind, closed.phone, closed.call_id) == ("call_closed", ANN, "k-1")
 
 
 def test_a_partition_that_is_read_later_has_time_for_its_calls() -> None:

@@ -301,7 +301,7 @@ def test_the_summary_adds_up_on_stdout(day: Path, tmp_path: Path) -> None:
     assert f"Sessions      {sessions}, with" in summary
     assert f"Triggers      {triggers}:" in summary
     assert "Dead letters  30:" in summary
-    assert "out/\n              sessions.jsonl carts.jsonl triggers.jsonl" in summary
+    assert "out/\n              sessions.jsonl calls.jsonl carts.jsonl triggers.jsonl" in summary
 
 
 def test_outputs_of_an_earlier_run_are_replaced_with_a_word(day: Path, tmp_path: Path) -> None:

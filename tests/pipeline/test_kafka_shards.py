@@ -68,7 +68,7 @@ def ended(*processes: subprocess.Popen[str]) -> list[tuple[int, str]]:
     return found
 
 
-@pytest.mark.parametrize("kills", [0, 6])
+@pytest.mark.parametrize("kills", [0, 4])
 def test_two_shards_publish_what_one_process_does(
     tmp_path: Path, kafka: KafkaServer, redis_server: RedisServer, kills: int
 ) -> None:

@@ -17,7 +17,7 @@ from tests.simulation.planted import PLANTED
 from tests.simulation.play import play
 from tests.simulation.runs import PLANTED_RUNS_MAX, simulate
 
-RUNS = 200
+RUNS = 100
 
 
 @pytest.mark.timeout(600)

@@ -26,7 +26,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from connectors.formats.pbx import DIAL_REASONS, is_extension, is_external, party_at, prefixed
+from connectors.formats.pbx import DIAL_REASONS, is_extension, is_external, party_at
+from connectors.formats.phones import shared_ids
 from operators.leg import Leg
 
 PROVIDER: Final = "asterisk"
@@ -111,7 +112,7 @@ def party_of(channel: Channel) -> str:
 
 def leg_of(channel: Channel, steps: Iterable[tuple[str, int]] = (), *ids: str, party: str = "") -> Leg:
     """Make the leg of a channel that shares `ids` with others; `party` is whose it is, where the record tells."""
-    calls = prefixed(PROVIDER, (channel.uniqueid, channel.linkedid, *ids))
+    calls = shared_ids(PROVIDER, channel.uniqueid, channel.linkedid, *ids)
     leg = Leg(PROVIDER, f"{PROVIDER}:{channel.uniqueid}", calls, tuple(steps))
     leg.party = party or party_of(channel)
     if leg.party == "agent":

@@ -40,7 +40,8 @@ from connectors.formats.asterisk import (
     queued,
 )
 from connectors.formats.common import Reading, Unusable
-from connectors.formats.pbx import leg_event, named, seconds_ms, settled_instant, whole, word
+from connectors.formats.pbx import leg_event, seconds_ms, settled_instant, whole
+from connectors.formats.phones import named, word
 from operators.event import Event
 from operators.leg import Leg
 

@@ -32,7 +32,8 @@ from connectors.formats.asterisk import (
     leg_of,
 )
 from connectors.formats.common import Reading, Unusable
-from connectors.formats.pbx import inner, leg_event, named, prefixed, settled_instant, whole, word
+from connectors.formats.pbx import leg_event, settled_instant, whole
+from connectors.formats.phones import inner, named, shared_ids, word
 from operators.event import Event
 from operators.leg import Leg
 
@@ -84,7 +85,7 @@ def _leg(told: Told, channel: Told) -> Leg:
     ids = [named(one, "id") for one in others]
     ids += [named(one, "id") for one in bridges if not _is_holding(one)]
     leg = leg_of(_channel(channel), (), *ids)
-    leg.calls += prefixed("sip", [named(one, "protocol_id") for one in (channel, *others)])
+    leg.calls += shared_ids("sip", *[named(one, "protocol_id") for one in (channel, *others)])
     leg.calls = tuple(dict.fromkeys(leg.calls))
     return leg
 

@@ -38,7 +38,8 @@ from connectors.formats.asterisk import (
 )
 from connectors.formats.common import Reading, Unusable
 from connectors.formats.fields import json_value
-from connectors.formats.pbx import leg_event, named, settled_instant, whole, word
+from connectors.formats.pbx import leg_event, settled_instant, whole
+from connectors.formats.phones import named, word
 from operators.event import Event
 from operators.leg import Leg
 

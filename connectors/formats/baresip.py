@@ -21,7 +21,8 @@ import re
 from typing import Any, Final, TypeAlias
 
 from connectors.formats.common import Reading, Unusable
-from connectors.formats.pbx import is_external, leg_event, named, prefixed, settled_instant, user_of, whole, word
+from connectors.formats.pbx import is_external, leg_event, settled_instant, user_of, whole
+from connectors.formats.phones import named, shared_ids, word
 from operators.event import Event
 from operators.leg import Leg
 
@@ -68,7 +69,7 @@ def events(told: Told, position: int, reading: Reading) -> list[Event]:
     if not name or not call:
         raise Unusable("missing_field", "the type of the event or the id of its call is absent")
     at = settled_instant(None, reading)
-    leg = Leg(PROVIDER, f"{PROVIDER}:{call}:{account}", prefixed("sip", [call]))
+    leg = Leg(PROVIDER, f"{PROVIDER}:{call}:{account}", shared_ids("sip", call))
     leg.party, leg.agent = "agent", user_of(account)
     peer = user_of(word(told, "peeruri"))
     if is_external(peer):

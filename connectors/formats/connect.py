@@ -19,7 +19,6 @@ from connectors.formats.phones import (
     code,
     happened_at,
     id_or,
-    ids,
     in_order,
     inner,
     instant,
@@ -27,6 +26,7 @@ from connectors.formats.phones import (
     named,
     number,
     rest,
+    shared_ids,
     span_ms,
     word,
 )
@@ -152,7 +152,9 @@ def _at(what: str, times: dict[str, int | None], contact: Told, sent: object, re
 def _calls(contact: Told, contact_id: str) -> tuple[str, ...]:
     """Name the contacts that are one call, the first of them first."""
     first = named(contact, "initialcontactid") or contact_id
-    return ids("connect", first, contact_id, named(contact, "previouscontactid"), named(contact, "relatedcontactid"))
+    return shared_ids(
+        "connect", first, contact_id, named(contact, "previouscontactid"), named(contact, "relatedcontactid")
+    )
 
 
 def _contact_leg(

@@ -39,18 +39,8 @@ from connectors.formats.asterisk import CONFERENCE_CHANNELS_MIN, count_of
 from connectors.formats.common import Reading, Unusable
 from connectors.formats.freeswitch_cdr import flat, is_cdr
 from connectors.formats.made import instant_of
-from connectors.formats.pbx import (
-    is_external,
-    leg_event,
-    micros_ms,
-    named,
-    party_at,
-    prefixed,
-    settled_instant,
-    user_of,
-    whole,
-    word,
-)
+from connectors.formats.pbx import is_external, leg_event, micros_ms, party_at, settled_instant, user_of, whole
+from connectors.formats.phones import named, shared_ids, word
 from operators.event import INSTANT_MAX, INSTANT_MIN, Event
 from operators.leg import Leg
 
@@ -148,8 +138,8 @@ def _legs(name: str, told: Told, at: int) -> list[Leg]:
 
 
 def _calls(told: Told) -> tuple[str, ...]:
-    ids = prefixed(PROVIDER, [named(told, name) for name in _IDS])
-    return ids + prefixed("sip", [named(told, "variable_sip_call_id")])
+    ids = shared_ids(PROVIDER, *[named(told, name) for name in _IDS])
+    return ids + shared_ids("sip", named(told, "variable_sip_call_id"))
 
 
 def _leg(told: Told) -> Leg:

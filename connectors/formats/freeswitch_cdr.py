@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from connectors.formats.fields import text
-from connectors.formats.pbx import inner
+from connectors.formats.phones import inner
 
 Told: TypeAlias = dict[str, Any]
 

@@ -23,11 +23,11 @@ from connectors.formats.phones import (
     code,
     happened_at,
     id_or,
-    ids,
     in_order,
     inner,
     named,
     rest,
+    shared_ids,
     span_ms,
     word,
 )
@@ -85,7 +85,7 @@ def events(told: dict[str, Any], position: int, reading: Reading) -> list[Event]
     if media not in _VOICE:
         kind = ("customer.start", "customer.end").count(f"{who}.{what}") and f"chat_{what}ed"
         return [written(kind or "other", body, conversation, media, at, event_id, properties, position, reading)]
-    leg = Leg("genesys", f"genesys:{leg_id}", ids("genesys", conversation), _steps(who, what, body, at))
+    leg = Leg("genesys", f"genesys:{leg_id}", shared_ids("genesys", conversation), _steps(who, what, body, at))
     add_numbers(leg, code(body, "direction"), word(body, "ani", "addressFrom"), word(body, "dnis", "addressTo"))
     leg.party = party_of(who, code(body, "direction"))
     leg.queue, leg.agent = named(body, "queueId"), named(body, "userId")

@@ -17,13 +17,13 @@ from connectors.formats.made import made_leg
 from connectors.formats.phones import (
     code,
     happened_at,
-    ids,
     in_order,
     inner,
     instant,
     made_id,
     named,
     rest,
+    shared_ids,
     word,
 )
 from operators.event import Event
@@ -107,7 +107,7 @@ def _leg_event(
     at = max([when for _, when in steps], default=None)
     at = happened_at(reading, stamp if at is None else at)
     leg_id = named(participant, "id") or named(call, "id") or conversation
-    leg = Leg("genesys", f"genesys:{leg_id}", ids("genesys", conversation), in_order(at, *steps))
+    leg = Leg("genesys", f"genesys:{leg_id}", shared_ids("genesys", conversation), in_order(at, *steps))
     leg.party = party_of(purpose, direction)
     leg.queue = named(participant, "queueId") or named(inner(participant, "queue"), "id")
     if leg.party == "agent":

@@ -47,7 +47,8 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from connectors.formats.common import Reading, Unusable
-from connectors.formats.pbx import is_external, leg_event, named, prefixed, settled_instant, user_of, whole, word
+from connectors.formats.pbx import is_external, leg_event, settled_instant, user_of, whole
+from connectors.formats.phones import named, shared_ids, word
 from operators.event import Event
 from operators.leg import Leg
 
@@ -156,7 +157,7 @@ def _code(told: Mapping[str, Any]) -> int:
 def _leg(callid: str, end: str, told: Told) -> Leg:
     """Make the leg of one end; whose it is, only the request that begins the dialog tells."""
     session = [one for one in _SESSION.findall(word(told, "session_id").lower()) if one.strip("0")]
-    calls = prefixed("sip", [callid, *_replaced(told)]) + prefixed("sip-session", session[:2])
+    calls = shared_ids("sip", callid, *_replaced(told)) + shared_ids("sip-session", *session[:2])
     leg = Leg(PROVIDER, f"{PROVIDER}:{callid}:{end}", calls)
     if not (_is_of_dialog(told) or word(told, "method").upper() == "INVITE"):
         return leg

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from connectors.formats.common import Reading, Unusable, content_id, settled
-from connectors.formats.fields import amount, identifier_text, text
+from connectors.formats.fields import amount
 from connectors.formats.made import instant_of, made_leg
 from operators.event import INSTANT_MAX, INSTANT_MIN, Event
 from operators.leg import Leg
@@ -32,42 +32,11 @@ DIAL_REASONS: Final = {
 }
 """Why the leg that was dialled ended, by Asterisk's word for the outcome of dialling."""
 
-ABSENT: Final = frozenset({"", "N/A", "<unknown>", "<none>", "<null>", "_undef_"})
-"""What Asterisk, Kamailio and FreeSWITCH write for no value. Taken for an id, one would join all calls."""
-
 _NUMBER: Final = re.compile(r"(tel:)?\+?[0-9 ()./-]+")
 _SIP_USER: Final = re.compile(r"^[^<]*<?\s*(?:sips?:|tel:)([^@;>]*)", re.IGNORECASE)
 _WHOLE: Final = msgspec.json.Encoder(order="sorted").encode
 _MICROS_CHARS_MAX: Final = 20
 _USER_DIGITS_MIN: Final = 5  # fewer digits stand in too many texts by chance
-
-
-def word(told: Mapping[str, Any], *names: str) -> str:
-    """Return the first of these fields that holds a text, "" where none does."""
-    for name in names:
-        found = (text(told.get(name)) or "").strip()
-        if found not in ABSENT:
-            return found
-    return ""
-
-
-def named(told: Mapping[str, Any], *names: str) -> str:
-    """Return the first of these fields that holds an identifier, "" where none does.
-
-    Raises:
-        Unusable: `wrong_type`, where it is too long.
-    """
-    for name in names:
-        found = (identifier_text(told.get(name)) or "").strip()
-        if found not in ABSENT:
-            return found
-    return ""
-
-
-def inner(told: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the object in a field, an empty one where there is none."""
-    found = told.get(name)
-    return found if isinstance(found, dict) else {}
 
 
 def user_of(address: str) -> str:
@@ -93,11 +62,6 @@ def party_at(number: str) -> str:
     if is_external(number):
         return "customer"
     return "agent" if is_extension(number) else ""
-
-
-def prefixed(system: str, ids: Iterable[str]) -> tuple[str, ...]:
-    """Return the ids of a system as they count among all systems, each once; empty ones name nothing."""
-    return tuple(dict.fromkeys(f"{system}:{one}" for one in ids if one))
 
 
 def seconds_ms(told: object) -> int:

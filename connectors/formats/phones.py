@@ -1,6 +1,6 @@
-"""What the formats of hosted telephone systems share: their fields, times and ids, and whose number is a number.
+"""What the formats of telephone systems share: their fields, times and ids, and whose number is a number.
 
-These systems name callers as numbers, `tel:` and `sip:` addresses, and agents as devices ("client:ann") in the same
+Hosted systems name callers as numbers, `tel:` and `sip:` addresses, and agents as devices ("client:ann") in the same
 fields. Only what can be dialled from outside names a customer.
 """
 
@@ -28,6 +28,9 @@ from operators.event import INSTANT_MAX, INSTANT_MIN
 SPAN_MS_MAX: Final = 7 * DAY_MS
 """A call, a hold or a wait that is said to have been longer is a broken number."""
 
+ABSENT: Final = frozenset({"", "N/A", "<unknown>", "<none>", "<null>", "_undef_"})
+"""What Asterisk, Kamailio and FreeSWITCH write for no value. Taken for an id, one would join all calls."""
+
 _SCHEME: Final = re.compile(r"^\s*(tel|sips?|client)\s*:\s*", re.IGNORECASE)
 _DIALLED: Final = re.compile(r"\+?[\d\s().\-/]{5,40}")
 _DATE_CHARS_MAX: Final = 64
@@ -36,9 +39,9 @@ _DATE_CHARS_MAX: Final = 64
 def word(told: Mapping[str, Any], *names: str) -> str:
     """Return the first of these fields that holds a text or an integer, "" where none does."""
     for name in names:
-        found = text(told.get(name))
-        if found and found.strip():
-            return found.strip()
+        found = (text(told.get(name)) or "").strip()
+        if found not in ABSENT:
+            return found
     return ""
 
 
@@ -54,9 +57,9 @@ def named(told: Mapping[str, Any], *names: str) -> str:
         Unusable: `wrong_type`, where it is too long.
     """
     for name in names:
-        found = identifier_text(told.get(name))
-        if found and found.strip():
-            return found.strip()
+        found = (identifier_text(told.get(name)) or "").strip()
+        if found not in ABSENT:
+            return found
     return ""
 
 
@@ -145,7 +148,7 @@ def before(at: int | None, *spans: int) -> int | None:
     return None if at is None or all(span < 0 for span in spans) else at - sum(max(0, span) for span in spans)
 
 
-def ids(provider: str, *names: str) -> tuple[str, ...]:
+def shared_ids(provider: str, *names: str) -> tuple[str, ...]:
     """Return the ids of a system as they count among all systems, each once; an empty one names nothing."""
     return tuple(dict.fromkeys(f"{provider}:{name}" for name in names if name))
 

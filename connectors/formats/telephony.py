@@ -17,12 +17,12 @@ from connectors.formats.phones import (
     count,
     happened_at,
     id_or,
-    ids,
     in_order,
     inner,
     named,
     number,
     rest,
+    shared_ids,
     span_ms,
     word,
 )
@@ -112,7 +112,7 @@ def _leg_event(told: dict[str, Any], at: int, position: int, reading: Reading) -
     state = _state(told)
     parent = named(told, "parent_leg_id")
     step = in_order(at, (state, at)) if state else ()
-    leg = Leg(provider, f"{provider}:{leg_id}", ids(provider, call_id or leg_id, parent), step)
+    leg = Leg(provider, f"{provider}:{leg_id}", shared_ids(provider, call_id or leg_id, parent), step)
     leg.seq = count(told.get("seq"))
     direction, party = code(told, "direction"), code(told, "party")
     leg.direction = direction if direction in ("inbound", "outbound") else ""

@@ -24,7 +24,6 @@ from connectors.formats.phones import (
     count,
     happened_at,
     id_or,
-    ids,
     in_order,
     inner,
     is_device,
@@ -32,6 +31,7 @@ from connectors.formats.phones import (
     named,
     number,
     rest,
+    shared_ids,
     span_ms,
     word,
 )
@@ -196,7 +196,7 @@ def _on_the_phone(said: dict[str, Any], sid: str, at: int) -> Leg:
     if word(said, "ReferTransferTarget"):
         steps.append(("transferring", at))
     parent = named(said, "ParentCallSid")
-    leg = Leg("twilio", f"twilio:{sid}", ids("twilio", parent or sid), in_order(at, *steps))
+    leg = Leg("twilio", f"twilio:{sid}", shared_ids("twilio", parent or sid), in_order(at, *steps))
     leg.seq = seq
     leg.reason = "voicemail" if code(said, "AnsweredBy").startswith("machine") else reason
     if word(said, "ReferTransferTarget"):
@@ -228,7 +228,7 @@ def _dialled(said: dict[str, Any], sid: str, at: int) -> Leg | None:
         return None
     talked_ms = span_ms(said.get("DialCallDuration"))
     # "answered" is the outcome of dialling into a conference or a queue, which has ended by now.
-    leg = Leg("twilio", f"twilio:{child}", ids("twilio", sid or child), in_order(at, ("ended", at)))
+    leg = Leg("twilio", f"twilio:{child}", shared_ids("twilio", sid or child), in_order(at, ("ended", at)))
     leg.party, leg.reason, leg.talk_ms = "agent", reason or "completed", talked_ms
     return leg
 
@@ -241,14 +241,14 @@ def _in_conference(said: dict[str, Any], sid: str, conference: str, what: str, a
         leg = Leg(
             "twilio",
             f"twilio:{conference}",
-            ids("twilio", conference, named(said, "CallSidEndingConference")),
+            shared_ids("twilio", conference, named(said, "CallSidEndingConference")),
             steps,
         )
         leg.party = "system"
         return leg
     if not sid:
         raise Unusable("missing_field", "a participant without `CallSid`")
-    leg = Leg("twilio", f"twilio:{sid}", ids("twilio", sid, conference), steps)
+    leg = Leg("twilio", f"twilio:{sid}", shared_ids("twilio", sid, conference), steps)
     leg.reason = reason
     return leg
 
@@ -271,11 +271,11 @@ def _in_queue(said: dict[str, Any], sid: str, at: int) -> Leg:
     if not result:
         began_at = at if began_at is None else began_at
     has_left = result in ("hangup", "leave", "redirected")
-    agents = ids("twilio", named(said, "DequeingCallSid", "DequeuingCallSid", "DequeuedCallSid"))
+    agents = shared_ids("twilio", named(said, "DequeingCallSid", "DequeuingCallSid", "DequeuedCallSid"))
     leg = Leg(
         "twilio",
         f"twilio:{sid}/{queue}",
-        (*ids("twilio", sid), *agents),
+        (*shared_ids("twilio", sid), *agents),
         in_order(at, ("queued", began_at), ("ended", at if has_left else None)),
     )
     leg.party, leg.queue, leg.wait_ms = "system", queue or "queue", waited_ms

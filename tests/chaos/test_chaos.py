@@ -1,4 +1,4 @@
-"""Each kind of fault once, on real servers under load: `make chaos` in small."""
+"""Some kinds of faults once, on real servers under load: `make chaos` in small, which has them all."""
 
 import os
 from collections.abc import Callable, Collection
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.faults import AMONG_SHARDS, KINDS, MOVES
+from tests.chaos.faults import MOVES
 from tests.chaos.report import table
 from tests.chaos.rules import SHORT
 from tests.chaos.run import Plan, play
@@ -43,17 +43,17 @@ def suffer(folder: Path, kinds: Collection[str], shards: int) -> None:
 @pytest.mark.usefixtures("servers")
 def test_whatever_fails_each_trigger_comes_once(tmp_path: Path) -> None:
     """
-    nextmove, the broker and Redis are killed and paused under load, and nextmove while one of the others is away: a
-    plain consumer sees each trigger once, no bought cart called abandoned, and every session and cart as it was.
+    The broker is killed and Redis paused under load, and nextmove is killed while one of the two is away: a plain
+    consumer sees each trigger once, no bought cart called abandoned, and every session and cart as it was.
     """
-    suffer(tmp_path, KINDS, 1)
+    kinds = ("broker killed", "Redis paused", "nextmove killed, broker paused", "nextmove killed, Redis dead")
+    suffer(tmp_path, kinds, 1)
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("servers")
 def test_whichever_shard_fails_each_trigger_comes_once(tmp_path: Path) -> None:
     """
-    Of two shards one is killed, is stopped for a while and hangs, and all are killed at once; they are stopped with a
-    savepoint from which three go on, and then one: the same holds.
+    Of two shards one is killed and one hangs; they are stopped with a savepoint from which three go on: the same holds.
     """
-    suffer(tmp_path, ("nextmove killed", *AMONG_SHARDS, *MOVES, *MOVES), 2)
+    suffer(tmp_path, ("one shard killed", "one shard paused", *MOVES), 2)

@@ -68,6 +68,9 @@ class Job:
         admin = AdminClient({"bootstrap.servers": self.servers})
         for made in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
             made.result(WAIT_S)
+        end_at = time.monotonic() + WAIT_S
+        while topic not in Brokers(self.servers, {}).topics_with([topic]):  # brokers hear of it a moment later
+            assert time.monotonic() < end_at, f"{topic} does not appear"
 
     def produce(self, lines: Iterable[tuple[int, bytes]], topic: str = "") -> None:
         """Send records to partitions of a topic, that of the events if none is named."""

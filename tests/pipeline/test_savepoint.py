@@ -214,7 +214,7 @@ def test_looking_at_a_running_checkpoint_changes_nothing(place: Path, whole: Pat
     A run that is looked at over and over, and then killed, goes on as if nobody had looked.
     """
     for _ in range(3):
-        with running(*command("out", "state", "--speed", "8000"), cwd=place) as process:
+        with running(*command("out", "state", "--speed", "3000"), cwd=place) as process:
             before = len(records(place / "out" / "triggers.jsonl"))
             until(lambda before=before: len(records(place / "out" / "triggers.jsonl")) > before + 5)  # type: ignore[misc]
             looks = [json.loads(nextmove("state", "inspect", "state", "--json", cwd=place).stdout)[0] for _ in range(3)]

@@ -1,8 +1,7 @@
 """The schemas of what is published, as JSON Schema 2020-12, made of the records themselves.
 
-`python -m connectors.schemas` writes them to config/schemas, and beside them what is made of them: the AsyncAPI
-document, and docs/reference/records.md. For subscribers: what a record has may grow by fields, so more fields than
-are named here are no fault.
+`python -m connectors.asyncapi` writes them to config/schemas. For subscribers: what a record has may grow by fields, so
+more fields than are named here are no fault.
 """
 
 from __future__ import annotations
@@ -13,15 +12,12 @@ import textwrap
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
 from connectors.contracts import CONTRACTS, Contract
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-FOLDER: Final = ROOT / "config" / "schemas"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -120,13 +116,3 @@ def _structs(record: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
 def encoded(schema: dict[str, Any]) -> bytes:
     """Return a document as it is written to a file."""
     return msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"
-
-
-def _write() -> None:
-    FOLDER.mkdir(exist_ok=True)
-    for name, schema in schemas().items():
-        (FOLDER / f"{name}.json").write_bytes(encoded(schema))
-
-
-if __name__ == "__main__":
-    _write()

@@ -59,7 +59,7 @@ def _validators() -> dict[str, Draft202012Validator]:
     return {schema["$id"]: Draft202012Validator(schema, validate_formats=True) for schema in schemas().values()}
 
 
-def check_lines(lines: Iterable[bytes]) -> None:
+def check_lines(lines: Iterable[bytes | str]) -> None:
     """Look at CloudEvents as files have them."""
     for line in lines:
         event = msgspec.json.decode(line)

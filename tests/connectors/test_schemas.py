@@ -2,7 +2,6 @@
 The schemas that subscribers are given, and that the tests hold every record to.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any, ClassVar, get_args
 
@@ -10,9 +9,10 @@ import msgspec
 import pytest
 from jsonschema_rs import Draft202012Validator, ValidationError, meta
 
+from connectors.asyncapi import FOLDER, files
 from connectors.cloudevents import Encoder, MessageEncoder, Record, dataschema
 from connectors.contracts import CONTRACTS, Contract
-from connectors.schemas import FOLDER, descriptions, schemas
+from connectors.schemas import descriptions, schemas
 from operators.identity_record import IdentityRecord, What
 from operators.profile_record import Tombstone
 from operators.trigger import Cause, Trigger
@@ -46,11 +46,12 @@ def nudge(**changed: Any) -> Trigger:  # noqa: ANN401 -- what should not be ther
 
 def test_what_is_given_is_what_is_meant() -> None:
     """
-    The files are those that `python -m connectors.schemas` writes, no more and no fewer, and sound.
+    The files are those that `python -m connectors.asyncapi` writes, no more and no fewer, and sound.
     """
-    given = {path.name.removesuffix(".json"): json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
-    assert given == schemas()
-    for schema in given.values():
+    meant = files()
+    assert {path: path.read_bytes() for path in meant} == meant
+    assert {*FOLDER.glob("*.*")} <= meant.keys()
+    for schema in schemas().values():
         meta.validate(schema)
 
 

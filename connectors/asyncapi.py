@@ -17,6 +17,7 @@ from connectors.cloudevents import NAMESPACE, STREAMS, dataschema, schema_name
 from connectors.contracts import CONTRACTS, Contract
 from connectors.kafka_topics import Topic, output_topics
 from connectors.schemas import encoded, schemas
+from operators.trigger import Trigger
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = ROOT / "config" / "schemas"
@@ -110,7 +111,7 @@ def _message(contract: Contract) -> dict[str, Any]:
     else:
         headers["ce_type"] = {"const": contract.type}
     required = ["ce_type", "ce_dataschema"]
-    if contract.stream == "triggers":
+    if contract.record is Trigger:
         when = "From this instant on it is no longer to be acted upon."
         headers["ce_expirytime"] = {"type": "string", "format": "date-time", "description": when}
         group = "The key group that decided, a number: for nextmove itself."
@@ -155,7 +156,7 @@ def _example(event: dict[str, Any], contract: Contract) -> dict[str, Any]:
     headers = {"content-type": event["datacontenttype"]}
     names = ("specversion", "id", "source", "type", "dataschema", "subject", "time")
     headers |= {f"ce_{name}": event[name] for name in names} | {"ce_partitionkey": subject}
-    if contract.stream == "triggers":
+    if contract.record is Trigger:
         headers |= {"ce_expirytime": data["expires_at"], "nextmove-group": "0"}
     name = event["type"].removeprefix(NAMESPACE)
     return {"name": name, "headers": headers, "payload": None if contract.is_tombstone else data}

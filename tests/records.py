@@ -17,6 +17,7 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 from connectors import cloudevents
+from connectors.asyncapi import document
 from connectors.cloudevents import Encoder, Made, Message, MessageEncoder
 from connectors.schemas import schemas
 from operators.screened import ScreenedEvent
@@ -66,9 +67,24 @@ def check_lines(lines: Iterable[bytes | str]) -> None:
         check(event["type"], event["dataschema"], event["data"])
 
 
+@cache
+def _header_validators() -> dict[str, Draft202012Validator]:
+    components = document()["components"]
+    return {
+        message["headers"]["properties"]["ce_dataschema"]["const"]: Draft202012Validator(
+            message["headers"] | {"components": components}, validate_formats=True
+        )
+        for message in components["messages"].values()
+    }
+
+
 def check_message(key: bytes, value: bytes | None, headers: Mapping[str, bytes]) -> None:
-    """Look at a CloudEvent as topics have them; of a tombstone at what it says beside the data."""
+    """Look at a CloudEvent as topics have them, headers included; of a tombstone at what it says beside the data."""
     type_ = headers["ce_type"].decode()
+    validator = _header_validators().get(headers["ce_dataschema"].decode())
+    texts = {name: raw.decode(errors="replace") for name, raw in headers.items()}
+    if validator is not None and not validator.is_valid(texts):
+        raise RecordError(f"{type_}: headers: {next(iter(validator.iter_errors(texts))).message}")
     if value:
         check(type_, headers["ce_dataschema"].decode(), msgspec.json.decode(value))
     elif type_ != "io.nextmove.profile.erased.v1" or headers["ce_subject"] != key:

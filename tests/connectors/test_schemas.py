@@ -223,6 +223,10 @@ def test_records_that_others_have_written_are_looked_at() -> None:
         check_lines([lines.replace(b"merge_limit", b"")])
     with pytest.raises(RecordError, match=r"rule: "):
         check_message(message.key, message.value.replace(b"merge_limit", b""), headers)
+    with pytest.raises(RecordError, match=r"headers: .*noon"):
+        check_message(message.key, message.value, headers | {"ce_time": b"noon"})
+    with pytest.raises(RecordError, match=r"headers: .*ce_id"):
+        check_message(message.key, message.value, {name: raw for name, raw in headers.items() if name != "ce_id"})
     with pytest.raises(RecordError, match="a tombstone of something else"):
         check_message(message.key, None, headers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -55,6 +56,33 @@ TRIGGER_FAMILIES: Final = tuple(sorted(set(FAMILIES.values())))
 """Triggers of each family have a topic of their own."""
 
 
+Headers = list[tuple[str, str | bytes | None]]
+"""What confluent-kafka takes; ours are bytes."""
+
+NAMESPACE: Final = "io.nextmove."
+"""What the type of every CloudEvent begins with."""
+SHARED_SCHEMAS: Final[Mapping[str, str]] = {"nba": "trigger", "suppressed": "suppressed"}
+"""Where many types have one schema: its name, by the type's first word. Actions are configured, records are not."""
+
+
+def schema_name(type_: str) -> str:
+    """Return the name of the schema of a CloudEvent's type, as its file in config/schemas has it without .json."""
+    name = type_.removeprefix(NAMESPACE)
+    shared = SHARED_SCHEMAS.get(name.partition(".")[0])
+    return f"{shared}.{name.rpartition('.')[2]}" if shared else name
+
+
+@cache
+def dataschema(type_: str) -> str:
+    """Return the attribute `dataschema`, which is the schema's `$id`; there are as many types as kinds of records."""
+    return f"urn:nextmove:{schema_name(type_)}"
+
+
+@cache
+def _typed(type_: str) -> Headers:
+    return [("ce_type", type_.encode()), ("ce_dataschema", dataschema(type_).encode())]
+
+
 class CloudEvent(msgspec.Struct, gc=False):
     """The attributes of contracts section 5 around a record's data."""
 
@@ -65,14 +93,12 @@ class CloudEvent(msgspec.Struct, gc=False):
     subject: str
     time: str
     datacontenttype: str
+    dataschema: str
     data: Any
 
 
 GROUP_HEADER: Final = "nextmove-group"
 """By which a trigger's message says in which key group it was decided: a visitor's, or that of a lead by now."""
-
-Headers = list[tuple[str, str | bytes | None]]
-"""What confluent-kafka takes; ours are bytes."""
 
 # Of a record with its key and headers a broker takes 1 MiB by default, and librdkafka a little less.
 MESSAGE_BYTES_MAX: Final = 950_000
@@ -135,7 +161,8 @@ class Encoder:
             for record in records:
                 data, at = self._stamp.told(record, at)
                 id_, type_, subject, time = data.cloud_event
-                event = CloudEvent("1.0", id_, self._source, type_, subject, time, "application/json", data)
+                schema = dataschema(type_)
+                event = CloudEvent("1.0", id_, self._source, type_, subject, time, "application/json", schema, data)
                 lines.setdefault(data.stream, []).append(self._encode(event))
         return {stream: b"\n".join(parts) + b"\n" for stream, parts in lines.items()}
 
@@ -191,7 +218,7 @@ class MessageEncoder:
         headers: Headers = [
             *self._constant,
             ("ce_id", id_.encode(errors="surrogatepass")),
-            ("ce_type", type_.encode()),
+            *_typed(type_),
             ("ce_subject", key),
             ("ce_partitionkey", key),
             ("ce_time", time.encode()),

@@ -19,6 +19,7 @@ from connectors.formats.rejecting import REPLAYED, Replayed
 from operators.event import rfc3339
 from operators.ids import digest
 from operators.rejected import Reason, Rejected, Stage
+from operators.wire import Count, Instant, MaybeInstant, Name, Ordinal
 
 Encoding: TypeAlias = Literal["utf-8", "base64"]
 
@@ -39,35 +40,53 @@ class Header(msgspec.Struct):
     """A header of the record; several may have one name."""
 
     name: str
+    """Its name."""
     value: str | None
+    """As text or, where it is none, in base64; null where it has no value."""
     encoding: Encoding
+    """Which of them."""
 
 
 class DeadLetter(msgspec.Struct):
     """A rejected record as published; the fields are those of `Rejected`.
 
-    `key` is null where the record had none, `came_at` "" where it is not known. A letter of a version before this one
-    does not say whether it is cut, and most are.
+    A letter of a version before this one does not say whether it is cut, and most are.
     """
 
     stream: ClassVar[str] = "dead_letters"
 
     reason: Reason
+    """Why, in one word."""
     detail: str
+    """What is wrong, in words, without values of the record: they may be personal."""
     stage: Stage
+    """Where: a record as it was read, an event by its profile, a record of ours as it was sent."""
     partition: str
-    position: int
+    """Where the record lies: topic/partition, or a file."""
+    position: Count
+    """Its offset there, or its line from 1."""
     event_id: str
+    """The id of the event, where it came to be one; else ""."""
     payload: str
+    """The record, as text or, where it is none, in base64."""
     payload_encoding: Encoding
-    rejected_at: str
+    """Which of them."""
+    rejected_at: Instant
+    """When, by the wall clock."""
     part: str = ""
+    """Of several things in one record the one that is rejected: "2", or "2.0" where envelopes lie in each other."""
     is_cut: bool = True
+    """Whether `payload` is only the head of it."""
     key: str | None = None
+    """The record's key as `payload` is written, null where it had none."""
     key_encoding: Encoding = "utf-8"
+    """How the key is written."""
     headers: list[Header] = []
-    came_at: str = ""
-    replays: int = 0
+    """The record's headers, in their order."""
+    came_at: MaybeInstant = ""
+    """When the record came, "" where it is not known."""
+    replays: Count = 0
+    """How often it has been fed back."""
 
     @property
     def cloud_event(self) -> tuple[str, str, str, str]:
@@ -85,15 +104,20 @@ class DeadLetter(msgspec.Struct):
 
 
 class ReplayedLetter(msgspec.Struct):
-    """Says that a dead letter was fed back: to the topic or file `to`, and for the how-many-th time."""
+    """Says that a dead letter was fed back."""
 
     stream: ClassVar[str] = "dead_letters"
 
-    letter_id: str
-    subject: str
-    to: str
-    count: int
-    replayed_at: str
+    letter_id: Name
+    """The letter."""
+    subject: Name
+    """The letter's subject: where its record lay."""
+    to: Name
+    """The topic or file that it was fed back to."""
+    count: Ordinal
+    """For the how-many-th time."""
+    replayed_at: Instant
+    """When, by the wall clock."""
 
     @property
     def cloud_event(self) -> tuple[str, str, str, str]:

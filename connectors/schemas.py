@@ -1,100 +1,118 @@
 """The schemas of what is published, as JSON Schema 2020-12, made of the records themselves.
 
-`python -m connectors.schemas` writes them to config/schemas. For subscribers: what a record has may grow by fields, so
+`python -m connectors.asyncapi` writes them to config/schemas. For subscribers: what a record has may grow by fields, so
 more fields than are named here are no fault.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final, get_args
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
-from connectors.dead_letter import DeadLetter, ReplayedLetter
-from operators.answer import Answer
-from operators.call_record import CallRecord
-from operators.identity_record import IdentityRecord, StitchedRecord, What
-from operators.profile_record import ProfileRecord
-from operators.rejected import REASONS
+from connectors.contracts import CONTRACTS, Contract
 
-FOLDER: Final = Path(__file__).resolve().parents[1] / "config" / "schemas"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-
-_ALWAYS: Final = ("what", "profile_id", "identifier_type", "identifier", "other_profile_id", "event_id", "at")
-_FILLED: Final[dict[str, tuple[str, ...]]] = {
-    "created": ("identifier_type", "identifier"),
-    "linked": ("identifier_type", "identifier"),
-    "moved": ("identifier_type", "identifier", "other_profile_id"),
-    "merged": ("identifier_type", "identifier", "other_profile_id", "leads"),
-    "refused": ("identifier_type", "identifier", "rule"),
-    "ambiguous": ("identifier_type", "identifier", "leads"),
-    "erased": (),
-    "unmerged": ("identifier_type", "identifier"),
-    "stitched": ("other_profile_id", "aliases"),
-}
-"""What is never empty in a record of the identity topic, by what it says."""
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Return all schemas, by the type of the CloudEvent without `io.nextmove.`."""
-    found = {f"identity.{what}.v1": _identity(what) for what in get_args(What)}
-    found["profile.expired.v1"] = _made(ProfileRecord, "profile.expired.v1")
-    for state in ("closed", "merged"):
-        name = f"call.{state}.v1"
-        found[name] = _made(CallRecord, name)
-        found[name]["properties"]["state"] = {"const": state}
-    for reason in sorted(REASONS):
-        found[f"dead_letter.{reason}.v1"] = _dead_letter(reason)
-    found["dead_letter_replayed.v1"] = _made(ReplayedLetter, "dead_letter_replayed.v1")
-    found["dead_letter_replayed.v1"]["properties"]["replayed_at"]["format"] = "date-time"
-    for request in ("show", "export", "erase", "unmerge"):
-        name = f"answer.{request}.v1"
-        found[name] = _made(Answer, name)
-        found[name]["properties"]["request"] = {"const": request}
+    """Return all schemas by their name, which is the type of the CloudEvent without `io.nextmove.` as a rule.
+
+    Raises:
+        LookupError: a field is not described where it is declared.
+    """
+    return {contract.name: _schema(contract) for contract in CONTRACTS}
+
+
+def _schema(contract: Contract) -> dict[str, Any]:
+    """Return the schema of one kind of record."""
+    record = contract.record
+    _, components = msgspec.json.schema_components([record])
+    for struct in _structs(record):
+        _describe(components[struct.__name__], struct)
+    described = components.pop(record.__name__)
+    properties = described["properties"]
+    for name in contract.words:
+        properties[name].pop("enum", None)
+        properties[name] |= {"type": "string", "minLength": 1}
+    for name, word in contract.told.items():
+        _narrow(properties[name], {"const": word})
+    for name in contract.filled:
+        if "enum" in properties[name]:
+            _narrow(properties[name], {"enum": [word for word in properties[name]["enum"] if word]})
+        else:
+            properties[name] |= {"minItems": 1} if properties[name].get("type") == "array" else {"minLength": 1}
+    schema: dict[str, Any] = {"$schema": DIALECT, "$id": f"urn:nextmove:{contract.name}", "title": contract.name}
+    return {**schema, **described, **({"$defs": components} if components else {})}
+
+
+def _narrow(schema: dict[str, Any], to: dict[str, Any]) -> None:
+    schema.pop("enum", None)
+    schema |= to
+
+
+def _describe(schema: dict[str, Any], struct: type[msgspec.Struct]) -> None:
+    """Put in what the source says of each field, and which are always there: all, where empty ones are written."""
+    del schema["title"]  # the name of a class of ours
+    schema["description"] = _line(struct.__doc__ or "")
+    told, properties = descriptions(struct), schema["properties"]
+    for name in properties:
+        if name not in told:
+            raise LookupError(f"{struct.__name__}.{name} is published but not described: put a docstring below it")
+        properties[name] = {"description": told[name]} | properties[name]
+        if not struct.__struct_config__.omit_defaults:
+            properties[name].pop("default", None)
+    if not struct.__struct_config__.omit_defaults:
+        schema["required"] = list(properties)
+
+
+@cache
+def descriptions(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """Return the docstrings of a struct's fields, of those that it inherits too."""
+    found: dict[str, str] = {}
+    for class_ in reversed(struct.__mro__):
+        if class_ is not msgspec.Struct and issubclass(class_, msgspec.Struct):
+            source = ast.parse(textwrap.dedent(inspect.getsource(class_))).body[0]
+            assert isinstance(source, ast.ClassDef)
+            found |= dict(_described(source.body))
     return found
 
 
-def _identity(what: str) -> dict[str, Any]:
-    """Return the schema of the identity records that say one thing."""
-    schema = _made(StitchedRecord if what == "stitched" else IdentityRecord, f"identity.{what}.v1")
-    properties, filled = schema["properties"], _FILLED[what]
-    properties["what"] = {"const": what}
-    properties["at"]["format"] = "date-time"
-    if what != "refused":
-        properties["rule"] = {"const": ""}
-    for name in filled:
-        if "enum" in properties[name]:
-            properties[name] = {"enum": [value for value in properties[name]["enum"] if value]}
+def _described(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for field, said in pairwise(body):
+        match field, said:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, _line(text)
+            case _:
+                continue
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _structs(record: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
+    """Return a record's struct and those within."""
+    found: list[type[msgspec.Struct]] = []
+    pending: list[Any] = [record]
+    while pending:
+        told = pending.pop()
+        if isinstance(told, type) and issubclass(told, msgspec.Struct):
+            if told not in found:
+                found.append(told)
+                hints = get_type_hints(told)
+                pending += [hints[name] for name in told.__struct_fields__]
         else:
-            properties[name] |= {"minItems": 1} if properties[name].get("type") == "array" else {"minLength": 1}
-    schema["required"] = sorted({*_ALWAYS, *filled})
-    return schema
+            pending += get_args(told)
+    return found
 
 
-def _dead_letter(reason: str) -> dict[str, Any]:
-    """Return the schema of the dead letters with one reason."""
-    schema = _made(DeadLetter, f"dead_letter.{reason}.v1")
-    properties = schema["properties"]
-    properties["reason"] = {"const": reason}
-    properties["rejected_at"]["format"] = "date-time"
-    schema["required"] = sorted(properties)  # those of an earlier version, read here, lack some
-    return schema
-
-
-def _made(record: type[msgspec.Struct], name: str) -> dict[str, Any]:
-    (_,), components = msgspec.json.schema_components([record])
-    head = {"$schema": DIALECT, "$id": f"urn:nextmove:{name}", "title": f"io.nextmove.{name}"}
-    others = {key: value for key, value in components.items() if key != record.__name__}
-    schema = head | {key: value for key, value in components[record.__name__].items() if key != "title"}
-    return schema | ({"$defs": others} if others else {})
-
-
-def _write() -> None:
-    FOLDER.mkdir(exist_ok=True)
-    for name, schema in schemas().items():
-        (FOLDER / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n")
-
-
-if __name__ == "__main__":
-    _write()
+def encoded(schema: dict[str, Any]) -> bytes:
+    """Return a document as it is written to a file."""
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"

@@ -7,31 +7,37 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from operators.request import What
+from operators.wire import Instant, Name
 
 Outcome = Literal["done", "unknown", "several", "ambiguous"]
-"""Whether it was done; else that nobody is known by that, that the identifiers are of several leads, or that a number
-alone says nobody, for several leads have given it."""
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
     """The answer to the request of that id.
 
-    `identity` is what the store knew: since when it is a lead, its identifiers (where only digests are kept, those),
-    and the leads who have become it. `state` is what was kept of visits, carts and footprints: for "show" in numbers,
-    for "export" in full. A request may have several answers, one for each profile that it is about.
+    A request may have several answers, one for each profile that it is about. What is empty is left out.
     """
 
     stream: ClassVar[str] = "answers"
 
-    request_id: str
+    request_id: Name
+    """The request that is answered."""
     request: What
+    """What was asked for."""
     outcome: Outcome
-    at: str
+    """Whether it was done; else that nobody is known by that, that the identifiers are of several leads, or that a
+    number alone says nobody, for several leads have given it."""
+    at: Instant
+    """When it was asked."""
     profile_id: str = ""
+    """Whom it was about."""
     other_profile_id: str = ""
     """Of a split, the lead that the identifiers are by now."""
     identity: dict[str, Any] = {}
+    """What the store knew: since when it is a lead, its identifiers (where only digests are kept, those), and the
+    leads who have become it."""
     state: dict[str, Any] = {}
+    """What was kept of visits, carts and footprints: for "show" in numbers, for "export" in full."""
     moved: dict[str, int] = {}
     """Of a split, how many visits, carts and visitors go along."""
     stayed: list[str] = []

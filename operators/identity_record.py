@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from operators.ids import digest
+from operators.wire import Count, Instant
 
 What = Literal["created", "linked", "moved", "merged", "refused", "ambiguous", "erased", "unmerged", "stitched"]
 Rule = Literal[
@@ -28,13 +29,21 @@ class IdentityRecord(msgspec.Struct, gc=False):
     stream: ClassVar[str] = "identity"
 
     what: What
+    """What happened."""
     profile_id: str
+    """Whose identifier it is from now on; of what was refused, who the event counts for."""
     identifier_type: str
+    """Of what type the identifier is: user_id, email, phone, anonymous_id or lead; "" where it is about none."""
     identifier: str
+    """The identifier itself, of e-mail addresses and phone numbers a hash; "" where it is about none."""
     rule: Rule
+    """The rule by which it was refused; "" of what was not."""
     other_profile_id: str
+    """Whose it was before, who has become this lead, or whose identifier was not given away; "" for nobody."""
     event_id: str
-    at: str
+    """The event, or the request, by which it happened."""
+    at: Instant
+    """When that was."""
     leads: list[str] = []
     """Of what is ambiguous, the leads who have given it; of a merge, all who have ever become this one: in the order in
     which they did."""
@@ -71,7 +80,7 @@ class StitchedRecord(IdentityRecord, gc=False):
     """All that it was known by: its own id, its anonymous ids, and the profiles that had become part of it."""
     sessions: list[str] = []
     """Its sessions that are published once more, as the lead's; by their end."""
-    left_behind: int = 0
+    left_behind: Count = 0
     """How many are not: they ended too long before the link, or are too many."""
 
     @property

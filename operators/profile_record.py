@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from operators.ids import digest
+from operators.wire import Count, Instant, Name
 
 
 class ProfileRecord(msgspec.Struct):
@@ -14,14 +15,22 @@ class ProfileRecord(msgspec.Struct):
 
     stream: ClassVar[str] = "profiles"
 
-    profile_id: str
+    profile_id: Name
+    """Who it was."""
     state: Literal["expired"]
+    """It was forgotten, for nothing was heard of them for the time that profiles are kept."""
     anonymous_ids: list[str]
+    """Their devices."""
     known: bool
-    first_seen_at: str
-    last_seen_at: str
-    visits: int
+    """Whether they were a lead."""
+    first_seen_at: Instant
+    """When they were first heard of."""
+    last_seen_at: Instant
+    """When they were last heard of."""
+    visits: Count
+    """How many visits they made."""
     top_category: str
+    """The product category that they were most interested in of late, "" for none."""
 
     @property
     def cloud_event(self) -> tuple[str, str, str, str]:
@@ -39,10 +48,14 @@ class Tombstone(msgspec.Struct):
 
     stream: ClassVar[str] = "profiles"
 
-    profile_id: str
-    request_id: str
-    erased_at: str
+    profile_id: Name
+    """Who is to be forgotten."""
+    request_id: Name
+    """The request by which they were erased."""
+    erased_at: Instant
+    """When that was asked."""
     state: Literal["erased"] = "erased"
+    """All of it is gone."""
 
     @property
     def cloud_event(self) -> tuple[str, str, str, str]:

@@ -8,6 +8,7 @@ import msgspec
 
 from operators.event import rfc3339
 from operators.ids import digest
+from operators.wire import Instant, Name
 
 Action = Literal["cart_abandoned", "checkout_abandoned", "browse_abandoned", "returning_visitor", "offer_prompt"]
 Outlet = Literal["email", "onsite"]
@@ -38,36 +39,48 @@ FAMILIES: dict[str, str] = {
 
 
 class Cause(msgspec.Struct, gc=False):
-    """What a decision is about: `id` names the cart, product or visit, `time` when it came about."""
+    """What a decision is about."""
 
-    type: str
-    id: str
-    time: str
+    type: Name
+    """What kind of thing: a cart's timer, a product, a visit, ..."""
+    id: Name
+    """Names the cart, product or visit."""
+    time: Instant
+    """When it came about: of a timer when it was due, else when the event happened."""
     event_id: str = ""
+    """The event that it came about by, "" of a timer."""
 
 
 class Trigger(msgspec.Struct, gc=False):
-    """A next best action for one profile on one channel, for one cause.
-
-    `trigger_id` is the hash of action and cause: never of a clock, an offset, a rule version or the
-    profile id, all of which may differ in a replay or after a merge. `slot_key` is shared by actions
-    that exclude each other. `emitted_at` is wall-clock time, set by the step that publishes.
-    """
+    """A next best action for one profile on one channel, for one cause."""
 
     stream: ClassVar[str] = "triggers"
 
-    trigger_id: str
-    slot_key: str
-    profile_id: str
+    trigger_id: Name
+    """The hash of action and cause: never of a clock, an offset, a rule version or the profile id, all of which may
+    differ in a replay or after a merge. Whoever has acted on it once must not act on it again."""
+    slot_key: Name
+    """Shared by actions that exclude each other: at most one of them is to be acted upon."""
+    profile_id: Name
+    """Whom it is for."""
     anonymous_ids: list[str]
+    """Their devices, on which a site or app knows them."""
     action: Action
-    family: str
+    """What to do."""
+    family: Name
+    """The topic of triggers that it is on."""
     channel: Outlet
-    address_ref: str
+    """Where to do it."""
+    address_ref: Name
+    """To what address, by reference: a type and the hash of an e-mail address or number, or "profile:" and the id."""
     cause: Cause
+    """Why."""
     context: dict[str, Any]
-    expires_at: str
-    emitted_at: str = ""
+    """What to say: the cart with its lines, the product, the visit, as they were at the cause; by the action."""
+    expires_at: Instant
+    """From this instant on it is no longer to be acted upon."""
+    emitted_at: Instant = ""
+    """When it was published, by the wall clock."""
 
     @property
     def cloud_event(self) -> tuple[str, str, str, str]:
@@ -76,16 +89,22 @@ class Trigger(msgspec.Struct, gc=False):
 
 
 class Suppressed(msgspec.Struct, gc=False):
-    """A decision not to act, with its one reason; `trigger_id` is what the trigger's would have been."""
+    """A decision not to act, with its one reason."""
 
     stream: ClassVar[str] = "suppressed"
 
-    trigger_id: str
-    profile_id: str
+    trigger_id: Name
+    """What the trigger's would have been."""
+    profile_id: Name
+    """Whom it would have been for."""
     action: Action
+    """What was not done."""
     reason: Suppression
+    """Why not, in one word."""
     detail: str
+    """Why not, in other words; "" where there is nothing to add."""
     cause: Cause
+    """What it would have been about."""
 
     @property
     def cloud_event(self) -> tuple[str, str, str, str]:

@@ -28,7 +28,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "explore"))
 
 ROOT = Path(__file__).resolve().parent.parent
 
-pytest_plugins = ["tests.services.plugin"]  # the fixtures `kafka` and `redis_server`
+pytest_plugins = [
+    "tests.services.plugin",  # the fixtures `kafka` and `redis_server`
+    "tests.records",  # every record is as its schema says
+]
 
 
 def pytest_configure() -> None:

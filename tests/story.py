@@ -31,6 +31,7 @@ from operators.profile_state import HandOver, Profile, pack, unpack
 from operators.rejected import Rejected
 from operators.session_record import SessionRecord
 from operators.trigger import Suppressed, Trigger
+from tests.records import told
 
 DAY_1: Final = int(datetime(2026, 11, 21, tzinfo=UTC).timestamp()) * 1000
 DAY_MS: Final = 86_400_000
@@ -154,7 +155,7 @@ class Loop:
         self._rules_of = cache(settings.identity.rules)
         self._store = MemoryIdentity()
         self.links = self._store.look_up([])
-        self.records: list[Record] = []
+        self.records: list[Record] = told([])
         self.mark = -1
         self.top_at = -1
         self._lateness_ms = settings.source.lateness_ms

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from connectors.cloudevents import MESSAGE_BYTES_MAX, MessageEncoder
 from connectors.dead_letter import (

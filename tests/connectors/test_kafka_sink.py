@@ -117,6 +117,7 @@ def test_a_trigger_is_a_cloudevent_in_binary_mode_where_its_profile_belongs(opti
         "ce_source": "/test",
         "ce_id": "trigger-1",
         "ce_type": "io.nextmove.nba.cart_abandoned.v1",
+        "ce_dataschema": "urn:nextmove:trigger.v1",
         "ce_subject": "mara",
         "ce_partitionkey": "mara",
         "ce_time": "2026-11-22T20:56:40.000Z",

@@ -25,7 +25,6 @@ from config.settings import (
 )
 from config.visits import SessionSettings
 from connectors.batches import RawBatch
-from connectors.cloudevents import Encoder
 from connectors.formats import event_times
 from connectors.journal import Journal, Taken
 from connectors.kafka_topics import EXCHANGE
@@ -69,6 +68,9 @@ Told = tuple[str, Any]
 class Chain:
     """The steps of `pipeline/flow.py`, called one after the other."""
 
+    now_at = 0
+    """What the wall clock says (ms)."""
+
     def __init__(  # noqa: PLR0913, PLR0917 -- as the parts have it
         self,
         settings: Settings,
@@ -84,7 +86,7 @@ class Chain:
         self.tally = Tally()
         self.sent: list[tuple[int, bytes]] = []
         """What has been sent to other shards, by slot."""
-        here = settings, partitions, folder, self.tally, lambda: 0, store
+        here = settings, partitions, folder, self.tally, lambda: self.now_at, store
         parts = Parts(*here, shard=shard, journal=journal, control=control)
         self._parts = parts
         self._builders = {
@@ -94,7 +96,6 @@ class Chain:
             "gather": parts.gather,
             "profiles": parts.profiles,
         }
-        self._encoder = Encoder("/test", lambda: 0)
         self.steps: dict[str, dict[str, Any]] = {name: {} for name in self._builders}
         self._awake: set[tuple[str, str]] = set()
         for name, keys in (snapshots or {}).items():

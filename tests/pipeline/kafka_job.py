@@ -23,6 +23,7 @@ from config.settings import Settings
 from connectors.kafka_client import Brokers
 from connectors.kafka_topics import create, exchange_topic, output_topics
 from tests.pipeline.helpers import ROOT
+from tests.records import check_message
 from tests.services.kafka import KafkaServer
 from tests.services.redis import RedisServer
 
@@ -149,11 +150,13 @@ class Job:
                 if message.error() is not None:
                     ends += 1
                     continue
-                value, topic = message.value(), message.topic()
+                value, topic, key = message.value(), message.topic(), message.key()
+                assert topic is not None
+                assert key is not None
+                told: Any = message.headers()
+                check_message(key, value, dict(told))
                 if value is None:
                     continue  # a tombstone
-                assert topic is not None
-                told: Any = message.headers()
                 headers = {key.removeprefix("ce_"): raw.decode(errors="surrogatepass") for key, raw in told}
                 found[topics[topic]].append(headers | {"data": msgspec.json.decode(value)})
         consumer.close()

@@ -23,6 +23,7 @@ from benchmarks.traffic import TrafficPlan, generate
 from pipeline import cli, faults
 from pipeline.telemetry import Tally
 from pipeline.terminal import Progress
+from tests.records import check_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 NEXTMOVE = [sys.executable, "-m", "pipeline.cli"]
@@ -72,6 +73,7 @@ def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 def records(file: Path) -> list[dict[str, Any]]:
     """The data of a stream's records, wall-clock fields left out, in an order of their own."""
     lines = file.read_bytes().splitlines() if file.exists() else []
+    check_lines(lines)
     data = [json.loads(line)["data"] for line in lines]
     for record in data:
         record.pop("emitted_at", None)

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from tests.records import check_lines
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 SETTINGS = """\
@@ -43,7 +45,9 @@ ORDER = {"placed": "2026-11-21T10:05:00Z", "customer": "mara", "number": "o-1", 
 
 
 def read(folder: Path, stream: str) -> list[dict[str, Any]]:
-    return [json.loads(line)["data"] for line in (folder / f"{stream}.jsonl").read_text().splitlines()]
+    lines = (folder / f"{stream}.jsonl").read_bytes().splitlines()
+    check_lines(lines)
+    return [json.loads(line)["data"] for line in lines]
 
 
 def test_two_sources_of_their_own_shape_make_one_cart(tmp_path: Path) -> None:

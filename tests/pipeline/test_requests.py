@@ -10,11 +10,9 @@ from typing import Any, Final
 from uuid import uuid4
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from config.durations import DAY, HOUR, MINUTE
 from connectors.batches import RawBatch
-from connectors.schemas import schemas
 from operators.event import FOREVER
 from pipeline.ports import IdentityStore
 from tests.connectors.identity import Told, rules_for
@@ -100,25 +98,20 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
     if request.param == "embedded":
         made = Desk(lambda: None, tmp_path)
         yield made
-        are_as_their_schemas_say(made.told)
+        have_ids_of_their_own(made.told)
         return
     server: RedisServer = request.getfixturevalue("redis_server")
     told, rules = Told(), rules_for(server.url)
     made = Desk(lambda: told.connect(rules), tmp_path)
     yield made
     told.close()
-    are_as_their_schemas_say(made.told)
+    have_ids_of_their_own(made.told)
 
 
-def are_as_their_schemas_say(told: list[tuple[str, dict[str, Any]]]) -> None:
+def have_ids_of_their_own(told: list[tuple[str, dict[str, Any]]]) -> None:
     """
-    Each record of whose kind there is a schema.
+    No two records of the identity topic are one to a subscriber.
     """
-    validators = {f"io.nextmove.{name}": Draft202012Validator(schema) for name, schema in schemas().items()}
-    for _, event in told:
-        if event["type"] in validators:
-            validators[event["type"]].validate(event["data"])
-    assert {event["type"] for stream, event in told if stream in ("identity", "answers")} <= validators.keys()
     ids = [event["id"] for stream, event in told if stream == "identity"]
     assert len(ids) == len(set(ids))
 

@@ -15,6 +15,7 @@ from config.settings import Settings
 from connectors.cloudevents import STREAMS
 from pipeline.recovery import RunError
 from pipeline.run import run
+from tests.records import check_lines
 from tests.services.redis import RedisServer
 
 
@@ -40,6 +41,7 @@ def records_in(out: Path) -> dict[str, list[str]]:
     for stream in STREAMS:
         path = out / f"{stream}.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        check_lines(lines)
         found[stream] = sorted(line.split('"emitted_at":')[0].split('"failed_at":')[0] for line in lines)
     return found
 

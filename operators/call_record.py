@@ -19,8 +19,8 @@ class CallRecord(msgspec.Struct, gc=False):
 
     call_id: Name
     """Names the call through all its revisions."""
-    provider: Name
-    """The system that told of it: twilio, genesys, asterisk, ..."""
+    provider: str
+    """The system that told of it: twilio, genesys, asterisk, ...; "" of events that name a call themselves."""
     state: Literal["closed", "merged"]
     """"closed", or "merged": the last revision of a call that turned out to be part of another one."""
     direction: Annotated[str, one_of(Direction)]

@@ -90,7 +90,7 @@ INT.1: /0x[0-9a-fA-F]+|[0-9]+/
 _QUOTED: /(?s:\"\"\"([^\\]|\\.)*?\"\"\"|'''([^\\]|\\.)*?''')|\"([^\\\"\n\r]|\\[^\n\r])*\"|'([^\\'\n\r]|\\[^\n\r])*'/
 _RAW: /[rR]((?s:\"\"\".*?\"\"\"|'''.*?''')|\"[^\"\n\r]*\"|'[^'\n\r]*')/
 STRING.2: _QUOTED | _RAW
-BYTES.3: /[bB][rR]?['\"]/
+BYTES.3: /[bB][rR]?(\"[^\"\n]*\"|'[^'\n]*')/
 %ignore /[ \t\n\f\r]+/
 %ignore /\/\/[^\n]*/
 """
@@ -187,7 +187,7 @@ def _deeper(at: int, end: int, *inner: Node) -> int:
     depth = 1 + max((node.depth for node in inner), default=0)
     if depth > DEPTH_MAX:
         raise _Unfit(
-            f"nested more than {DEPTH_MAX} deep (each bracket, and each operator of a row but && and ||)", at, end
+            f"nested more than {DEPTH_MAX} deep (each bracket, field and operator; && and || in a row are one)", at, end
         )
     return depth
 

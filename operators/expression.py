@@ -14,25 +14,13 @@ from typing import Any, TypeAlias
 import msgspec
 
 from operators.expression_check import Checking, Term
-from operators.expression_code import functions
+from operators.expression_code import functions, matching
 from operators.expression_reach import never
 from operators.expression_syntax import Node
 from operators.expression_types import BOOL, DYN, Schema, Type
 from operators.expression_values import FAULTS, SCALARS, EvaluationError
 
 Facts: TypeAlias = Mapping[str, Any]
-
-# What is fast comes first. It is CEL as long as nothing raises; where something does, what is exact decides.
-_FAST = """
-def evaluate(f):
-    return {code}
-
-def matches(f):
-    try:
-        return {code}
-    except FAULTS:
-        return again(f)
-"""
 
 
 class Expression:
@@ -52,12 +40,16 @@ class Expression:
         self.source = checking.source
         self.type: Type = term.type
         self.paths = frozenset(checking.paths)
-        self._exact: Callable[[Facts], Any] | None = None
+        text = f"def evaluate(f):\n    return {term.code}\n"
+        if term.type == BOOL:
+            parts = term.parts if term.op in ("&&", "||") else (term,)
+            text += matching(term.op, [(part.code, part.exact) for part in parts])
         if term.exact != term.code:
-            self._exact = functions(f"def exact(f):\n    return {term.exact}\n", checking.constants)["exact"]
-        made = functions(_FAST.format(code=term.code), checking.constants, again=self._again)
+            text += f"def exact(f):\n    return {term.exact}\n"
+        made = functions(text, checking.constants)
         self._evaluate: Callable[[Facts], Any] = made["evaluate"]
-        self.matches: Callable[[Facts], bool | None] = made["matches"] if term.type == BOOL else _never_matches
+        self._exact: Callable[[Facts], Any] | None = made.get("exact")
+        self.matches: Callable[[Facts], bool | None] = made.get("matches", _never_matches)
 
     def __call__(self, facts: Facts) -> Any:  # noqa: ANN401 -- any type of CEL's
         """Return the value for these facts.
@@ -77,15 +69,6 @@ class Expression:
 
     def __repr__(self) -> str:
         return f"Expression({self.source!r})"
-
-    def _again(self, facts: Facts) -> bool | None:
-        """Decide exactly, after something raised."""
-        if self._exact is None:
-            return None
-        try:
-            return bool(self._exact(facts))
-        except FAULTS:
-            return None
 
 
 def expression_of(source: str, node: Node, schema: Schema, *, result: Type | None, reachable: bool) -> Expression:

@@ -46,12 +46,32 @@ class Constants:
         return name
 
 
-def functions(text: str, constants: Constants, **more: object) -> dict[str, Callable[[Any], Any]]:
+def functions(text: str, constants: Constants) -> dict[str, Callable[[Any], Any]]:
     """Return the functions that some Python defines, by their names."""
-    names: dict[str, Any] = {**_REACHED, **constants.names, **more}
+    names: dict[str, Any] = {**_REACHED, **constants.names}
     known = set(names)
     exec(compile(text, "<condition>", "exec"), names)  # noqa: S102 -- our own text, see above
     return {name: value for name, value in names.items() if name not in known}
+
+
+def matching(op: str, parts: list[tuple[str, str]]) -> str:
+    """Write the function that tells whether all parts are true (`&&`), or any (`||`); None where that has no value.
+
+    Of each part there is the fast code and the exact one, which is run where the fast one raises. A `try` costs nothing
+    until something raises, and then the other parts still decide: a missing fact is no rare thing, and costs one
+    exception so.
+    """
+    is_all = op != "||"
+    test = "if not" if is_all else "if"
+    lines = ["def matches(f):", f"    found = {is_all}"]
+    for code, exact in parts:
+        lines += ["    try:", f"        {test} {code}:", f"            return {not is_all}", "    except FAULTS:"]
+        if exact != code:
+            lines += ["        try:", f"            {test} {exact}:", f"                return {not is_all}"]
+            lines += ["        except FAULTS:", "            found = None"]
+        else:
+            lines.append("        found = None")
+    return "\n".join([*lines, "    return found", ""])
 
 
 def value_of(code: str, constants: Constants) -> object:

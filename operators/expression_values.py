@@ -213,6 +213,8 @@ def has_field(container: Any, field: str) -> bool:  # noqa: ANN401
 
 def present(facts: Mapping[str, Any], path: str) -> bool:
     """Tell whether there is a fact. `in` would not ask a dict that fills itself in when asked."""
+    if type(facts) is dict:
+        return path in facts
     try:
         facts[path]
     except KeyError:

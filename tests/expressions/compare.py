@@ -52,6 +52,9 @@ REFUSALS: Final = (
     "`(int|string)` is not for (double|timestamp|duration)",
     "`\\[...\\]` is not for dyn and (list|map)",
 )
+RUNTIME_REFUSALS: Final = ("no string for double",)
+"""Errors of ours alone, where a type is known only then."""
+
 _TIMES: Final = ("event.at", "profile.idle")
 _ABSENT = object()
 _HAS: Final = re.compile(r"\bhas\(([a-z.]+)\)")
@@ -231,6 +234,9 @@ def _asked(ours: Expression, compiled: Compiled, facts: dict[str, Any], counts: 
     try:
         value = ours(facts)
     except EvaluationError as error:
+        if theirs is not _ABSENT and str(error) in RUNTIME_REFUSALS:
+            counts[f"refused {error}"] += 1
+            return ""
         if theirs is not _ABSENT:
             return f"an error ({error}) where {theirs!r} was to come"
         counts["error"] += 1

@@ -91,13 +91,14 @@ def facts_of(random: Random) -> dict[str, Any]:
 
 def value_of(random: Random, depth: int = 1) -> Any:  # noqa: ANN401 -- whatever JSON holds
     """Draw a value as JSON has them."""
-    kind = random.randrange(8 if depth else 6)
-    if kind == 6:
+    kind = random.randrange(10)
+    if kind == 9 and depth:
         return [value_of(random, depth - 1) for _ in range(random.randrange(3))]
-    if kind == 7:
+    if kind == 8 and depth:
         return {key: value_of(random, depth - 1) for key in random.sample(("a", "b", "n"), random.randrange(3))}
-    scalars = (None, random.random() < 0.5, random.choice(_INTS), random.choice(_DOUBLES), random.choice(_TEXTS))
-    return scalars[kind] if kind < 5 else random.choice((1, 1.0, True, "1"))
+    if kind >= 5:  # alike for Python, and not for CEL
+        return random.choice((1, 1.0, True, "1"))
+    return (None, random.random() < 0.5, random.choice(_INTS), random.choice(_DOUBLES), random.choice(_TEXTS))[kind]
 
 
 class Maker:
@@ -185,8 +186,9 @@ class Maker:
             sign = random.choice(("<", "<=", ">", ">=", "==", "!="))
             return f"({self.expression(type_, depth)} {sign} {self.expression(other, depth)})"
         if way == 7:
-            type_ = random.choice((list_of(DYN), list_of(INT), LINES, map_of(DYN), DYN))
-            return f"({self.expression(type_, depth)} {random.choice(('==', '!='))} {self.expression(type_, depth)})"
+            type_ = random.choice((list_of(DYN), list_of(INT), LINES, map_of(DYN), DYN, BOOL, INT, DOUBLE))
+            other = random.choice((type_, DYN))
+            return f"({self.expression(type_, depth)} {random.choice(('==', '!='))} {self.expression(other, depth)})"
         if way == 8:
             type_ = random.choice((INT, STRING, DYN, DOUBLE))
             among = random.choice((list_of(type_), list_of(DYN), map_of(DYN) if type_ == STRING else list_of(type_)))

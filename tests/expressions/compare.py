@@ -52,7 +52,7 @@ REFUSALS: Final = (
     "`(int|string)` is not for (double|timestamp|duration)",
     "`\\[...\\]` is not for dyn and (list|map)",
 )
-RUNTIME_REFUSALS: Final = ("no string for double",)
+RUNTIME_REFUSALS: Final = ("no string for double", "no elements for map")
 """Errors of ours alone, where a type is known only then."""
 
 _TIMES: Final = ("event.at", "profile.idle")

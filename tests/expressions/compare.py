@@ -166,7 +166,11 @@ class Summary:
     def rows(self) -> list[tuple[str, str]]:
         """What is worth telling."""
         counts = self.counts
-        refused = ", ".join(f"{n:,} {name[8:]}" for name, n in sorted(counts.items()) if name.startswith("refused "))
+        refused = ", ".join(
+            f"{n:,} {name[8:]}".replace("|", " or ")
+            for name, n in sorted(counts.items())
+            if name.startswith("refused ")
+        )
         return [
             ("expressions", f"{self.expressions:,} in {self.seconds:,.1f} s, seeds from {self.first}"),
             ("with wrong types for both", f"{counts['ill-typed']:,}"),

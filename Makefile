@@ -53,6 +53,11 @@ simulate: .venv/.installed-dev  ## seeded runs with faults; SEED=n replays one, 
 fuzz: .venv/.installed-dev  ## spoilt records of every format: each an event or a dead letter; RECORDS=n SEED=n RECORD=1
 	@$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED)) $(if $(RECORDS),--records $(RECORDS)) $(if $(RECORD),--record)
 
+.PHONY: fuzz-expressions
+fuzz-expressions: .venv/.installed-dev  ## conditions beside Google's CEL: the same values; EXPRESSIONS=n SEED=n RECORD=1
+	@$(BIN)/python -m tests.expressions $(if $(SEED),--seed $(SEED)) $(if $(EXPRESSIONS),--expressions $(EXPRESSIONS)) \
+	    $(if $(RECORD),--record)
+
 .PHONY: chaos
 chaos: .venv/.installed-dev  ## kill and pause Kafka, Redis and nextmove under load; SHARDS=n FAULTS=n SEED=n RATE=n RECORD=1
 	@$(BIN)/python -m tests.chaos $(if $(SHARDS),--shards $(SHARDS)) $(if $(FAULTS),--faults $(FAULTS)) \
@@ -82,7 +87,7 @@ lock: .venv/bin/python  ## pin anew what the image is made of; UPGRADE=1 takes n
 
 .PHONY: help
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: clean
 clean:  ## remove .venv, out/, .services/ and caches

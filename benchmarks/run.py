@@ -2,7 +2,8 @@
 
     python -m benchmarks.run                     everything, some twenty-five minutes
     python -m benchmarks.run --quick             the same in small, to see that it works
-    python -m benchmarks.run --only kafka        one part; "tuning", "shards", "growth", "identity", "decode" only so
+    python -m benchmarks.run --only kafka        one part; "tuning", "shards", "growth", "identity", "decode",
+                                                 "expressions" only so
     python -m benchmarks.run --record            also writes benchmarks/results/<date>-[PART-]<commit>.md and .json,
                                                  and of growth a picture, .svg
 
@@ -27,6 +28,7 @@ from rich.table import Table
 from benchmarks import (
     bench_cluster,
     bench_decode,
+    bench_expressions,
     bench_groups,
     bench_growth,
     bench_identity,
@@ -53,6 +55,7 @@ PARTS: Final = (
     "growth",
     "identity",
     "decode",
+    "expressions",
 )
 # Of what Kafka to Kafka takes at most: the load at which latency is promised.
 LOAD_SHARE: Final = 0.5
@@ -99,6 +102,7 @@ class Findings(msgspec.Struct, kw_only=True):
     growth: bench_growth.Growth | None = None
     identity: bench_identity.Identity | None = None
     decode: bench_decode.Decode | None = None
+    expressions: bench_expressions.Expressions | None = None
 
 
 Section = tuple[str, list[list[str]], list[str]]
@@ -115,10 +119,7 @@ def main(arguments: list[str]) -> int:
         shown.print(line, style="dim", markup=False, soft_wrap=True)
 
     try:
-        if options.only == "growth":
-            found.growth = bench_growth.Growth(sizes=bench_growth.profiles(options.sizes, options.rounds, tell))
-        if options.only == "decode":
-            found.decode = bench_decode.run(options.records, options.rounds, tell)
+        _by_itself(options, found, tell)
         if options.only in (None, "throughput"):
             found.throughput = bench_throughput.run(options.events, options.rounds, tell)
         if options.only in (None, "cluster"):
@@ -187,10 +188,22 @@ def _are_right(found: Findings) -> Iterator[bool]:
         yield found.identity.is_equal
     if found.decode is not None:
         yield not found.decode.faults
+    if found.expressions is not None:
+        yield not found.expressions.faults
     if found.latency is not None:
         yield not found.latency.faults
     if found.tuning is not None:
         yield not bench_tuning.faults(found.tuning)
+
+
+def _by_itself(options: argparse.Namespace, found: Findings, tell: Callable[[str], None]) -> None:
+    """Run the parts that are measured only when they are asked for, without servers."""
+    if options.only == "growth":
+        found.growth = bench_growth.Growth(sizes=bench_growth.profiles(options.sizes, options.rounds, tell))
+    if options.only == "decode":
+        found.decode = bench_decode.run(options.records, options.rounds, tell)
+    if options.only == "expressions":
+        found.expressions = bench_expressions.run(bench_expressions.EVENTS, options.rounds, tell)
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -243,14 +256,21 @@ def sections(found: Findings) -> Iterator[Section]:
         yield from bench_growth.sections(found.growth)
     if found.identity is not None:
         yield from bench_identity.sections(found.identity)
-    if found.decode is not None:
-        yield bench_decode.title(found.decode), bench_decode.table(found.decode), bench_decode.told(found.decode)
+    yield from _sections_by_itself(found)
     if found.state is not None:
         title = f"A whole run with {found.state.profiles:,} profiles in state"
         yield title, [["what", "target", "found"], *bench_state.table(found.state)], _asides(found.state)
     if found.filled is not None and found.resumed is not None:
         rows = [["what", "target", "found"], *_group_rows(found.filled, found.resumed)]
         yield f"Key groups and changelogs alone, {found.filled.profiles:,} profiles", rows, []
+
+
+def _sections_by_itself(found: Findings) -> Iterator[Section]:
+    if found.decode is not None:
+        yield bench_decode.title(found.decode), bench_decode.table(found.decode), bench_decode.told(found.decode)
+    if found.expressions is not None:
+        asked = found.expressions
+        yield bench_expressions.title(asked), bench_expressions.table(asked), bench_expressions.told(asked)
 
 
 def _asides(state: bench_state.State) -> list[str]:

@@ -41,6 +41,10 @@ IMPURE_MODULES: Final = frozenset({
 PURE_THIRD_PARTIES: Final = frozenset({"msgspec", "mypy_extensions", "operators"})
 # `hash` of a string differs between two processes and `id` between two runs: neither may reach an output.
 IMPURE_BUILTINS: Final = frozenset({"__import__", "breakpoint", "eval", "exec", "hash", "id", "input", "open", "print"})
+# As with LONG_FUNCTIONS: the reason, and only while it is needed.
+IMPURE_CALLS: Final[dict[str, str]] = {
+    "operators/expression_code.py: calls exec()": "conditions become Python, of our templates and of constants only",
+}
 IMPURE_METHODS: Final = frozenset({"now", "today", "utcnow", "uuid1", "uuid4"})
 
 README_TREE: Final = re.compile(r"^## Layout\n.*?^```tree\n(?P<tree>.*?)^```", re.DOTALL | re.MULTILINE)
@@ -55,7 +59,9 @@ def test_operators_know_no_clock_no_chance_and_no_machine() -> None:
     """
     The same event and the same state give the same outputs, on any machine, on any day.
     """
-    assert in_tree(impurities, "operators") == []
+    told = {complaint: re.sub(r": [0-9]+: ", ": ", complaint) for complaint in in_tree(impurities, "operators")}
+    assert [complaint for complaint, what in told.items() if what not in IMPURE_CALLS] == []
+    assert sorted(IMPURE_CALLS.keys() - told.values()) == [], "no longer an exception, take it off the list"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
-from benchmarks import bench_decode, cores
+from benchmarks import bench_decode, bench_expressions, cores
 from benchmarks.bench_decode import MAPPING, TRAFFIC
 from benchmarks.bench_identity import MIXES, RENEWED, check, link_all
 from benchmarks.bench_latency import Heard, Plan, Traffic, reckoned
@@ -253,6 +253,25 @@ def test_a_format_that_makes_other_events_is_a_fault(monkeypatch: pytest.MonkeyP
     few, refused = bench_decode.run(40, 1, lambda _: None).faults
     assert few == "rasa: 40 events where 60 were to be made"
     assert refused.startswith("telephony: refused: ")
+
+
+def test_conditions_say_what_python_by_hand_says() -> None:
+    """
+    Of an event with all facts and of one without some: the same answers, and only there rules without a value.
+    """
+    found = bench_expressions.run(20, 1, lambda _: None)
+    assert found.faults == []
+    assert [asked.without for asked in found.asked] == [0, 3]
+    assert all(asked.rules == 50 and 10 < asked.true < 40 and asked.ratio > 0 for asked in found.asked)
+
+
+def test_a_condition_that_says_something_else_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The benchmark compares answers, not only times.
+    """
+    monkeypatch.setattr(bench_expressions, "RULES", {"profile.visits > {n}": lambda _: lambda _: True})
+    found = bench_expressions.run(1, 1, lambda _: None)
+    assert found.faults[0] == "with all facts: not the same by hand: profile.visits > 5"
 
 
 def test_identities_are_linked_weighed_and_found_again(

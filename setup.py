@@ -49,6 +49,7 @@ COMPILED = [
     "operators/lead.py",
     "operators/leg.py",
     "operators/leg_track.py",
+    "operators/local_time.py",
     "operators/packing.py",
     "operators/past.py",
     "operators/person.py",

@@ -38,6 +38,7 @@ COMPILED = [
     "operators/cart.py",
     "operators/cart_lines.py",
     "operators/cart_state.py",
+    "operators/consent.py",
     "operators/decision.py",
     "operators/duplicates.py",
     "operators/erasure.py",

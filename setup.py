@@ -43,6 +43,7 @@ COMPILED = [
     "operators/duplicates.py",
     "operators/erasure.py",
     "operators/event.py",
+    "operators/experiment.py",
     "operators/footprint.py",
     "operators/held.py",
     "operators/identity.py",

@@ -56,6 +56,7 @@ COMPILED = [
     "operators/past.py",
     "operators/person.py",
     "operators/planning.py",
+    "operators/priority.py",
     "operators/profile.py",
     "operators/profile_state.py",
     "operators/rate.py",

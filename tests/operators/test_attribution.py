@@ -155,6 +155,20 @@ def test_a_credit_stays_when_its_touch_is_forgotten() -> None:
     assert mara.told() == []
 
 
+def test_of_two_credits_for_one_order_the_later_stays() -> None:
+    """
+    Each half of a person has told one; when they are one, whichever takes in the other, nothing is told that is older.
+    """
+    for is_first in (True, False):
+        mara = Person().gets("t1").does("clicked", "t1", HOUR_MS)
+        half = Person().gets("t2").does("clicked", "t2", 2 * HOUR_MS)
+        assert (mara.buys(), half.buys()) == (["o1: t1 clicked"], ["o1: t2 clicked"])
+        whole, other = (mara, half) if is_first else (half, mara)
+        RULES.union(whole.orders, other.orders)
+        assert whole.told() == []
+        assert whole.orders.told["o1"][2] == "t1"
+
+
 def test_orders_are_bounded() -> None:
     """
     The newest twenty of a person can still be credited or cancelled.

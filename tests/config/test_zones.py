@@ -30,12 +30,12 @@ def changes(name: str) -> list[int]:
     return [at for (_, before), (at, after) in pairwise(told) if before != after and at >= 0]
 
 
-def test_no_zone_changes_twice_within_a_week_but_an_hour() -> None:
+def test_no_zone_changes_twice_within_six_days() -> None:
     """
-    That is what lets `Zone` look every three days, and miss nothing.
+    Which lets `Zone` look every three days, and miss nothing.
     """
     shortest = min(after - before for name in names() for before, after in pairwise(changes(name)))
-    assert shortest == 167 * 3_600
+    assert shortest > 6 * 86_400
 
 
 def test_every_zone_can_be_read() -> None:

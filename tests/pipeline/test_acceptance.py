@@ -232,8 +232,9 @@ def test_kills_make_no_difference(
     )
     inputs = write_inputs(tmp_path, split_by_person(log(), 3))
     random = Random(f"kills {kills}")
-    ends = [run_and_kill(tmp_path, settings, inputs, kill_after_s=0.15 + 0.35 * random.random()) for _ in range(kills)]
-    last, read = run_and_kill(tmp_path, settings, inputs, kill_after_s=None)
+    # Enough batches for a checkpoint, however slow the machine is, and in all too few to come to the end.
+    ends = [run_and_kill(tmp_path, settings, inputs, kill_after=6 + 3 * random.random()) for _ in range(kills)]
+    last, read = run_and_kill(tmp_path, settings, inputs, kill_after=None)
 
     assert ends == [(-signal.SIGKILL, "")] * kills, "each was killed before its end"
     assert last == 0
@@ -348,18 +349,19 @@ from config.load import load
 from connectors.file_source import FilePartition
 from pipeline.run import run
 
-config, out, recovery, kill_after_s, *inputs = sys.argv[1:]
+config, out, recovery, kill_after, *inputs = sys.argv[1:]
 read = FilePartition.next_batch
-timer = None
+left = float(kill_after or "inf")
 
 
 def read_slowly(part):
-    global timer
-    if timer is None and kill_after_s:
-        timer = threading.Timer(float(kill_after_s), os.kill, (os.getpid(), signal.SIGKILL))
+    global left
+    if 0 <= left < 1:
+        timer = threading.Timer(left * 0.025, os.kill, (os.getpid(), signal.SIGKILL))
         timer.daemon = True
         timer.start()
-    time.sleep(0.025 if kill_after_s else 0)
+    left -= 1
+    time.sleep(0.025 if kill_after else 0)
     return read(part)
 
 
@@ -370,13 +372,13 @@ print(run(load(Path(config)), inputs, Path(out), recovery=Path(recovery)).tally.
 
 @contextmanager
 def started(
-    tmp_path: Path, settings: Settings, inputs: Sequence[str], kill_after_s: float | None = None
+    tmp_path: Path, settings: Settings, inputs: Sequence[str], kill_after: float | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run in a process of its own, and wait for its end; it may kill itself so long after its first batch."""
+    """Run in a process of its own, and wait for its end; it may kill itself after so many batches, of 25 ms or more."""
     config = tmp_path / "config.yaml"
     config.write_text(describe(settings))
     folders = str(config), str(tmp_path / "out"), str(tmp_path / "recovery")
-    command = [sys.executable, "-c", RUNNER, *folders, str(kill_after_s or ""), *inputs]
+    command = [sys.executable, "-c", RUNNER, *folders, str(kill_after or ""), *inputs]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -386,10 +388,10 @@ def started(
 
 
 def run_and_kill(
-    tmp_path: Path, settings: Settings, inputs: Sequence[str], kill_after_s: float | None
+    tmp_path: Path, settings: Settings, inputs: Sequence[str], kill_after: float | None
 ) -> tuple[int, str]:
     """Run to the end or the kill; return the exit code and how many records it says it read."""
-    with started(tmp_path, settings, inputs, kill_after_s) as process:
+    with started(tmp_path, settings, inputs, kill_after) as process:
         told, complaint = process.communicate(timeout=60)
     assert process.returncode in (0, -signal.SIGKILL), complaint
     return process.returncode, told.strip()

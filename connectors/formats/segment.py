@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from sys import intern
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -29,7 +29,7 @@ from connectors.formats.fields import TYPED_FAULTS, converter, json_object
 from connectors.formats.identifiers import either, email_address, identifier, personal, phone_number, visitor_of
 from connectors.formats.products import item_of, items_of
 from connectors.formats.screening import screened
-from connectors.formats.segment_call import Call, Clocks, Context, Properties, Traits
+from connectors.formats.segment_call import Call, ClientCall, ClientContext, Clocks, Context, Properties, Traits
 from connectors.formats.segment_names import CHANNEL_OF, KIND_OF, is_of_app, kind_of
 from connectors.formats.segment_rows import (
     ANONYMOUS_ID,
@@ -82,8 +82,9 @@ _CONTACT_KINDS: Final = _ADDRESSED_KINDS | _CALL_KINDS
 
 _astuple: Final = msgspec.structs.astuple
 _decode: Final = msgspec.json.Decoder(Call).decode
+_decode_client: Final = msgspec.json.Decoder(ClientCall).decode
 _decode_clocks: Final = msgspec.json.Decoder(Clocks).decode
-_convert: Final = converter(Call)
+_convert: Final = converter(ClientCall)
 
 
 def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
@@ -92,17 +93,16 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
     Raises:
         Unusable: the record is broken, or lacks what an event cannot do without.
     """
-    try:
-        call = _decode(raw)
-    except TYPED_FAULTS:
-        call = _convert(json_object(raw))
-    row = _astuple(call)
+    screening = reading.screening
+    asks_clients = screening is not None and screening.asks_clients
+    row = _read(raw, asks_clients)
     type_: str | None = row[TYPE]
     if type_ is None:
         return None
     context: Context | None = row[CONTEXT]
-    if context is not None and reading.screening is not None:
-        screened(context.user_agent, context.ip, reading.screening)
+    if asks_clients and context is not None:
+        client: ClientContext = row[CONTEXT]
+        screened(client.user_agent, client.ip, screening)
     at = happened_at(row[TIMESTAMP], row[ORIGINAL_TIMESTAMP], row[SENT_AT], row[RECEIVED_AT], reading)
     name: str
     if type_ == "track":
@@ -141,6 +141,18 @@ def decode(raw: bytes, position: int, reading: Reading) -> Event | None:
     elif (complete := _COMPLETE.get(kind)) is not None:
         complete(event, traits, known, properties)
     return event
+
+
+def _read(raw: bytes, asks_clients: bool) -> tuple[Any, ...]:  # noqa: FBT001 -- by position, which is faster
+    """Return the fields of a call, as `segment_rows.py` numbers them.
+
+    Raises:
+        Unusable: the record is broken.
+    """
+    try:
+        return _astuple(_decode_client(raw) if asks_clients else _decode(raw))
+    except TYPED_FAULTS:
+        return _astuple(_convert(json_object(raw)))
 
 
 def _add_context(event: Event, context: Context) -> None:

@@ -74,10 +74,15 @@ class Context(msgspec.Struct, gc=False):
     campaign: Campaign | None = None
     traits: Traits | None = None
     session_id: SessionId = field(name="sessionId", default=None)
-    user_agent: Text = field(name="userAgent", default=None)
-    ip: Text = None
     device: Present | None = None
     app: Present | None = None
+
+
+class ClientContext(Context, gc=False):
+    """`context` with what tells of the client."""
+
+    user_agent: Text = field(name="userAgent", default=None)
+    ip: Text = None
 
 
 class Properties(Product, gc=False):
@@ -128,3 +133,9 @@ class Call(msgspec.Struct, gc=False, rename="camel"):
     sent_at: Moment = None
     original_timestamp: Moment = None
     previous_id: Identifier = None
+
+
+class ClientCall(Call, gc=False, rename="camel"):
+    """A call with what tells of the client: two texts more, which only screening looks at (4 % of decoding)."""
+
+    context: ClientContext | None = None

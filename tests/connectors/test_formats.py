@@ -148,10 +148,10 @@ VALUES[fields.Products] = st.none() | st.lists(object_of(fields.Product), max_si
 
 calls = st.builds(
     dict.__or__,
-    object_of(segment_call.Call),
+    object_of(segment_call.ClientCall),
     st.fixed_dictionaries(
         {"type": st.sampled_from(["track", "page", "identify"]), "event": names, "timestamp": moments},
-        optional={"anonymousId": st.just("ann"), "context": object_of(segment_call.Context)},
+        optional={"anonymousId": st.just("ann"), "context": object_of(segment_call.ClientContext)},
     ),
 )
 records = st.builds(
@@ -228,8 +228,8 @@ def test_both_readings_of_a_good_call_are_the_same(told: dict[str, Any]) -> None
     What the typed decoder takes, the lenient one reads field by field as the same call.
     """
     raw = msgspec.json.encode(told)
-    typed = msgspec.json.decode(raw, type=segment_call.Call)
-    assert fields.converter(segment_call.Call)(fields.json_object(raw)) == typed
+    typed = msgspec.json.decode(raw, type=segment_call.ClientCall)
+    assert fields.converter(segment_call.ClientCall)(fields.json_object(raw)) == typed
 
 
 @settings(max_examples=FUZZ_EXAMPLES // 4)

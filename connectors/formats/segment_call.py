@@ -136,6 +136,6 @@ class Call(msgspec.Struct, gc=False, rename="camel"):
 
 
 class ClientCall(Call, gc=False, rename="camel"):
-    """A call with what tells of the client: two texts more, which only screening looks at (4 % of decoding)."""
+    """A call with what tells of the client: two texts more, which only screening looks at."""
 
     context: ClientContext | None = None

@@ -52,7 +52,7 @@ STREAMS: Final = (
 )
 """What is published, in the order of the journey: one file or topic each."""
 
-TRIGGER_FAMILIES: Final = tuple(sorted(set(FAMILIES.values())))
+TRIGGER_FAMILIES: Final = FAMILIES
 """Triggers of each family have a topic of their own."""
 
 

@@ -59,6 +59,5 @@ def _context(moment: Moment) -> dict[str, Any]:
         told["call_id"] = event.call_id
     if moment.count:
         told["views"] = moment.count
-    if event.url:
-        told["url"] = event.url
+    told["url"] = event.url
     return told

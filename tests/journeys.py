@@ -6,7 +6,9 @@ from config.zones import zones
 from config.expressions import compile_condition
 from operators.facts import SCHEMA
 H=3600_000; D=24*H
-def book(offer_views=3, offer_cooldown_ms=D, abandonment_cooldown_ms=7*D, returning_cooldown_ms=12*H, declined_ms=30*D, expires_ms=12*H, **_):
+from config.durations import parse_duration as pd
+def book(offer_views=3, offer_cooldown="1d", abandonment_cooldown="7d", returning_cooldown="12h", declined="30d", expires="12h"):
+    offer_cooldown_ms=pd(offer_cooldown); abandonment_cooldown_ms=pd(abandonment_cooldown); returning_cooldown_ms=pd(returning_cooldown); declined_ms=pd(declined); expires_ms=pd(expires)
     pol=Policy(ConsentRules(dict(email=True,onsite=True,chat=True,agent=True,crm=True,sms=False), frozenset({"transactional","service"})), zones("UTC",{}), Attribution(WINDOWS))
     if declined_ms: pol.pauses=[Refractory("all",1,declined_ms,declined_ms)]
     rules=[]

@@ -34,7 +34,7 @@ from operators.facts import Facts
 from operators.memory import Memory
 from operators.moment import Moment
 from operators.payload import payload_of
-from operators.plans import Held, Plans, Sent, Wait
+from operators.plans import Held, Named, Plans, Sent, Wait
 from operators.policy import channel_of, refusal_of
 from operators.priority import Candidate, arbitrate
 from operators.reach import FREE, address_ref
@@ -44,6 +44,10 @@ from operators.undoing import can_undo, ends, is_moot, scope_of, undone
 
 WAITS_MAX: Final = 50
 """What one person is waited for at most; beyond it the wait that would end last is given up, and told."""
+HELD_MAX: Final = 50
+"""What is held for one person at most, likewise."""
+SENT_MAX: Final = 50
+"""How many triggers of one person can be undone at a time, the newest."""
 
 
 class Decider:
@@ -91,12 +95,12 @@ class Decider:
                 plans.sent.remove(sent)
                 out.append(_retraction(case, sent, why, what))
         for held in list(plans.held):
-            rule = case.book.rules.get(held.rule_id)
+            rule = case.book.rules.get(held.rule[0])
             if rule is None:
                 continue
             why = is_moot(case, held.moment)
             scope = scope_of(rule.per, held.moment, case)
-            if why or ends(rule, scope, held.moment.at, event, case):
+            if why or ends(rule, held.moment.kind, scope, held.moment.at, event, case):
                 plans.held.remove(held)
                 claim = Claim(rule, held.moment, Facts(case, held.moment), case)
                 out.append(suppressed(case, claim, "not_applicable", why or f"cancelled by {event.kind}"))
@@ -106,18 +110,20 @@ class Decider:
         plans, now, book = case.own.plans, case.now, case.book
         if plans is None:
             return
-        claims: list[Claim] = []
+        due: list[tuple[Named, Moment]] = []
         for wait in [one for one in plans.waits if one.due_at <= now]:
             plans.waits.remove(wait)
-            rule = book.rules.get(wait.rule_id)
-            if rule is not None:
-                moment = wait.moment
-                claims.append(Claim(rule, moment, Facts(case, moment), case))
+            due.append((wait.rule, wait.moment))
         for held in [one for one in plans.held if one.due_at <= now]:
             plans.held.remove(held)
-            rule = book.rules.get(held.rule_id)
-            if rule is not None:
-                claims.append(Claim(rule, held.moment, Facts(case, held.moment), case))
+            due.append((held.rule, held.moment))
+        claims: list[Claim] = []
+        for named, moment in due:
+            rule = book.rules.get(named[0])
+            if rule is None:
+                _give_up(case, named, moment, "not_applicable", "there is no such rule any more", out)
+            else:
+                claims.append(Claim(rule, moment, Facts(case, moment), case))
         if claims:
             _decide(case, claims, out)
         plans.forget(now)
@@ -195,7 +201,10 @@ def _finish(case: Case, claim: Claim, out: list[Any]) -> None:
         plans = case.own.plans
         if plans is None:
             plans = case.own.plans = Plans()
-        plans.hold(Held(rule.id, found.held_until, claim.moment))
+        plans.hold(Held(_named(rule), found.held_until, claim.moment))
+        if len(plans.held) > HELD_MAX:
+            last = plans.held.pop()
+            _give_up(case, last.rule, last.moment, "quiet_hours", f"more than {HELD_MAX} are held", out)
         return
     for name, experiment in (("all", case.book.policy.experiment), (rule.id, rule.experiment)):
         if experiment is not None and experiment.holds_out(person.assignment_id):
@@ -249,6 +258,8 @@ def _remember(case: Case, claim: Claim, channel: str) -> None:
     book = case.book
     since = moment.at if moment.cart is not None else moment.at - max(moment.waited_ms, 0)
     plans.sent.append(Sent(*names, moment.kind, scope, since, claim.expires_at, rule.id, rule.version, book.id))
+    if len(plans.sent) > SENT_MAX:
+        del plans.sent[0]
 
 
 def _begin(case: Case, moment: Moment, out: list[Any]) -> None:
@@ -267,23 +278,31 @@ def _begin(case: Case, moment: Moment, out: list[Any]) -> None:
         scope, due = scope_of(rule.per, moment, case), moment.at + rule.after_ms
         then = Moment(moment.kind, due, moment.visitor_id, f"{moment.kind}|{moment.visitor_id}|{scope}|{due}")
         then.event, then.cart, then.count, then.waited_ms = moment.event, moment.cart, moment.count, rule.after_ms
-        plans.wait(Wait(rule.id, scope, moment.at, due, then))
+        plans.wait(Wait(_named(rule), scope, moment.at, due, then))
         if len(plans.waits) > WAITS_MAX:
             last = plans.waits.pop()
-            given_up = case.book.rules.get(last.rule_id)
-            if given_up is not None:
-                claim = Claim(given_up, last.moment, Facts(case, last.moment), case)
-                out.append(suppressed(case, claim, "not_applicable", f"more than {WAITS_MAX} waits"))
+            _give_up(case, last.rule, last.moment, "not_applicable", f"more than {WAITS_MAX} waits", out)
+
+
+def _give_up(case: Case, named: Named, moment: Moment, reason: Suppression, detail: str, out: list[Any]) -> None:
+    """Tell that something will not come to be decided."""
+    rule = Rule(*named, ())
+    out.append(suppressed(case, Claim(rule, moment, Facts(case, moment), case), reason, detail))
+
+
+def _named(rule: Rule) -> Named:
+    return rule.id, rule.version, rule.action, rule.family
 
 
 def _end_waits(case: Case, plans: Plans, event: Event) -> None:
     """End the waits for what has come."""
-    rules = case.book.ends.get(event.kind)
-    if rules is None or not plans.waits:
+    if not plans.waits or event.kind not in case.book.ends:
         return
     for wait in list(plans.waits):
-        rule = case.book.rules.get(wait.rule_id)
-        if rule is not None and event.kind in rule.without and ends(rule, wait.scope, wait.since, event, case):
+        rule, kind = case.book.rules.get(wait.rule[0]), wait.moment.kind
+        if rule is None or event.kind not in rule.without:
+            continue
+        if ends(rule, kind, wait.scope, wait.since, event, case):
             plans.waits.remove(wait)
 
 

@@ -12,6 +12,9 @@ from operators.event import FOREVER
 from operators.moment import Moment
 from operators.packing import Row
 
+Named = tuple[str, int, str, str]
+"""A rule's id, version, action and family: what can still be said of it when there is no such rule any more."""
+
 
 @mypyc_attr(acyclic=True)
 class Wait:
@@ -20,8 +23,8 @@ class Wait:
     `moment` is what began it.
     """
 
-    def __init__(self, rule_id: str, scope: str, since: int, due_at: int, moment: Moment) -> None:
-        self.rule_id = rule_id
+    def __init__(self, rule: Named, scope: str, since: int, due_at: int, moment: Moment) -> None:
+        self.rule = rule
         self.scope = scope
         self.since = since
         self.due_at = due_at
@@ -32,8 +35,8 @@ class Wait:
 class Held:
     """A trigger that is held until `due_at`, the end of quiet hours, to be decided once more then."""
 
-    def __init__(self, rule_id: str, due_at: int, moment: Moment) -> None:
-        self.rule_id = rule_id
+    def __init__(self, rule: Named, due_at: int, moment: Moment) -> None:
+        self.rule = rule
         self.due_at = due_at
         self.moment = moment
 
@@ -122,7 +125,7 @@ class Plans:
     def wait(self, wait: Wait) -> None:
         """Wait, in place of an earlier wait of the same rule for the same."""
         for mine in self.waits:
-            if mine.rule_id == wait.rule_id and mine.scope == wait.scope:
+            if mine.rule[0] == wait.rule[0] and mine.scope == wait.scope:
                 if wait.since < mine.since:
                     return
                 self.waits.remove(mine)
@@ -133,7 +136,7 @@ class Plans:
     def hold(self, held: Held) -> None:
         """Hold a trigger, once for each cause."""
         for mine in self.held:
-            if mine.rule_id == held.rule_id and _same(mine.moment, held.moment):
+            if mine.rule[0] == held.rule[0] and _same(mine.moment, held.moment):
                 return
         self.held.append(held)
         self.held.sort(key=_held_order)
@@ -146,8 +149,8 @@ class Plans:
     def pack(self) -> Row:
         """Return the plans as a row."""
         return [
-            [[one.rule_id, one.scope, one.since, one.due_at, one.moment.pack()] for one in self.waits],
-            [[one.rule_id, one.due_at, one.moment.pack()] for one in self.held],
+            [[one.rule, one.scope, one.since, one.due_at, one.moment.pack()] for one in self.waits],
+            [[one.rule, one.due_at, one.moment.pack()] for one in self.held],
             [one.pack() for one in self.sent],
         ]
 
@@ -156,13 +159,17 @@ def unpack(row: Sequence[Any]) -> Plans:
     """Make plans of the row that their `pack` gave."""
     waits, held, sent = row
     plans = Plans()
-    for rule_id, scope, since, due_at, moment in waits:
-        plans.waits.append(Wait(rule_id, scope, since, due_at, moments.unpack(moment)))
-    for rule_id, due_at, moment in held:
-        plans.held.append(Held(rule_id, due_at, moments.unpack(moment)))
+    for rule, scope, since, due_at, moment in waits:
+        plans.waits.append(Wait(_named(rule), scope, since, due_at, moments.unpack(moment)))
+    for rule, due_at, moment in held:
+        plans.held.append(Held(_named(rule), due_at, moments.unpack(moment)))
     for told in sent:
         plans.sent.append(Sent(*told))
     return plans
+
+
+def _named(row: Sequence[Any]) -> Named:
+    return row[0], row[1], row[2], row[3]
 
 
 def _same(one: Moment, other: Moment) -> bool:
@@ -174,11 +181,11 @@ def _same(one: Moment, other: Moment) -> bool:
 
 
 def _wait_order(wait: Wait) -> tuple[int, str, str]:
-    return wait.due_at, wait.rule_id, wait.scope
+    return wait.due_at, wait.rule[0], wait.scope
 
 
 def _held_order(held: Held) -> tuple[int, int, str, str]:
-    return held.due_at, held.moment.at, held.rule_id, held.moment.key
+    return held.due_at, held.moment.at, held.rule[0], held.moment.key
 
 
 def _sent_order(sent: Sent) -> tuple[int, str]:

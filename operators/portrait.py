@@ -73,8 +73,8 @@ def portrait(profile: Profile) -> dict[str, Any]:
 def _plans(tracks: list[Track]) -> dict[str, Any]:
     plans = [track.memory.plans for track in tracks if track.memory.plans is not None]
     return {
-        "waits": [{"rule": one.rule_id, "due_at": rfc3339(one.due_at)} for some in plans for one in some.waits],
-        "triggers_held": [{"rule": one.rule_id, "until": rfc3339(one.due_at)} for some in plans for one in some.held],
+        "waits": [{"rule": one.rule[0], "due_at": rfc3339(one.due_at)} for some in plans for one in some.waits],
+        "triggers_held": [{"rule": one.rule[0], "until": rfc3339(one.due_at)} for some in plans for one in some.held],
         "triggers_alive": [one.trigger_id for some in plans for one in some.sent],
     }
 

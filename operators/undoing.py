@@ -73,16 +73,18 @@ def undone(case: Case, sent: Sent, event: Event) -> str:
         if not case.book.policy.consent.may(consents, sent.channel, sent.purpose, max(event.at, sent.at)):
             return "consent"
     rule = case.book.rules.get(sent.rule_id)
-    if rule is not None and ends(rule, sent.scope, sent.at, event, case):
+    if rule is not None and ends(rule, sent.kind, sent.scope, sent.at, event, case):
         return "purchased" if event.kind == "order_completed" else "cancelled"
     return ""
 
 
-def ends(rule: Rule, scope: str, since: int, event: Event, case: Case) -> bool:
-    """Whether an event is one that must not come after `since` for a rule's moment to stand."""
+def ends(rule: Rule, kind: str, scope: str, since: int, event: Event, case: Case) -> bool:
+    """Whether an event is one that must not come, from `since` on, for a rule's moment of that kind to stand."""
     if event.kind not in rule.without and event.kind not in rule.undone_by:
         return False
-    return event.at >= since and is_same(rule.per, scope, event, case)
+    if event.at < since or (event.at == since and event.kind == kind):  # not the one that it is about
+        return False
+    return is_same(rule.per, scope, event, case)
 
 
 def is_moot(case: Case, moment: Moment) -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from operators.contacts import KEPT_MIN
 from operators.ids import digest
 from tests.journeys import book
 from tests.story import ANON, Held, Nudge, Story

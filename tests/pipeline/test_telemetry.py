@@ -31,16 +31,18 @@ from connectors.cloudevents import MessageEncoder
 from operators.cart_record import CartRecord
 from operators.event import FOREVER
 from operators.identity_record import Rule
-from operators.trigger import FAMILIES, Trigger, cause
+from operators.trigger import cause
 from pipeline.health import STALLED_S, STUCK_S, ServeError, serve
 from pipeline.key_groups import KeyGroup
 from pipeline.messages import Resolved
-from pipeline.meters import METERS, Meter
+from pipeline.meter import Meter
+from pipeline.meters import METERS
 from pipeline.run import Outcome
 from pipeline.steps import LaneStep, publish
 from pipeline.tally import StepTally, Tally, source_of
 from pipeline.telemetry import Telemetry
 from pipeline.terminal import summarize
+from tests.pipeline.decisions import trigger
 from tests.pipeline.helpers import (
     BEGIN_AT,
     ROOT,
@@ -161,7 +163,7 @@ def test_a_scrape_agrees_with_what_was_published() -> None:
         (t["action"], t["channel"], t["family"]) for t in data("triggers")
     )
     assert counts(samples, "triggers_suppressed_total") == Counter(
-        (FAMILIES[decision["action"]], decision["reason"]) for decision in data("suppressed")
+        (decision["family"], decision["reason"]) for decision in data("suppressed")
     )
     assert counts(samples, "identity_records_total") == {(what,): count for what, count in identity.items()}
     assert counts(samples, "identity_merges_total") == Counter(
@@ -201,12 +203,12 @@ def test_what_is_counted_later_is_there_from_the_start() -> None:
     samples = scraped(Telemetry(tally))
 
     families = Counter(name for name, _ in samples)
-    assert families["nextmove_triggers_total"] == 5 * 2
-    assert families["nextmove_triggers_suppressed_total"] == 3 * 13
+    assert families["nextmove_triggers_suppressed_total"] == 9 * 13
+    assert families["nextmove_triggers_retracted_total"] == 9 * 6
     assert families["nextmove_dlq_records_total"] == 9, "of the one source that has been heard of"
     assert families["nextmove_events_dropped_total"] == 9 + 3
     assert families["nextmove_identity_conflicts_total"] == len(get_args(Rule)) - 1
-    assert families["nextmove_trigger_latency_seconds_count"] == 3
+    assert families["nextmove_trigger_latency_seconds_count"] == 9
     assert not any(name.endswith("_created") for name in families)
 
 
@@ -380,10 +382,8 @@ def test_the_delay_of_a_timer_is_observed_when_it_fires_live() -> None:
     telemetry = Telemetry(tally)
 
     def publish(type_: str) -> None:
-        why = cause(type_, "c1", BEGIN_AT)
-        trigger = Trigger("t", "s", "p", [], "cart_abandoned", "cart", "email", "", why, {}, "")
-        trigger.emitted_at = cause(type_, "c1", BEGIN_AT + 31_000).time
-        tally.record(trigger)
+        why, told_at = cause(type_, "c1", BEGIN_AT), cause(type_, "c1", BEGIN_AT + 31_000).time
+        tally.record(trigger(cause=why, not_before=why.time, emitted_at=told_at))
 
     publish("cart.timer")
     tally.heard_at = 0.0

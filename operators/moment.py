@@ -1,4 +1,4 @@
-"""Moments: what rules may fire on. An event, a cart that is abandoned, another visit, or that something has not come."""
+"""Moments: what rules may fire on. An event, an abandoned cart, another visit, or what has not come."""
 
 from __future__ import annotations
 

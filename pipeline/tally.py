@@ -31,6 +31,8 @@ from operators.trigger import Retraction, RuleFault, Suppressed, Trigger
 from pipeline.cap import Cap
 
 RECENT_TRIGGERS: Final = 12
+TIMER: Final = ".timer"
+"""What the type of a cause ends with that is no event: a cart, or what has not come after an event."""
 # Delays are counted in steps of this many ms: fine beside the seconds that they are made of.
 DELAY_STEP_MS: Final = 100
 STEPS: Final = ("decode", "calls", "resolve", "visitors", "profiles", "publish")
@@ -334,8 +336,8 @@ class Tally:
         self.recent.append(record)
         due_at = datetime.fromisoformat(record.not_before)
         self.delays[max(0, self.top_at - round(due_at.timestamp() * 1000)) // DELAY_STEP_MS] += 1
-        what, _, cause = record.cause.type.partition(".")
-        if cause == "timer" and self.timer_fired is not None and self.heard_at is not None:
+        what = record.cause.type.removesuffix(TIMER)
+        if what != record.cause.type and self.timer_fired is not None and self.heard_at is not None:
             self.timer_fired(what, (datetime.fromisoformat(record.emitted_at) - due_at).total_seconds())
 
     def _suppressed(self, record: Suppressed) -> None:

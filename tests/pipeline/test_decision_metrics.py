@@ -23,11 +23,11 @@ Counts = dict[tuple[str, ...], float]
 
 def read(tally: Tally, name: str) -> Counts:
     """What a metric says, by the values of its labels in the order of the labels' names, 0 included."""
-    (found,) = [one for one in Telemetry(tally).registry.collect() if one.name == f"nextmove_{name}"]
     return {
         tuple(value for _, value in sorted(sample.labels.items())): sample.value
+        for found in Telemetry(tally).registry.collect()
         for sample in found.samples
-        if sample.name.endswith("_total")
+        if sample.name == f"nextmove_{name}_total"
     }
 
 

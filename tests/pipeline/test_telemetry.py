@@ -375,8 +375,8 @@ def test_the_time_of_each_step_is_taken_by_the_batch() -> None:
 
 def test_the_delay_of_a_timer_is_observed_when_it_fires_live() -> None:
     """
-    A cart due at 12:00:00 whose trigger leaves at 12:00:31 was 31 s late. What a file holds is not observed, nor what
-    no timer caused.
+    A cart due at 12:00:00 whose trigger leaves at 12:00:31 was 31 s late, and so is what has not come after an
+    event. What a file holds is not observed, nor what no timer caused.
     """
     tally = Tally()
     telemetry = Telemetry(tally)
@@ -388,11 +388,12 @@ def test_the_delay_of_a_timer_is_observed_when_it_fires_live() -> None:
     publish("cart.timer")
     tally.heard_at = 0.0
     publish("cart.timer")
-    publish("visit")
+    publish("visit.returned")
+    publish("visit.returned.timer")
 
     samples = scraped(telemetry)
-    assert counts(samples, "timer_delay_seconds_count") == {("cart",): 1}
-    assert counts(samples, "timer_delay_seconds_sum") == {("cart",): 31}
+    assert counts(samples, "timer_delay_seconds_count") == {("cart",): 1, ("visit.returned",): 1}
+    assert counts(samples, "timer_delay_seconds_sum") == {("cart",): 31, ("visit.returned",): 31}
 
 
 def test_dependencies_are_read_when_asked_for() -> None:
@@ -484,6 +485,8 @@ def test_the_registry_holds_what_the_table_names_and_no_more() -> None:
     chain.tally.snapshot_at, chain.tally.leads_reached = 0.0, BEGIN_AT
     chain.tally.steps["visitors"].calls = chain.tally.steps["profiles"].calls = 1
     telemetry.store_asked("mget", 0.1)
+    chain.tally.exposures["a rule", "a variant"] = chain.tally.matches["a rule"] = chain.tally.faults["a rule"] = 1
+    chain.tally.credits["an action"] = 1
     chain.tally.timer_fired("cart", 0.1) if chain.tally.timer_fired else None
 
     shown = {

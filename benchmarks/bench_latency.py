@@ -351,8 +351,10 @@ def listen(servers: str, report: Path, topics: Sequence[str]) -> None:
         message = consumer.poll(0.1)
         if message is None or message.error() is not None:
             continue
-        at_ns, id_ = time.time_ns(), headers(message)["ce_id"].decode()
-        trigger = decode(message.value() or b"")
+        at_ns, told = time.time_ns(), headers(message)
+        if told["ce_type"] == b"io.nextmove.trigger.retracted.v1":
+            continue
+        id_, trigger = told["ce_id"].decode(), decode(message.value() or b"")
         cause = trigger.cause
         heard.append(Heard(id_, trigger.action, cause.id, cause.event_id, cause.time, at_ns))
     report.write_bytes(msgspec.json.encode(heard))

@@ -17,7 +17,6 @@ from connectors.cloudevents import NAMESPACE, STREAMS, dataschema, schema_name
 from connectors.contracts import CONTRACTS, Contract
 from connectors.kafka_topics import Topic, output_topics
 from connectors.schemas import encoded, schemas
-from operators.trigger import Trigger
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = ROOT / "config" / "schemas"
@@ -38,8 +37,12 @@ SAID: Final[Mapping[str, Said]] = {
     "sessions": Said("Visits as they close; of a `session_id` the highest `revision` counts."),
     "calls": Said("Telephone calls as they close; of a `call_id` the highest `revision` counts."),
     "carts": Said("Carts at each change of state; of a `cart_id` the highest `revision` counts."),
-    "triggers": Said("Next best actions, a topic for each family. Act on each `trigger_id` once, before `expires_at`."),
+    "triggers": Said(
+        "Next best actions, and what takes them back, a topic for each family. Act on each `trigger_id` once, from"
+        " `not_before` on and before `expires_at`."
+    ),
     "suppressed": Said("Decisions not to act, each with its one reason."),
+    "attribution": Said("Which trigger has brought an order; of an `order_id` the latest `touched_at` counts."),
     "identity": Said("What was linked to whom, what that brought along, and what was refused and why."),
     "profiles": Said("Last words on profiles: expired ones, and a tombstone for each that was erased."),
     "answers": Said("Answers to requests about somebody's data.", "profile id, else the request's id"),
@@ -111,8 +114,8 @@ def _message(contract: Contract) -> dict[str, Any]:
     else:
         headers["ce_type"] = {"const": contract.type}
     required = ["ce_type", "ce_dataschema"]
-    if contract.record is Trigger:
-        when = "From this instant on it is no longer to be acted upon."
+    if contract.stream == "triggers":
+        when = "From this instant on the trigger is no longer to be acted upon."
         headers["ce_expirytime"] = {"type": "string", "format": "date-time", "description": when}
         group = "The key group that decided, a number: for nextmove itself."
         headers["nextmove-group"] = {"type": "string", "pattern": r"^-?\d+$", "description": group}
@@ -156,7 +159,7 @@ def _example(event: dict[str, Any], contract: Contract) -> dict[str, Any]:
     headers = {"content-type": event["datacontenttype"]}
     names = ("specversion", "id", "source", "type", "dataschema", "subject", "time")
     headers |= {f"ce_{name}": event[name] for name in names} | {"ce_partitionkey": subject}
-    if contract.record is Trigger:
+    if contract.stream == "triggers":
         headers |= {"ce_expirytime": data["expires_at"], "nextmove-group": "0"}
     name = event["type"].removeprefix(NAMESPACE)
     return {"name": name, "headers": headers, "payload": None if contract.is_tombstone else data}

@@ -12,6 +12,7 @@ import msgspec
 from connectors.dead_letter import DeadLetter, ReplayedLetter, dead_letter
 from connectors.formats.common import PAYLOAD_BYTES_MAX
 from operators.answer import Answer
+from operators.attribution_record import AttributionRecord
 from operators.call_record import CallRecord
 from operators.cart_record import CartRecord
 from operators.event import rfc3339
@@ -20,14 +21,16 @@ from operators.ids import digest, murmur2
 from operators.profile_record import ProfileRecord, Tombstone
 from operators.rejected import Rejected
 from operators.session_record import SessionRecord
-from operators.trigger import FAMILIES, Suppressed, Trigger
+from operators.trigger import FAMILIES, Retraction, Suppressed, Trigger
 
 Record = (
     SessionRecord
     | CallRecord
     | CartRecord
     | Trigger
+    | Retraction
     | Suppressed
+    | AttributionRecord
     | IdentityRecord
     | ProfileRecord
     | Tombstone
@@ -45,6 +48,7 @@ STREAMS: Final = (
     "carts",
     "triggers",
     "suppressed",
+    "attribution",
     "identity",
     "profiles",
     "answers",
@@ -52,9 +56,8 @@ STREAMS: Final = (
 )
 """What is published, in the order of the journey: one file or topic each."""
 
-TRIGGER_FAMILIES: Final = tuple(sorted(set(FAMILIES.values())))
-"""Triggers of each family have a topic of their own."""
-
+TRIGGER_FAMILIES: Final = FAMILIES
+"""Triggers of each family have a topic of their own, where a trigger that is taken back is too."""
 
 Headers = list[tuple[str, str | bytes | None]]
 """What confluent-kafka takes; ours are bytes."""
@@ -112,7 +115,7 @@ class Message(NamedTuple):
     headers: Headers
     id: str
     caused_at: str = ""
-    """When what a trigger is about came about; "" for other records."""
+    """From when on a trigger was to be acted upon; "" for other records."""
     family: str = ""
 
 
@@ -127,7 +130,7 @@ class _Stamp:
 
     def told(self, record: Record, at: str) -> tuple[Any, str]:
         """Return a record's data, and the instant of this batch once one has been asked for."""
-        if type(record) is Trigger:
+        if type(record) is Trigger or type(record) is Retraction:
             at = at or rfc3339(self._now())
             record.emitted_at = at
         elif type(record) is Rejected:
@@ -199,18 +202,22 @@ class MessageEncoder:
                     data = self._stamp.too_large(data, message)
                     message = self._message(data)
                 part = data.stream
-                if type(data) is Trigger:
+                if type(data) is Trigger or type(data) is Retraction:
                     part, message = self._trigger(data, message, group)
                 parts.setdefault(part, []).append(message)
         return parts
 
-    def _trigger(self, data: Trigger, message: Message, group: int) -> tuple[str, Message]:
-        """Return the part that a trigger goes to, and its message with what a trigger's has more than others."""
+    def _trigger(self, data: Trigger | Retraction, message: Message, group: int) -> tuple[str, Message]:
+        """Return the part that a trigger goes to, and its message with what a trigger's has more than others.
+
+        What takes a trigger back goes the same way: by its key behind it, and exactly once too.
+        """
         family = data.family
         message.headers.append(("ce_expirytime", data.expires_at.encode()))
         message.headers.append((GROUP_HEADER, b"%d" % group))
         part = f"{data.stream}.{family}/{murmur2(message.key) % self._partitions[family]}"
-        return part, message._replace(family=family, caused_at=data.cause.time)
+        caused_at = data.not_before if type(data) is Trigger else ""
+        return part, message._replace(family=family, caused_at=caused_at)
 
     def _message(self, data: Any) -> Message:  # noqa: ANN401 -- a record, or the dead letter made of one
         id_, type_, subject, time = data.cloud_event

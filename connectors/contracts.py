@@ -14,12 +14,13 @@ import msgspec
 from connectors.cloudevents import NAMESPACE, SHARED_SCHEMAS
 from connectors.dead_letter import DeadLetter, ReplayedLetter
 from operators.answer import Answer
+from operators.attribution_record import AttributionRecord
 from operators.call_record import CallRecord
 from operators.cart_record import CartRecord
 from operators.identity_record import IdentityRecord, StitchedRecord
 from operators.profile_record import ProfileRecord, Tombstone
 from operators.session_record import SessionRecord
-from operators.trigger import Suppressed, Trigger
+from operators.trigger import Retraction, Suppressed, Trigger
 
 VERSION: Final = "v1"
 """Of all contracts so far. Fields may be added; any other change is a `v2` on a topic of its own, beside this one."""
@@ -28,15 +29,13 @@ VERSION: Final = "v1"
 class Contract(NamedTuple):
     """One kind of record, named as its schema is.
 
-    `told` has the fields whose value makes it this kind. `filled` are never empty, `words` take any word: what the
-    settings name there differs by deployment.
+    `told` has the fields whose value makes it this kind, `filled` those that are never empty.
     """
 
     name: str
     record: type[msgspec.Struct]
     told: Mapping[str, str] = {}
     filled: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
 
     @property
     def stream(self) -> str:
@@ -87,12 +86,22 @@ def _identity() -> Iterator[Contract]:
         yield Contract(f"identity.{what}.{VERSION}", record, told, filled)
 
 
+def _attribution() -> Iterator[Contract]:
+    """Give what is said of an order: of what is withdrawn no trigger is named."""
+    touch = ("trigger_id", "action", "family", "channel", "touch", "touched_at")
+    yield Contract(f"attribution.credited.{VERSION}", AttributionRecord, {"state": "credited"}, touch)
+    nobodys = {"state": "withdrawn", **dict.fromkeys(touch, "")}
+    yield Contract(f"attribution.withdrawn.{VERSION}", AttributionRecord, nobodys)
+
+
 CONTRACTS: Final = (
     *_each("session", SessionRecord, "state"),
     *_each("call", CallRecord, "state"),
     *_each("cart", CartRecord, "state"),
-    Contract(f"trigger.{VERSION}", Trigger, words=("action", "channel")),
-    Contract(f"suppressed.{VERSION}", Suppressed, words=("action",)),
+    Contract(f"trigger.{VERSION}", Trigger),
+    Contract(f"trigger.retracted.{VERSION}", Retraction),
+    Contract(f"suppressed.{VERSION}", Suppressed),
+    *_attribution(),
     *_identity(),
     *_each("profile", ProfileRecord, "state"),
     *_each("profile", Tombstone, "state"),

@@ -125,9 +125,9 @@ class Outbox:
             self._tell(f"{self._servers}: Kafka takes records again")
 
     def triggered(self, message: Message, error: KafkaError | None, sent: KafkaMessage) -> None:
-        """Hear the same of a trigger, and tell how long that was after its cause."""
+        """Hear the same of a trigger, and tell how long that was after it was due; of one taken back it is not told."""
         self.published(error, sent)
-        if error is None:
+        if error is None and message.caused_at:
             self._observe(message.family, max(0.0, time.time() - datetime.fromisoformat(message.caused_at).timestamp()))
 
     def _wait(self, waiting: Waiting) -> None:

@@ -7,10 +7,10 @@ parts that were written to since the last one, and they wait until the brokers h
 follows from events before a checkpoint is published before it. A crash after that makes the next run decide again
 what the checkpoint does not hold, and so publish again what the dead run had published already.
 
-For **triggers** that must not be seen. A part's snapshot is an offset of its partition, before which every trigger is
-in a checkpoint. On resume the part reads its own partition from there to the end: these are the triggers of the
-epoch that was lost. When the replay comes upon one of them (ids depend on the cause only), it is
-left out. Until it has come upon all of them the snapshot stays before the first that is missing.
+For **triggers**, and what takes them back, that must not be seen. A part's snapshot is an offset of its partition,
+before which every trigger is in a checkpoint. On resume the part reads its own partition from there to the end: these
+are the triggers of the epoch that was lost. When the replay comes upon one of them (ids depend on the cause only), it
+is left out. Until it has come upon all of them the snapshot stays before the first that is missing.
 
 A producer that was killed may have sent what a broker has not read yet, so the partition is read only a second after
 the broker of each partition has answered this process.
@@ -62,7 +62,7 @@ class KafkaSink(FixedPartitionedSink[list[Message], int]):
         """Connect and check the topics.
 
         `known` is where the partitions of triggers ended when the recovery folder was made (`ends`), None where it is
-        made now. `observe` hears of each trigger its family and the seconds from its cause until it was acknowledged.
+        made now. `observe` hears of each trigger its family and the seconds from when it was due until acknowledged.
         Of triggers that other processes of ours publish to the same topics, `owns` is false by the key group that has
         decided it, b"" where the message does not say, and by the key.
 

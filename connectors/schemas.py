@@ -38,9 +38,6 @@ def _schema(contract: Contract) -> dict[str, Any]:
         _describe(components[struct.__name__], struct)
     described = components.pop(record.__name__)
     properties = described["properties"]
-    for name in contract.words:
-        properties[name].pop("enum", None)
-        properties[name] |= {"type": "string", "minLength": 1}
     for name, word in contract.told.items():
         _narrow(properties[name], {"const": word})
     for name in contract.filled:
@@ -53,7 +50,8 @@ def _schema(contract: Contract) -> dict[str, Any]:
 
 
 def _narrow(schema: dict[str, Any], to: dict[str, Any]) -> None:
-    schema.pop("enum", None)
+    for name in ("enum", "anyOf"):
+        schema.pop(name, None)
     schema |= to
 
 

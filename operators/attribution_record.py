@@ -34,7 +34,7 @@ class AttributionRecord(msgspec.Struct, gc=False):
     """The trigger, "" of what is withdrawn."""
     action: str
     """Its action."""
-    family: Annotated[str, one_of(Literal[Literal[""], Family])]
+    family: Annotated[str, one_of(Literal["", Family])]
     """Its family."""
     channel: str
     """Its channel."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operators.call_record import CallRecord
-from operators.decision import ONSITE_CHANNELS
+from operators.case import ONSITE_CHANNELS
 from operators.event import instant_of
 from operators.session import Session, id_of
 

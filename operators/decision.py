@@ -1,278 +1,321 @@
-"""Deciding: which cause becomes a trigger, on which channel, and why another does not.
+"""Deciding: which moment becomes a trigger, on which channel, and why another does not.
 
-Each cause has one action, so at most one trigger a cause; what is held back has one reason. The order of
-the checks is that of contracts section 4: contact policy (cooldown, after a decline), then channel
-(consent, address, presence).
+Theory of operation
+-------------------
+A moment is something that rules fire on. Those whose `when` holds are its candidates, and each candidate comes to one
+end: a trigger, a suppressed decision with its one reason, or it is held for the end of quiet hours and decided once
+more then, as things stand. The checks are those of contracts section 4, in this order:
 
-Channels: `onsite` reaches whoever is in an open session of web or app at the instant of the cause; `email`
-reaches a lead with an address who has not withdrawn consent. Abandonments of leads go by e-mail,
-since who abandons has left; whoever is still there can be met on the site.
+    expired · not_applicable (its cause is undone, `unless`) · ineligible · not_applicable · unsuitable
+    cooldown · declined                                              how often, and what the person has answered
+    quiet_hours · cap · consent · no_channel                         on which channel (operators/reach.py)
+    excluded · outranked                                             by what is worth more (operators/priority.py)
+    holdout                                                          whoever is in the control group
+
+What an event causes is decided as it comes, for it must leave within seconds; by all that is known then. What waits
+for something not to come, for a timer or for the end of quiet hours is decided when the watermark has passed its
+instant, in event-time order with all else that depends on order: so it is the same in whatever order the events came.
+`after: 0s` has what an event causes wait for that, too.
+
+A trigger that was sent is remembered while it can be undone (operators/undoing.py).
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from mypy_extensions import mypyc_attr
+from operators import memory as memories
+from operators.case import Case
+from operators.claim import Claim, factors, suppressed
+from operators.contacts import Send
+from operators.crediting import credit, settle
+from operators.event import FOREVER, Event, rfc3339
+from operators.facts import Facts
+from operators.memory import Memory
+from operators.moment import Moment
+from operators.payload import payload_of
+from operators.plans import Held, Named, Plans, Sent, Wait
+from operators.policy import channel_of, refusal_of
+from operators.priority import Candidate, arbitrate
+from operators.reach import FREE, address_ref
+from operators.rule_book import Book, Rule
+from operators.trigger import Cause, Retraction, RuleFault, RuleRef, Suppression, Trigger, cause
+from operators.undoing import can_undo, ends, is_moot, scope_of, undone
 
-from operators.cart_record import Abandoned
-from operators.event import Commerce, Event, rfc3339
-from operators.ids import digest
-from operators.packing import Row, ago, instant, padded, trim
-from operators.rules import DecisionRules
-from operators.trigger import (
-    FAMILIES,
-    Action,
-    Cause,
-    Outlet,
-    Suppressed,
-    Suppression,
-    Trigger,
-    cause,
-    slot_key,
-    trigger_id,
-)
-
-ONSITE_CHANNELS: Final = frozenset({"web", "app"})
-
-# Actions and products whose last trigger a profile remembers, for the cool-down; the one fired longest ago goes.
-FIRED_MAX: Final = 50
-
-
-@mypyc_attr(acyclic=True)
-class Memory:
-    """What deciding must remember of a profile; all of it merges by maximum or by the newest.
-
-    `fired` has the instant of the last trigger by action (and product), `consents`
-    by channel [since, given]. E-mail addresses stay here, in state; records refer to them by hash.
-    """
-
-    declined_at: int = -1
-    email: str = ""
-    email_at: int = -1
-
-    def __init__(self) -> None:
-        self.fired: dict[str, int] = {}
-        self.consents: dict[str, tuple[int, bool]] = {}
-
-    def pack(self, base: int) -> Row:
-        """Return the memory as a row; instants count back from `base`."""
-        return trim(
-            [
-                {key: base - at for key, at in self.fired.items()},
-                self.email,
-                ago(base, self.email_at),
-                {channel: (base - at, given) for channel, (at, given) in self.consents.items()},
-                ago(base, self.declined_at),
-            ],
-            _EMPTY,
-        )
-
-
-_EMPTY: Final[Row] = [{}, "", None, {}, None]
-
-
-def unpack(row: Row, base: int) -> Memory:
-    """Make a memory of the row that its `pack` gave."""
-    fired, email, email_at, consents, declined_at = padded(row, _EMPTY)
-    memory = Memory()
-    for key in fired:
-        memory.fired[key] = base - fired[key]
-    for channel in consents:
-        since, given = consents[channel]
-        memory.consents[channel] = base - since, bool(given)
-    memory.email = email
-    memory.email_at = instant(base, email_at, -1)
-    memory.declined_at = instant(base, declined_at, -1)
-    return memory
-
-
-class Person:
-    """Who a decision is for: `assignment_id` is the first anonymous id, kept through merges."""
-
-    def __init__(self, profile_id: str, anonymous_ids: list[str], assignment_id: str) -> None:
-        self.profile_id = profile_id
-        self.anonymous_ids = anonymous_ids
-        self.assignment_id = assignment_id
-
-
-class _Candidate:
-    """An action that could be taken: `fired_key` is what its cool-down is remembered by."""
-
-    def __init__(
-        self,
-        action: Action,
-        fired_key: str,
-        cooldown_ms: int,
-        cause: Cause,
-        occurrence_key: str,
-        context: dict[str, Any],
-    ) -> None:
-        self.action = action
-        self.fired_key = fired_key
-        self.cooldown_ms = cooldown_ms
-        self.cause = cause
-        self.occurrence_key = occurrence_key
-        self.context = context
+WAITS_MAX: Final = 50
+"""What one person is waited for at most; beyond it the wait that would end last is given up, and told."""
+HELD_MAX: Final = 50
+"""What is held for one person at most, likewise."""
+SENT_MAX: Final = 50
+"""How many triggers of one person can be undone at a time, the newest."""
 
 
 class Decider:
-    """The contact policy at work on one profile's memory."""
+    """The rules at work. `book` is those in force; it is replaced as a whole, and read once for each decision."""
 
-    def __init__(self, rules: DecisionRules) -> None:
-        """Keep `rules`; the decider itself has no state."""
-        self._rules = rules
+    def __init__(self, book: Book) -> None:
+        """Decide by `book`."""
+        self.book = book
 
-    def learn(self, memory: Memory, event: Event) -> None:
-        """Take in what `event` says of address and consent; the newest word counts."""
-        if event.email and event.at >= memory.email_at:
-            memory.email, memory.email_at = event.email, event.at
-        if event.consents:
-            for channel, given in event.consents.items():
-                known = memory.consents.get(channel)
-                # At one instant the refusal counts: nobody complains of a mail that did not come.
-                if known is None or (event.at, not given) >= (known[0], not known[1]):
-                    memory.consents[channel] = event.at, given
-        if event.kind == "offer_declined":
-            memory.declined_at = max(memory.declined_at, event.at)
+    def decide(self, case: Case, moment: Moment, out: list[Any]) -> None:
+        """Decide on what has come about."""
+        rules = case.book.at_once.get(moment.kind)
+        if rules is not None:
+            claims = _claims(case, moment, rules, out)
+            if claims:
+                _decide(case, claims, out)
 
-    def abandonment(self, memory: Memory, person: Person, fact: Abandoned, *, is_onsite: bool) -> Trigger | Suppressed:
-        """Decide on an abandoned cart, checkout or browse intent, at its due instant.
+    def begin(self, case: Case, moment: Moment, out: list[Any]) -> None:
+        """Begin to wait for what rules want not to come after `moment`."""
+        if moment.kind in case.book.starts:
+            _begin(case, moment, out)
 
-        `is_onsite` says whether the person was in an open web or app session at that instant.
+    def take_in(self, case: Case, event: Event, out: list[Any]) -> None:
+        """Take in, in its order, what an event ends, undoes and earns, and begin the waits that it begins.
+
+        What it says of its person has been learnt, and its cart changed.
         """
-        record = fact.record
-        action: Action = (
-            "checkout_abandoned"
-            if record.intent == "checkout"
-            else "cart_abandoned"
-            if record.intent == "cart"
-            else "browse_abandoned"
-        )
-        why = cause(f"{record.intent}.timer", record.cart_id, fact.due_at)
-        held = self._held([memory], action, fact.due_at, self._rules.abandonment_cooldown_ms)
-        outlet = _outlet(memory, is_onsite=is_onsite)
-        if held is None and outlet is None:
-            held = (
-                ("consent", "e-mail refused, not on the site")
-                if memory.email
-                else ("no_channel", "no e-mail address, not on the site")
-            )
-        if held is not None or outlet is None:
-            reason, detail = held or ("no_channel", "")
-            id_ = trigger_id(action, fact.cause_key)
-            return Suppressed(id_, person.profile_id, action, reason, detail, why)
-        self._remember(memory, action, fact.due_at)
-        context = {
-            "cart_id": record.cart_id,
-            "intent": record.intent,
-            "value": record.value,
-            "currency": record.currency,
-            "lines": record.lines,
-            "resume_url": record.resume_url,
-            "last_activity_at": record.last_activity_at,
-        }
-        candidate = _Candidate(action, action, 0, why, fact.cause_key, context)
-        return self._trigger(memory, person, outlet, fact.due_at, candidate)
+        memory = case.own
+        if memory.plans is not None:
+            _end_waits(case, memory.plans, event)
+            self.undo(case, memory, event, out)
+        credit(case, memory, event, out)
+        if event.kind in case.book.starts:
+            _begin(case, event_moment(event), out)
 
-    def returning(self, memories: list[Memory], person: Person, event: Event, visit: int) -> Trigger | Suppressed:
-        """Decide on the n-th visit of a profile, at its first event."""
-        why = cause("visit", f"{person.assignment_id}/{visit}", event.at, event.event_id)
-        candidate = _Candidate(
-            "returning_visitor",
-            "returning_visitor",
-            self._rules.returning_cooldown_ms,
-            why,
-            f"{person.assignment_id}|visit|{visit}",
-            {"visits": visit},
-        )
-        return self._on_event(memories, person, event, candidate)
+    def undo(self, case: Case, memory: Memory, event: Event, out: list[Any]) -> None:
+        """Take back what `event` has undone of what was sent and is alive, and of what is held."""
+        plans = memory.plans
+        if plans is None or not (plans.sent or plans.held) or not can_undo(case.book, event):
+            return
+        what = cause(event.kind, event.event_id or event.visitor_id or "?", event.at, event.event_id)
+        for sent in [one for one in plans.sent if event.at < one.expires_at]:
+            why = undone(case, sent, event)
+            if why:
+                plans.sent.remove(sent)
+                out.append(_retraction(case, sent, why, what))
+        for held in list(plans.held):
+            rule = case.book.rules.get(held.rule[0])
+            if rule is None:
+                continue
+            why = is_moot(case, held.moment)
+            scope = scope_of(rule.per, held.moment, case)
+            if why or ends(rule, held.moment.kind, scope, held.moment.at, event, case):
+                plans.held.remove(held)
+                claim = Claim(rule, held.moment, Facts(case, held.moment), case)
+                out.append(suppressed(case, claim, "not_applicable", why or f"cancelled by {event.kind}"))
 
-    def viewed(self, memories: list[Memory], person: Person, event: Event, views: int) -> Trigger | Suppressed:
-        """Decide on the view of a product that has been viewed often enough to be worth an offer."""
-        commerce = event.commerce or Commerce()
-        item = commerce.items[0]
-        key = f"offer_prompt|{item.product_id}"
-        why = cause("product", item.product_id, event.at, event.event_id)
-        context = {
-            "product_id": item.product_id,
-            "name": item.name,
-            "category": item.category,
-            "price": item.price,
-            "currency": commerce.currency,
-            "views": views,
-            "url": event.url,
-        }
-        # Two offers of one product lie at least a cool-down apart, so in different ones of these spans; and
-        # whichever view of an occasion comes first, nearly always in the same.
-        span = event.at // max(self._rules.offer_cooldown_ms, 1)
-        occurrence_key = f"{person.assignment_id}|{item.product_id}|{span}"
-        candidate = _Candidate("offer_prompt", key, self._rules.offer_cooldown_ms, why, occurrence_key, context)
-        return self._on_event(memories, person, event, candidate)
+    def fire(self, case: Case, out: list[Any]) -> None:
+        """Decide on what has not come by `case.now`, that instant included, and on what is held until then."""
+        plans, now, book = case.own.plans, case.now, case.book
+        if plans is None:
+            return
+        due: list[tuple[Named, Moment]] = []
+        for wait in [one for one in plans.waits if one.due_at <= now]:
+            plans.waits.remove(wait)
+            due.append((wait.rule, wait.moment))
+        for held in [one for one in plans.held if one.due_at <= now]:
+            plans.held.remove(held)
+            due.append((held.rule, held.moment))
+        claims: list[Claim] = []
+        for named, moment in due:
+            rule = book.rules.get(named[0])
+            if rule is None:
+                _give_up(case, named, moment, "not_applicable", "there is no such rule any more", out)
+            else:
+                claims.append(Claim(rule, moment, Facts(case, moment), case))
+        if claims:
+            _decide(case, claims, out)
+        plans.forget(now)
+        if plans.is_empty:
+            case.own.plans = None
 
-    def union(self, memory: Memory, other: Memory) -> None:
-        """Add what is remembered of a profile that turned out to be the same person."""
-        for key, at in other.fired.items():
-            memory.fired[key] = max(at, memory.fired.get(key, -1))
-        memory.declined_at = max(memory.declined_at, other.declined_at)
-        if (other.email_at, other.email) > (memory.email_at, memory.email):
-            memory.email, memory.email_at = other.email, other.email_at
-        for channel, (at, given) in other.consents.items():
-            known = memory.consents.get(channel)
-            if known is None or (at, not given) > (known[0], not known[1]):
-                memory.consents[channel] = at, given
+    def union(self, case: Case, memory: Memory, other: Memory, out: list[Any]) -> None:
+        """Add what is remembered of a profile that turned out to be the same person; credit orders anew."""
+        memories.union(memory, other, case.book)
+        if memory.orders is not None:
+            settle(case, memory, out)
 
-    def _remember(self, memory: Memory, key: str, at: int) -> None:
-        fired = memory.fired
-        fired[key] = max(at, fired.pop(key, -1))
-        if len(fired) > FIRED_MAX:  # an offer goes: of the other actions there are few
-            del fired[next(key for key in fired if "|" in key)]
 
-    def _on_event(
-        self, memories: list[Memory], person: Person, event: Event, candidate: _Candidate
-    ) -> Trigger | Suppressed:
-        id_ = trigger_id(candidate.action, candidate.occurrence_key)
-        held = self._held(memories, candidate.fired_key, event.at, candidate.cooldown_ms)
-        if held is None and event.channel not in ONSITE_CHANNELS:
-            held = "no_channel", "not on the site"
-        if held is not None:
-            return Suppressed(id_, person.profile_id, candidate.action, held[0], held[1], candidate.cause)
-        mine, key = memories[0], candidate.fired_key
-        self._remember(mine, key, event.at)
-        return self._trigger(mine, person, "onsite", event.at, candidate)
+def event_moment(event: Event, count: int = 0) -> Moment:
+    """Return the moment that an event is."""
+    moment = Moment(event.kind, event.at, event.visitor_id)
+    moment.event, moment.count = event, count
+    return moment
 
-    def _held(
-        self, memories: list[Memory], fired_key: str, at: int, cooldown_ms: int
-    ) -> tuple[Suppression, str] | None:
-        fired_at = max(memory.fired.get(fired_key, -1) for memory in memories)
-        # An event up to the cooldown before the last trigger is disorder, and as close to it.
-        if fired_at >= 0 and abs(at - fired_at) < cooldown_ms:
-            return "cooldown", f"last sent {rfc3339(fired_at)}"
-        declined_at = max(memory.declined_at for memory in memories)
-        if declined_at >= 0 and 0 <= at - declined_at < self._rules.declined_ms:
-            return "declined", f"declined {rfc3339(declined_at)}"
-        return None
 
-    def _trigger(self, memory: Memory, person: Person, outlet: Outlet, at: int, candidate: _Candidate) -> Trigger:
-        action, family = candidate.action, FAMILIES[candidate.action]
-        is_email = outlet == "email"
-        return Trigger(
-            trigger_id(action, candidate.occurrence_key),
-            slot_key(family, candidate.occurrence_key),
+def due_at(memory: Memory) -> int:
+    """Return when something is due that is waited for or held, FOREVER for nothing."""
+    return FOREVER if memory.plans is None else memory.plans.due_at
+
+
+def _claims(case: Case, moment: Moment, rules: list[Rule], out: list[Any]) -> list[Claim]:
+    """Return the candidates: rules whose `when` holds."""
+    facts, claims = Facts(case, moment), []
+    for rule in rules:
+        if rule.when is not None:
+            holds = rule.when.matches(facts)
+            if holds is None:
+                out.append(RuleFault(rule.id, "when", ""))
+            if not holds:
+                continue
+        claims.append(Claim(rule, moment, facts, case))
+    return claims
+
+
+def _decide(case: Case, claims: list[Claim], out: list[Any]) -> None:
+    """Bring each candidate to its one end."""
+    ranked: dict[str, Claim] = {}
+    candidates: list[Candidate] = []
+    for claim in claims:
+        refusal = refusal_of(case, claim, out)
+        if refusal is not None:
+            out.append(suppressed(case, claim, refusal[0], refusal[1]))
+            continue
+        rule, priority = claim.rule, claim.priority
+        assert priority is not None, "what is not refused has a priority"
+        # Two rules of one action on one cause are one trigger.
+        group = rule.exclusion_group or f"={rule.action}"
+        name = f"{claim.trigger_id}/{rule.id}/{len(ranked)}"
+        ranked[name] = claim
+        candidates.append(Candidate(name, rule.action, group, rule.slot, priority))
+    winners, losses = arbitrate(candidates)
+    for loss in losses:
+        reason: Suppression = "excluded" if loss.reason == "excluded" else "outranked"
+        out.append(suppressed(case, ranked[loss.candidate.trigger_id], reason, loss.detail))
+    for place, winner in enumerate(winners):
+        claim = ranked[winner.trigger_id]
+        if place:  # what was sent before it counts by now
+            again = channel_of(case, claim)
+            if again is not None:
+                out.append(suppressed(case, claim, again[0], again[1]))
+                continue
+        _finish(case, claim, out)
+
+
+def _finish(case: Case, claim: Claim, out: list[Any]) -> None:
+    """Hold a winner, keep it from the control group, or send it."""
+    rule, found, person = claim.rule, claim.found, case.person
+    assert found is not None, "a winner has a channel"
+    if found.held_until >= 0:
+        plans = case.own.plans
+        if plans is None:
+            plans = case.own.plans = Plans()
+        plans.hold(Held(_named(rule), found.held_until, claim.moment))
+        if len(plans.held) > HELD_MAX:
+            last = plans.held.pop()
+            _give_up(case, last.rule, last.moment, "quiet_hours", f"more than {HELD_MAX} are held", out)
+        return
+    for name, experiment in (("all", case.book.policy.experiment), (rule.id, rule.experiment)):
+        if experiment is not None and experiment.holds_out(person.assignment_id):
+            out.append(suppressed(case, claim, "holdout", f"in the control group of {name}"))
+            return
+    _send(case, claim, found.channel, out)
+
+
+def _send(case: Case, claim: Claim, channel: str, out: list[Any]) -> None:
+    rule, person, now, book, priority = claim.rule, case.person, case.now, case.book, claim.priority
+    assert priority is not None, "a winner has a priority"
+    send = Send(now, claim.trigger_id, channel, rule.family, rule.action, rule.is_exempt)
+    for memory in [case.own] if case.memory() is case.own else [case.own, case.memory()]:
+        book.contacts.send(memory.contacts, send)
+        book.contacts.fire(memory.contacts, rule.action, claim.about, now)
+    variant = "" if rule.experiment is None else rule.experiment.variant(person.assignment_id)
+    found = claim.found
+    out.append(
+        Trigger(
+            claim.trigger_id,
+            claim.slot_key,
             person.profile_id,
             person.anonymous_ids,
-            action,
-            family,
-            outlet,
-            f"email:{digest('email', memory.email)}" if is_email else f"profile:{person.profile_id}",
-            candidate.cause,
-            candidate.context,
-            rfc3339(at + self._rules.expires_ms),
+            rule.action,
+            rule.family,
+            channel,
+            address_ref(case.memory(), channel, person.profile_id),
+            claim.cause,
+            payload_of(rule, claim.moment, claim.facts, out),
+            factors(priority),
+            RuleRef(rule.id, rule.version, book.id),
+            person.assignment_id,
+            variant,
+            {channel: FREE} if found is None else found.channels,
+            rfc3339(now),
+            rfc3339(claim.expires_at),
         )
+    )
+    _remember(case, claim, channel)
 
 
-def _outlet(memory: Memory, *, is_onsite: bool) -> Outlet | None:
-    """Return the first channel that may be used, e-mail before the site."""
-    if memory.email and memory.consents.get("email", (0, True))[1]:
-        return "email"
-    return "onsite" if is_onsite else None
+def _remember(case: Case, claim: Claim, channel: str) -> None:
+    """Remember what was sent for as long as it can be undone."""
+    rule, moment = claim.rule, claim.moment
+    plans = case.own.plans
+    if plans is None:
+        plans = case.own.plans = Plans()
+    plans.forget(case.now)
+    scope = scope_of(rule.per, moment, case)
+    names = claim.trigger_id, claim.slot_key, rule.action, rule.family, channel, rule.purpose
+    book = case.book
+    since = moment.at if moment.cart is not None else moment.at - max(moment.waited_ms, 0)
+    plans.sent.append(Sent(*names, moment.kind, scope, since, claim.expires_at, rule.id, rule.version, book.id))
+    if len(plans.sent) > SENT_MAX:
+        del plans.sent[0]
+
+
+def _begin(case: Case, moment: Moment, out: list[Any]) -> None:
+    """Begin to wait for what rules want not to come after `moment`."""
+    facts = Facts(case, moment)
+    for rule in case.book.starts[moment.kind]:
+        if rule.when is not None:
+            holds = rule.when.matches(facts)
+            if holds is None:
+                out.append(RuleFault(rule.id, "when", ""))
+            if not holds:
+                continue
+        plans = case.own.plans
+        if plans is None:
+            plans = case.own.plans = Plans()
+        scope, due = scope_of(rule.per, moment, case), moment.at + rule.after_ms
+        then = Moment(moment.kind, due, moment.visitor_id, f"{moment.kind}|{moment.visitor_id}|{scope}|{due}")
+        then.event, then.cart, then.count, then.waited_ms = moment.event, moment.cart, moment.count, rule.after_ms
+        plans.wait(Wait(_named(rule), scope, moment.at, due, then))
+        if len(plans.waits) > WAITS_MAX:
+            last = plans.waits.pop()
+            _give_up(case, last.rule, last.moment, "not_applicable", f"more than {WAITS_MAX} waits", out)
+
+
+def _give_up(case: Case, named: Named, moment: Moment, reason: Suppression, detail: str, out: list[Any]) -> None:
+    """Tell that something will not come to be decided."""
+    rule = Rule(*named, ())
+    out.append(suppressed(case, Claim(rule, moment, Facts(case, moment), case), reason, detail))
+
+
+def _named(rule: Rule) -> Named:
+    return rule.id, rule.version, rule.action, rule.family
+
+
+def _end_waits(case: Case, plans: Plans, event: Event) -> None:
+    """End the waits for what has come."""
+    if not plans.waits or event.kind not in case.book.ends:
+        return
+    for wait in list(plans.waits):
+        rule, kind = case.book.rules.get(wait.rule[0]), wait.moment.kind
+        if rule is None or event.kind not in rule.without:
+            continue
+        if ends(rule, kind, wait.scope, wait.since, event, case):
+            plans.waits.remove(wait)
+
+
+def _retraction(case: Case, sent: Sent, why: Any, what: Cause) -> Retraction:  # noqa: ANN401 -- a word of `Undone`
+    return Retraction(
+        sent.trigger_id,
+        sent.slot_key,
+        case.person.profile_id,
+        sent.action,
+        sent.family,
+        sent.channel,
+        why,
+        what,
+        rfc3339(sent.expires_at),
+        RuleRef(sent.rule_id, sent.version, sent.book),
+    )

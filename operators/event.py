@@ -62,6 +62,9 @@ Kind = Literal[
     "message_delivered",
     "message_failed",
     "experiment_viewed",
+    "offer_shown",
+    "offer_clicked",
+    "offer_accepted",
     "offer_declined",
     "other",
 ]

@@ -111,7 +111,7 @@ def _products(_: Case, moment: Moment) -> list[str]:
     return [item.product_id for item in _commerce(moment).items]
 
 
-def _channel(case: Case, moment: Moment) -> str:
+def _channel(_: Case, moment: Moment) -> str:
     return _event(moment).channel
 
 
@@ -178,78 +178,72 @@ def _may(channel: str) -> Callable[[Case, Moment], bool]:
 _THURSDAY: Final = 3
 
 FACTS: Final[dict[str, Fact]] = {
-    "now": Fact(TIMESTAMP, "the instant that is decided for", lambda c, m: c.now),
-    "event.kind": Fact(STRING, "the kind of event or moment", lambda c, m: m.kind),
-    "event.at": Fact(TIMESTAMP, "when it happened", lambda c, m: m.at if m.event is None else m.event.at),
-    "event.id": Fact(STRING, "its id", lambda c, m: _event(m).event_id),
+    "now": Fact(TIMESTAMP, "the instant that is decided for", lambda c, _: c.now),
+    "event.kind": Fact(STRING, "the kind of event or moment", lambda _, m: m.kind),
+    "event.at": Fact(TIMESTAMP, "when it happened", lambda _, m: m.at if m.event is None else m.event.at),
+    "event.id": Fact(STRING, "its id", lambda _, m: _event(m).event_id),
     "event.channel": Fact(STRING, "where: web, app, phone, sms, chat, email, social, server", _channel),
-    "event.url": Fact(STRING, "the page", lambda c, m: _there(_event(m).url, "event.url")),
-    "event.referrer": Fact(STRING, "the page before", lambda c, m: _there(_event(m).referrer, "event.referrer")),
-    "event.campaign": Fact(STRING, "the campaign", lambda c, m: _there(_event(m).campaign, "event.campaign")),
-    "event.query": Fact(STRING, "what was searched for", lambda c, m: _there(_event(m).query, "event.query")),
-    "event.name": Fact(STRING, "the source's own name of it", lambda c, m: _there(_event(m).name, "event.name")),
-    "event.properties": Fact(map_of(DYN), "what else the source told", lambda c, m: _event(m).told()),
-    "event.product.id": Fact(STRING, "the first product that it names", lambda c, m: _item(m).product_id),
-    "event.product.name": Fact(STRING, "", lambda c, m: _there(_item(m).name, "event.product.name")),
-    "event.product.category": Fact(STRING, "", lambda c, m: _there(_item(m).category, "event.product.category")),
-    "event.product.price": Fact(DOUBLE, "for one piece", lambda c, m: float(_item(m).price)),
-    "event.product.quantity": Fact(DOUBLE, "how many pieces", lambda c, m: float(_item(m).quantity)),
+    "event.url": Fact(STRING, "the page", lambda _, m: _there(_event(m).url, "event.url")),
+    "event.referrer": Fact(STRING, "the page before", lambda _, m: _there(_event(m).referrer, "event.referrer")),
+    "event.campaign": Fact(STRING, "the campaign", lambda _, m: _there(_event(m).campaign, "event.campaign")),
+    "event.query": Fact(STRING, "what was searched for", lambda _, m: _there(_event(m).query, "event.query")),
+    "event.name": Fact(STRING, "the source's own name of it", lambda _, m: _there(_event(m).name, "event.name")),
+    "event.properties": Fact(map_of(DYN), "what else the source told", lambda _, m: _event(m).told()),
+    "event.product.id": Fact(STRING, "the first product that it names", lambda _, m: _item(m).product_id),
+    "event.product.name": Fact(STRING, "", lambda _, m: _there(_item(m).name, "event.product.name")),
+    "event.product.category": Fact(STRING, "", lambda _, m: _there(_item(m).category, "event.product.category")),
+    "event.product.price": Fact(DOUBLE, "for one piece", lambda _, m: float(_item(m).price)),
+    "event.product.quantity": Fact(DOUBLE, "how many pieces", lambda _, m: float(_item(m).quantity)),
     "event.product.views": Fact(INT, "the how-many-th view of it this is", _count("event.product.views")),
     "event.products": Fact(list_of(STRING), "all products that it names", _products),
     "event.currency": Fact(STRING, "ISO 4217 code", _currency),
     "event.order.id": Fact(STRING, "the order", _order_id),
     "event.order.value": Fact(
-        DOUBLE, "what it is worth", lambda c, m: float(_there(_commerce(m).value, "event.order.value"))
+        DOUBLE, "what it is worth", lambda _, m: float(_there(_commerce(m).value, "event.order.value"))
     ),
     "event.cart.id": Fact(STRING, "the cart", _cart_id),
     "event.cart.value": Fact(DOUBLE, "what the whole cart is worth, where that was told", _cart_value),
     "event.stage": Fact(STRING, "how far an abandoned cart came: browse, cart, checkout", _stage),
     "event.visit": Fact(INT, "the how-many-th visit this is", _count("event.visit")),
     "event.waited": Fact(DURATION, "for how long something has not come", _waited),
-    "event.call.id": Fact(STRING, "the call", lambda c, m: _there(_event(m).call_id, "event.call.id")),
-    "event.call.reason": Fact(STRING, "why it ended", lambda c, m: _call(m).reason),
-    "event.call.direction": Fact(STRING, "inbound or outbound", lambda c, m: _call(m).direction),
-    "event.call.wait": Fact(DURATION, "until somebody answered", lambda c, m: int(_call(m).wait_ms)),
-    "event.call.talk": Fact(DURATION, "how long was talked", lambda c, m: int(_call(m).talk_ms)),
-    "event.call.abandoned": Fact(BOOL, "given up in a queue", lambda c, m: _call(m).abandoned_in_queue),
-    "profile.known": Fact(BOOL, "whether an identifier names them: a lead", lambda c, m: c.is_known),
-    "profile.visits": Fact(INT, "visits so far", lambda c, m: c.profile.visits),
-    "profile.first_at": Fact(TIMESTAMP, "first event", lambda c, m: c.profile.first_at),
-    "profile.last_at": Fact(TIMESTAMP, "latest event", lambda c, m: c.profile.last_at),
-    "profile.on_site": Fact(BOOL, "in an open visit of site or app", lambda c, m: c.is_onsite()),
-    "profile.in_call": Fact(BOOL, "on the telephone with us", lambda c, m: c.is_in_call()),
-    "profile.has_email": Fact(BOOL, "an address is known", lambda c, m: bool(c.memory().email)),
-    "profile.has_phone": Fact(BOOL, "a number is known", lambda c, m: bool(c.memory().phone)),
+    "event.call.id": Fact(STRING, "the call", lambda _, m: _there(_event(m).call_id, "event.call.id")),
+    "event.call.reason": Fact(STRING, "why it ended", lambda _, m: _call(m).reason),
+    "event.call.direction": Fact(STRING, "inbound or outbound", lambda _, m: _call(m).direction),
+    "event.call.wait": Fact(DURATION, "until somebody answered", lambda _, m: int(_call(m).wait_ms)),
+    "event.call.talk": Fact(DURATION, "how long was talked", lambda _, m: int(_call(m).talk_ms)),
+    "event.call.abandoned": Fact(BOOL, "given up in a queue", lambda _, m: _call(m).abandoned_in_queue),
+    "profile.known": Fact(BOOL, "whether an identifier names them: a lead", lambda c, _: c.is_known),
+    "profile.visits": Fact(INT, "visits so far", lambda c, _: c.profile.visits),
+    "profile.first_at": Fact(TIMESTAMP, "first event", lambda c, _: c.profile.first_at),
+    "profile.last_at": Fact(TIMESTAMP, "latest event", lambda c, _: c.profile.last_at),
+    "profile.on_site": Fact(BOOL, "in an open visit of site or app", lambda c, _: c.is_onsite()),
+    "profile.in_call": Fact(BOOL, "on the telephone with us", lambda c, _: c.is_in_call()),
+    "profile.has_email": Fact(BOOL, "an address is known", lambda c, _: bool(c.memory().email)),
+    "profile.has_phone": Fact(BOOL, "a number is known", lambda c, _: bool(c.memory().phone)),
     "profile.consent.email": Fact(BOOL, "may be written to for marketing", _may("email")),
     "profile.consent.sms": Fact(BOOL, "", _may("sms")),
     "profile.consent.push": Fact(BOOL, "", _may("push")),
     "profile.consent.phone": Fact(BOOL, "", _may("phone")),
     "profile.declined_at": Fact(TIMESTAMP, "when an offer was declined last", _declined_at),
     "profile.order.at": Fact(TIMESTAMP, "when something was ordered last", _ordered_at),
-    "profile.cart.value": Fact(DOUBLE, "of the cart changed last that is not bought", lambda c, m: float(_cart(c).value)),
-    "profile.cart.currency": Fact(
-        STRING, "", lambda c, m: _there(_cart(c).currency, "profile.cart.currency")
-    ),
-    "profile.cart.stage": Fact(STRING, "cart or checkout", lambda c, m: "checkout" if _cart(c).is_checkout else "cart"),
-    "profile.cart.state": Fact(STRING, "open, abandoned or expired", lambda c, m: _cart(c).state),
-    "profile.cart.changed_at": Fact(TIMESTAMP, "", lambda c, m: int(_cart(c).changed_at)),
-    "profile.cart.lines": Fact(
-        list_of(map_of(DYN)), "each with product_id, quantity, price and name", _lines
-    ),
+    "profile.cart.value": Fact(DOUBLE, "of the cart changed last, not bought", lambda c, _: float(_cart(c).value)),
+    "profile.cart.currency": Fact(STRING, "", lambda c, _: _there(_cart(c).currency, "profile.cart.currency")),
+    "profile.cart.stage": Fact(STRING, "cart or checkout", lambda c, _: "checkout" if _cart(c).is_checkout else "cart"),
+    "profile.cart.state": Fact(STRING, "open, abandoned or expired", lambda c, _: _cart(c).state),
+    "profile.cart.changed_at": Fact(TIMESTAMP, "", lambda c, _: int(_cart(c).changed_at)),
+    "profile.cart.lines": Fact(list_of(map_of(DYN)), "each with product_id, quantity, price and name", _lines),
     "profile.interest.top": Fact(STRING, "the category of most interest", _top),
-    "profile.interest.scores": Fact(map_of(DOUBLE), "by category", lambda c, m: c.interests()),
+    "profile.interest.scores": Fact(map_of(DOUBLE), "by category", lambda c, _: c.interests()),
     "profile.products": Fact(
-        map_of(INT), "views by product", lambda c, m: {k: int(p.views) for k, p in c.profile.footprint.products.items()}
+        map_of(INT), "views by product", lambda c, _: {k: int(p.views) for k, p in c.profile.footprint.products.items()}
     ),
     "profile.pages": Fact(
-        map_of(INT), "visits by path", lambda c, m: {k: int(p.visits) for k, p in c.profile.footprint.pages.items()}
+        map_of(INT), "visits by path", lambda c, _: {k: int(p.visits) for k, p in c.profile.footprint.pages.items()}
     ),
-    "profile.searches": Fact(list_of(STRING), "latest last", lambda c, m: list(c.profile.footprint.searches)),
-    "profile.zone": Fact(STRING, "time zone by its IANA name", lambda c, m: c.zone().name),
-    "profile.local_hour": Fact(INT, "0 to 23, as their clock reads", lambda c, m: _local(c) % DAY_MS // HOUR_MS),
-    "profile.local_weekday": Fact(
-        INT, "1 is Monday, 7 Sunday", lambda c, m: (_local(c) // DAY_MS + _THURSDAY) % 7 + 1
-    ),
+    "profile.searches": Fact(list_of(STRING), "latest last", lambda c, _: list(c.profile.footprint.searches)),
+    "profile.zone": Fact(STRING, "time zone by its IANA name", lambda c, _: c.zone().name),
+    "profile.local_hour": Fact(INT, "0 to 23, as their clock reads", lambda c, _: _local(c) % DAY_MS // HOUR_MS),
+    "profile.local_weekday": Fact(INT, "1 is Monday, 7 Sunday", lambda c, _: (_local(c) // DAY_MS + _THURSDAY) % 7 + 1),
 }
 
 SCHEMA: Final[Schema] = {path: fact.type for path, fact in FACTS.items()}

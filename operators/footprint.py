@@ -173,6 +173,14 @@ class FootprintTracker:
         strength = self._strength(categories)
         return max(categories, key=lambda c: (strength(c), c))
 
+    def interests(self, footprint: Footprint, now: int) -> dict[str, float]:
+        """Return the interest in each category as it stands at `now`."""
+        half_life_ms = self._half_life_ms
+        return {
+            category: interest.score * 0.5 ** ((now - interest.at) / half_life_ms)
+            for category, interest in footprint.categories.items()
+        }
+
     def _visit(self, footprint: Footprint, event: Event) -> None:
         at, pages = event.at, footprint.pages
         path = _path(event.url)

@@ -1,8 +1,8 @@
-"""Moments: what rules may fire on. An event, a cart that is abandoned, another visit, or that something has not come."""
+"""Moments: what rules may fire on. An event, an abandoned cart, another visit, or what has not come."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import astuple
 from mypy_extensions import mypyc_attr
@@ -50,7 +50,7 @@ class Moment:
         return row
 
 
-_LINES = 8
+_LINES: Final = CartRecord.__struct_fields__.index("lines")
 """Where the lines lie in the record of a cart."""
 
 

@@ -1,10 +1,11 @@
-"""One person behind a profile: which devices, and what all of them remember."""
+"""One person behind a profile: which devices, and which tracks are theirs."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from operators.decision import Memory, Person
+from mypy_extensions import mypyc_attr
+
 from operators.event import Event
 from operators.profile_state import Guest, Profile, Track
 
@@ -12,17 +13,21 @@ from operators.profile_state import Guest, Profile, Track
 ANONYMOUS_IDS_MAX: Final = 20
 
 
-def memories(profile: Profile, at: int) -> list[Memory]:
-    """Return all that is remembered of a person by the instant `at`, guests and what is still held included."""
-    tracks = [profile.track, *[guest.track for guest in guests_of(profile.guests)]]
-    known = [track.memory for track in tracks]
-    for track in tracks:
-        for event in track.pending:
-            if event.kind == "offer_declined" and event.at <= at:
-                decline = Memory()
-                decline.declined_at = event.at
-                known.append(decline)
-    return known
+@mypyc_attr(acyclic=True)
+class Person:
+    """Who a decision is for: `assignment_id` is the first anonymous id, kept through merges."""
+
+    def __init__(self, profile_id: str, anonymous_ids: list[str], assignment_id: str) -> None:
+        self.profile_id = profile_id
+        self.anonymous_ids = anonymous_ids
+        self.assignment_id = assignment_id
+
+
+def tracks(profile: Profile) -> list[Track]:
+    """Return all tracks of a person, its own first."""
+    if not profile.guests:
+        return [profile.track]
+    return [profile.track, *[guest.track for guest in guests_of(profile.guests)]]
 
 
 def track_of(profile: Profile, event: Event) -> tuple[Track, dict[str, int]]:

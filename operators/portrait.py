@@ -39,13 +39,27 @@ def portrait(profile: Profile) -> dict[str, Any]:
             if (one := track.carts.browse) is not None
         ],
         "events_held": [one.event_id for track in tracks for one in track.pending],
+        "phones": sorted({track.memory.phone for track in tracks if track.memory.phone}),
+        "zones": sorted({track.memory.zone for track in tracks if track.memory.zone}),
         "consents": {
-            channel: {"given": given, "since": rfc3339(since)}
+            name: {"given": not refused, "since": rfc3339(since)}
             for track in tracks
-            for channel, (since, given) in track.memory.consents.items()
+            for name, (since, refused) in track.memory.consents.words.items()
         },
-        "contacted": {what: rfc3339(at) for track in tracks for what, at in track.memory.fired.items()},
-        "declined_at": [rfc3339(track.memory.declined_at) for track in tracks if track.memory.declined_at >= 0],
+        "contacts": [
+            {"what": kind, "channel": channel, "family": family, "action": action, "id": id_, "at": rfc3339(at)}
+            for track in tracks
+            for (kind, channel, family, action), line in track.memory.contacts.lines.items()
+            for at, id_ in line.entries
+        ],
+        "calls": [call_id for track in tracks for call_id in track.memory.calls],
+        "orders": [
+            {"order_id": id_, "at": rfc3339(at), "value": value, "currency": currency}
+            for track in tracks
+            if track.memory.orders is not None
+            for id_, (at, value, currency) in track.memory.orders.made.items()
+        ],
+        **_plans(tracks),
         "pages": [
             {"path": one.path, "visits": one.visits, "dwell_ms": one.dwell_ms, "last_at": rfc3339(one.last_at)}
             for one in seen.pages.values()
@@ -53,6 +67,15 @@ def portrait(profile: Profile) -> dict[str, Any]:
         "products": {id_: {"views": one.views, "last_at": rfc3339(one.last_at)} for id_, one in seen.products.items()},
         "categories": {name: round(one.score, 3) for name, one in seen.categories.items()},
         "searches": {query: rfc3339(at) for query, at in seen.searches.items()},
+    }
+
+
+def _plans(tracks: list[Track]) -> dict[str, Any]:
+    plans = [track.memory.plans for track in tracks if track.memory.plans is not None]
+    return {
+        "waits": [{"rule": one.rule[0], "due_at": rfc3339(one.due_at)} for some in plans for one in some.waits],
+        "triggers_held": [{"rule": one.rule[0], "until": rfc3339(one.due_at)} for some in plans for one in some.held],
+        "triggers_alive": [one.trigger_id for some in plans for one in some.sent],
     }
 
 

@@ -8,12 +8,13 @@ from typing import Any, Final
 import msgspec
 from mypy_extensions import mypyc_attr
 
-from operators import cart_state, decision, event, footprint, past, session
+from operators import cart_state, event, footprint, past, session
+from operators import memory as memories
 from operators.cart_state import Carts
-from operators.decision import Memory
 from operators.event import FOREVER, Event
 from operators.footprint import Footprint
 from operators.ids import digest
+from operators.memory import Memory
 from operators.packing import Row, ago, instant, long_name, padded, short_name, trim
 from operators.past import Past
 from operators.session import Session
@@ -63,7 +64,7 @@ def _unpack_track(row: Row, base: int, names: Sequence[str]) -> Track:
     if carts:
         track.carts = cart_state.unpack(carts, base, names)
     if memory:
-        track.memory = decision.unpack(memory, base)
+        track.memory = memories.unpack(memory, base)
     for told in pending:
         track.pending.append(event.unpack(told))
     if kept:

@@ -14,6 +14,7 @@ from operators.attribution import Attribution
 from operators.caps import Cap, kept
 from operators.consent import ConsentRules
 from operators.contacts import Book as ContactBook
+from operators.event import FOREVER
 from operators.experiment import Experiment
 from operators.expression import Expression
 from operators.local_time import Zones
@@ -26,8 +27,8 @@ RETURNED: Final = "visit.returned"
 
 CART_TIMERS: Final = frozenset({CART_TIMER, CHECKOUT_TIMER, BROWSE_TIMER})
 MOMENTS: Final = CART_TIMERS | {RETURNED}
-"""What rules may fire on beside kinds of events: a cart, checkout or browse intent is abandoned (the delays are those of
-the settings `cart`), or somebody comes back for another visit."""
+"""What rules may fire on beside kinds of events: a cart, checkout or browse intent is abandoned (the delays are those
+of the settings `cart`), or somebody comes back for another visit."""
 
 PER: Final = ("event", "product", "order", "cart", "call", "session", "profile")
 """What a rule acts on once: two causes of one of these are one occasion."""
@@ -71,14 +72,13 @@ class Weight:
 class Rule:
     """One rule. All spans are in ms.
 
-    `on` are kinds of events or `MOMENTS`. `after_ms` is `AT_ONCE`, or how long after the event it fires, unless an event
-    of `without` comes before for the same (`per`); 0 is as soon as time is complete. `when` is asked of the cause at its
-    time; the other conditions as things stand when it is decided, and again where it was held.
+    `on` are kinds of events or `MOMENTS`. `after_ms` is `AT_ONCE`, or how long after the event it fires, unless an
+    event of `without` comes before for the same (`per`); 0 is as soon as time is complete. `when` is asked of the cause
+    at its time; the other conditions as things stand when it is decided, and again where it was held.
     `undone_by` are kinds of events that undo its cause within its life.
     """
 
     after_ms: int = AT_ONCE
-    without: frozenset[str] = frozenset()
     per: str = "event"
     when: Expression | None = None
     unless: Expression | None = None
@@ -96,7 +96,6 @@ class Rule:
     exclusion_group: str = ""
     quiet: Quiet | None = None
     experiment: Experiment | None = None
-    undone_by: frozenset[str] = frozenset()
 
     def __init__(self, id_: str, version: int, action: str, family: str, on: tuple[str, ...]) -> None:
         self.id = id_
@@ -104,6 +103,8 @@ class Rule:
         self.action = action
         self.family = family
         self.on = on
+        self.without: frozenset[str] = frozenset()
+        self.undone_by: frozenset[str] = frozenset()
         self.slot = family
         self.channels: tuple[str, ...] = ()
         self.eligibility: list[Expression] = []
@@ -158,6 +159,9 @@ class Book:
             for kind in sorted(rule.undone_by | rule.without):
                 self.undoes.setdefault(kind, []).append(rule)
         self.heard = frozenset(self.starts) | frozenset(self.ends) | frozenset(self.undoes)
+        after = [rule.after_ms for rule in rules if rule.after_ms >= 0]
+        self.after_ms_min = min(after, default=FOREVER)
+        """The shortest time that anything waits."""
         caps = [*policy.caps, *[cap for rule in rules for cap in rule.caps]]
         reaches = [cap.reach_ms for cap in caps] + [pause.reach_ms for pause in policy.pauses]
         reaches += [rule.cooldown_ms for rule in rules]

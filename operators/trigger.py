@@ -27,7 +27,7 @@ Suppression = Literal[
 ]
 """Why a decision was not acted upon: the closed set of contracts section 4."""
 Undone = Literal["purchased", "emptied", "changed", "cancelled", "consent", "declined"]
-"""Why a trigger is taken back: the cart was bought, emptied or taken up again, what must not happen has happened, or the
+"""Why a trigger is taken back: the cart was bought, emptied or taken up again, what must not come has come, or the
 person does not want it."""
 
 Family = Literal["cart", "cti", "journey", "lead", "nurture", "offer", "order", "service", "social"]
@@ -57,7 +57,7 @@ class Factors(msgspec.Struct, gc=False):
     """Context: 1 and a hundredth of the weights of what holds now."""
     v: float
     """Value in the shop's currency."""
-    l: float
+    l: float  # noqa: E741 -- the formula's own name
     """Levers of the business: 1 and a hundredth of its weights."""
     score: float
     """Their product. In each slot the greatest wins."""
@@ -99,7 +99,7 @@ class Trigger(msgspec.Struct, gc=False):
     cause: Cause
     """Why."""
     context: dict[str, Any]
-    """What to say: the cart with its lines, the product, the visit, as they were at the cause, or the rule's payload."""
+    """What to say: the cart with its lines, the product, the visit as they were at the cause, or the rule's payload."""
     priority: Factors
     """What it was worth beside others."""
     rule: RuleRef
@@ -147,7 +147,7 @@ class Suppressed(msgspec.Struct, gc=False):
     priority: Factors | None = None
     """What it was worth beside others, null where it was held back before that was asked."""
     channels: dict[str, str] = {}
-    """The channels that were looked at, in order of preference, and what spoke against each; "" of one that was free."""
+    """The channels that were looked at, in order of preference, and what spoke against each; "" of a free one."""
 
     @property
     def cloud_event(self) -> tuple[str, str, str, str]:

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from operators.decision import Memory
+from operators import memory as memories
 from operators.event import Event
 from operators.identity import lead_of, name_digest, record_key, user_digest
 from operators.ids import digest
 from operators.lead import Lead
 from operators.planning import Plan
+from operators.plans import Plans
 from operators.profile_state import Profile, Track
 from operators.request import Request
 
@@ -58,6 +59,7 @@ def unmerged(request: Request, known: dict[str, str]) -> tuple[str, Plan] | None
 
 def split(profile: Profile, names: Iterable[str]) -> tuple[Profile, dict[str, int]]:
     """Take off a profile what identifiers have brought; return that as one of its own, and count it."""
+    names = list(names)
     devices = {name[2:] for name in names if name[0] in "ap"}
     emails = {name[2:] for name in names if name[0] == "e"}
     other = Profile(profile.last_at)
@@ -76,7 +78,7 @@ def split(profile: Profile, names: Iterable[str]) -> tuple[Profile, dict[str, in
     profile.guests = [one for one in profile.guests if one.visitor_id not in devices]
     for device in devices & profile.anonymous_ids.keys():
         other.anonymous_ids[device] = profile.anonymous_ids.pop(device)
-    _share_memory(mine, theirs, emails)
+    _share_memory(mine, theirs, devices, emails, {name[2:] for name in names if name[0] == "p"})
     other.due_at = profile.due_at
     moved = {"sessions": len(theirs.sessions), "carts": len(carts), "visitors": len(other.guests)}
     return other, moved
@@ -86,14 +88,20 @@ def _is_of(event: Event, devices: set[str], emails: set[str]) -> bool:
     return event.visitor_id in devices or event.email in emails
 
 
-def _share_memory(mine: Track, theirs: Track, emails: set[str]) -> None:
+def _share_memory(mine: Track, theirs: Track, devices: set[str], emails: set[str], phones: set[str]) -> None:
     """Give both what was promised to the person; an address that leaves is not written to from here any more."""
-    memory, copy = mine.memory, Memory()
-    copy.fired, copy.consents = dict(memory.fired), dict(memory.consents)
-    copy.declined_at = memory.declined_at
-    if memory.email in emails:
-        copy.email, copy.email_at = memory.email, memory.email_at
-        memory.email, memory.email_at = "", -1
+    memory, copy = mine.memory, memories.unpack(mine.memory.pack(0), 0)
+    plans, copy.plans, copy.orders = memory.plans, None, None
+    if plans is not None:
+        copy.plans = Plans()
+        copy.plans.waits = [one for one in plans.waits if one.moment.visitor_id in devices]
+        copy.plans.held = [one for one in plans.held if one.moment.visitor_id in devices]
+        plans.waits = [one for one in plans.waits if one.moment.visitor_id not in devices]
+        plans.held = [one for one in plans.held if one.moment.visitor_id not in devices]
+    one = memory if memory.email in emails else copy
+    one.email, one.email_at = "", -1
+    one = memory if memory.phone in phones else copy
+    one.phone, one.phone_at = "", -1
     theirs.memory = copy
 
 

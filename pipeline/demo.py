@@ -135,6 +135,9 @@ class _Screen:
             ("open profiles", tally.awake),
             ("purchased", carts["purchased"]),
             ("dead letters", tally.rejected.total()),
+            ("rule errors", tally.faults.total()),
+            ("retracted", tally.retracted.total()),
+            ("orders credited", tally.credits.total()),
         )
         grid = Table.grid(padding=(0, 2))
         for _ in range(3):
@@ -165,7 +168,7 @@ def _row(trigger: Trigger) -> tuple[str, ...]:
 
 def _about(trigger: Trigger) -> str:
     context = trigger.context
-    if "cart_id" in context:
+    if {"cart_id", "value", "currency", "lines"} <= context.keys():
         lines = len(context["lines"])
         return f"{context['value']:,.2f} {context['currency']} in {lines} line{'s' * (lines != 1)}"
     if "visits" in context:

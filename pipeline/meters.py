@@ -1,20 +1,20 @@
 """Every metric that a run shows: its name, its labels, what it means, and where its value comes from.
 
-Labels hold names from closed sets or from the settings (topics), never an id. Series with labels from a closed set
-are there from the start, at 0, for Prometheus sees no increase in what was not there before.
+Labels hold names from closed sets, from the settings (topics) or from rules, never an id. Series with labels from a
+closed set are there from the start, at 0, for Prometheus sees no increase in what was not there before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, get_args
 
 from connectors.formats.identifiers import PersonalType
 from operators.cart_record import State
 from operators.identity_record import Rule, What
 from operators.leg import REASONS
 from pipeline import readings
-from pipeline.readings import Values, Watched
+from pipeline.decision_meters import DECISION_METERS
+from pipeline.meter import Meter
 from pipeline.tally import MERGING
 
 # The objectives (a trigger within 250 ms, 5 s at the worst) are bounds of buckets: else a quantile there is a guess.
@@ -23,18 +23,6 @@ DELAY_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300)
 COMMAND_BUCKETS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 SENT_FOR: Final = ("visitors", "profiles")
-
-
-class Meter(NamedTuple):
-    """One metric. A counter, gauge or summary is read, a histogram is told what happens and has bounds."""
-
-    name: str
-    kind: Literal["counter", "gauge", "summary", "histogram"]
-    labels: tuple[str, ...]
-    meaning: str
-    read: Callable[[Watched], Values] | None = None
-    bounds: tuple[float, ...] = ()
-
 
 METERS: Final = (
     # Flow.
@@ -112,7 +100,8 @@ METERS: Final = (
         "nextmove_trigger_latency_seconds",
         "histogram",
         ("family",),
-        "From a trigger's cause, or the instant its timer was due, until the output had acknowledged it.",
+        "From a trigger's cause, the instant its timer was due, or the end of quiet hours that it was held for, until"
+        " the output had acknowledged it.",
         bounds=DELAY_BUCKETS,
     ),
     Meter(
@@ -129,17 +118,8 @@ METERS: Final = (
         "How long ago events had happened when they were read; only of live input.",
         readings.event_ages,
     ),
-    # Decisions and facts.
-    Meter(
-        "nextmove_triggers_total", "counter", ("family", "action", "channel"), "Triggers published.", readings.triggers
-    ),
-    Meter(
-        "nextmove_triggers_suppressed_total",
-        "counter",
-        ("family", "reason"),
-        "Decisions not to act.",
-        readings.suppressed,
-    ),
+    *DECISION_METERS,
+    # Facts.
     Meter("nextmove_sessions_total", "counter", (), "Sessions closed, each once.", readings.one(lambda t: t.sessions)),
     Meter(
         "nextmove_session_revisions_total",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from config.journeys import book_of
 from config.patterns import compiled
 from config.settings import Settings
 from config.traffic import TrafficSettings
@@ -22,6 +23,7 @@ from connectors.formats.screening import Screening
 from connectors.given_folder import GivenFolder
 from connectors.journal import Journal
 from connectors.memory import MemoryIdentity
+from operators.decision import Decider
 from operators.profile import ProfileOperator
 from operators.rules import DuplicateRules, IdentityRules, ProfileRules, TimeRules
 from pipeline.calls import Calls
@@ -56,14 +58,17 @@ class Parts:
         former: Former | None = None,
         journal: Journal | None = None,
         control: str = "",
+        decider: Decider | None = None,
     ) -> None:
         """Make the steps; with a `recovery` folder their states are kept in changelogs there, and begin from its seeds.
 
         Without a `store` of identities they have an embedded one of their own; without an `encoder` they publish
         lines. One `shard` of several hands on what is not for its own key groups, and notes in the `journal` what it
         takes in; `former` says what of that which lies between shards counts. The source `control` has requests.
+        Without a `decider` it decides by the rules of the settings as they are now.
         """
         former = former or Former(shard.timeline, {}, {})
+        decider = decider or Decider(book_of(settings))
         rewrites, self.seeds, purges = Rewrites(), Seeds(recovery), Purges(settings.key_groups)
         people, given = _stores(store, recovery, fsync=settings.checkpoint.fsync)
 
@@ -78,7 +83,8 @@ class Parts:
             return ResolveStep(Resolver(time, duplicates, rules, dealer, identity, tally, people, told, journal))
 
         def key_groups(name: str, rules: ProfileRules) -> Callable[[bytes | None], LaneStep]:
-            operator, seeds, lanes = ProfileOperator(rules), self.seeds.groups(name), list[LaneStep]()
+            operator = ProfileOperator(rules, decider)
+            seeds, lanes = self.seeds.groups(name), list[LaneStep]()
 
             def key_group(number: int, resume: bytes | None) -> KeyGroup | Elsewhere:
                 if number >= settings.key_groups:

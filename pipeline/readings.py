@@ -14,7 +14,7 @@ from operators.event import FOREVER
 from operators.rejected import REASONS
 from operators.request import What
 from operators.screened import RULES
-from operators.trigger import FAMILIES, Action, Outlet, Suppression
+from operators.trigger import FAMILIES, Suppression, Undone
 from pipeline.ports import Dependency, LiveSink, LiveSource, SharedStore
 from pipeline.tally import REPEATED, SourceTally, Tally, source_of
 
@@ -55,11 +55,6 @@ def by_source(read: Callable[[SourceTally], float]) -> Callable[[Watched], Value
     return lambda watched: {(name,): read(source) for name, source in dict(watched.tally.sources).items()}
 
 
-def families() -> list[str]:
-    """Return the families of triggers."""
-    return sorted(set(FAMILIES.values()))
-
-
 def screened(watched: Watched) -> Values:
     """Read events that do not count, by source and rule."""
     counts: dict[tuple[str, ...], float] = {}
@@ -92,15 +87,26 @@ def answers(watched: Watched) -> Values:
 
 def triggers(watched: Watched) -> Values:
     """Read triggers by family, action and channel."""
-    pairs = product(get_args(Action), get_args(Outlet))
-    zeros: dict[tuple[str, ...], float] = {(FAMILIES[action], action, outlet): 0 for action, outlet in pairs}
-    return zeros | dict(watched.tally.outlets)
+    none: dict[tuple[str, ...], float] = {}
+    return none | dict(watched.tally.outlets)
 
 
 def suppressed(watched: Watched) -> Values:
     """Read decisions not to act, by family and reason."""
-    zeros: dict[tuple[str, ...], float] = dict.fromkeys(product(families(), get_args(Suppression)), 0)
+    zeros: dict[tuple[str, ...], float] = dict.fromkeys(product(FAMILIES, get_args(Suppression)), 0)
     return zeros | dict(watched.tally.held_back)
+
+
+def retracted(watched: Watched) -> Values:
+    """Read triggers that were taken back, by family and reason."""
+    zeros: dict[tuple[str, ...], float] = dict.fromkeys(product(FAMILIES, get_args(Undone)), 0)
+    return zeros | dict(watched.tally.retracted)
+
+
+def exposures(watched: Watched) -> Values:
+    """Read decisions on people of experiments, by rule and variant."""
+    none: dict[tuple[str, ...], float] = {}
+    return none | dict(watched.tally.exposures)
 
 
 def watermarks(watched: Watched) -> Values:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple
@@ -23,6 +24,7 @@ from bytewax.recovery import (
 )
 from bytewax.run import cli_main
 
+from config.journeys import JourneyError, book_of, journeys_of
 from config.load import describe
 from config.settings import Settings
 from connectors.changelog import ChangelogError
@@ -36,6 +38,7 @@ from connectors.kafka_sink import KafkaSink
 from connectors.kafka_source import KafkaSource
 from connectors.redis_identity import RedisIdentity
 from connectors.redis_patience import StoreError
+from operators.decision import Decider
 from operators.ids import digest
 from pipeline import connect, flow
 from pipeline.cap import Cap
@@ -43,6 +46,7 @@ from pipeline.cluster import ALONE, Cluster, member, which_cluster
 from pipeline.health import ServeError, serve
 from pipeline.parts import Parts
 from pipeline.recovery import Recovery, RecoveryFacts, RunError, locked
+from pipeline.rulebooks import RuleBooks, watched
 from pipeline.savepoint import take_up, told_of
 from pipeline.shards import Shard
 from pipeline.telemetry import Tally, Telemetry
@@ -126,7 +130,12 @@ def run(  # noqa: PLR0913 -- as the command line has it
     cluster = which_cluster(settings, inputs, speed)
     shard = connect.which_shard(settings, inputs, out)
     recovery = _folder(settings, recovery, shard, cluster, is_needed=not inputs, is_wanted=savepoint is not None)
+    try:
+        decider = Decider(book_of(settings))
+    except JourneyError as error:
+        raise RunError(str(error)) from None
     tally = Tally(cap=Cap(settings.dead_letters.ratio_max))
+    books = RuleBooks(decider, journeys_of(settings), partial(book_of, settings), tally, connect.warn)
     stop = _Stop(tally)
     telemetry = Telemetry(tally, config_hash=digest(describe(settings)))
     started_at = time.monotonic()
@@ -151,9 +160,9 @@ def run(  # noqa: PLR0913 -- as the command line has it
             beat.sink = telemetry.sink = sink.outbox if isinstance(sink, KafkaSink) else None
             telemetry.store, telemetry.is_ready = store, bool(inputs)
             former, control = connect.former(shard, state), connect.control(settings, requests)
-            known = store, encoder, shard, former, journal, control
+            known = store, encoder, shard, former, journal, control, decider
             parts = Parts(settings, source.partitions, recovery, tally, connect.now, *known)
-            with _watching(watch, tally), _quiet_collector():
+            with watched(books, settings.decision.reload_ms), _watching(watch, tally), _quiet_collector():
                 _execute((source, sink), parts, config, _Run(settings, out, cluster, stop))
     except (SourceError, KafkaFault, StoreError, ServeError) as error:
         raise RunError(str(error)) from None

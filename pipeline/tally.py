@@ -16,6 +16,7 @@ from typing import Final
 
 from connectors.cloudevents import Record
 from operators.answer import Answer
+from operators.attribution_record import AttributionRecord
 from operators.call_record import CallRecord
 from operators.cart_record import CartRecord
 from operators.event import FOREVER
@@ -23,12 +24,15 @@ from operators.identity_record import IdentityRecord, StitchedRecord
 from operators.profile import Output
 from operators.profile_record import ProfileRecord
 from operators.rejected import Rejected
+from operators.rule_book import Book
 from operators.screened import ScreenedEvent
 from operators.session_record import SessionRecord
-from operators.trigger import FAMILIES, Suppressed, Trigger
+from operators.trigger import Retraction, RuleFault, Suppressed, Trigger
 from pipeline.cap import Cap
 
 RECENT_TRIGGERS: Final = 12
+TIMER: Final = ".timer"
+"""What the type of a cause ends with that is no event: a cart, or what has not come after an event."""
 # Delays are counted in steps of this many ms: fine beside the seconds that they are made of.
 DELAY_STEP_MS: Final = 100
 STEPS: Final = ("decode", "calls", "resolve", "visitors", "profiles", "publish")
@@ -70,6 +74,9 @@ class SourceTally:
         """The latest event time."""
         return max(list(self.tops.values()), default=-1)
 
+
+HELD_OUT: Final = "holdout"
+"""The variant of those to whom nothing is sent, for comparison."""
 
 REPEATED: Final = "repeated"
 """The outcome of a request that came again."""
@@ -156,6 +163,18 @@ class Tally:
     suppressed: Counter[str] = field(default_factory=Counter)
     held_back: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Suppressed decisions by family and reason."""
+    retracted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Triggers that were taken back, by family and reason."""
+    matches: Counter[str] = field(default_factory=Counter)
+    """Decisions, to act or not to, by the rule that they were taken by."""
+    faults: Counter[str] = field(default_factory=Counter)
+    """Times that a part of a rule had no value, by rule."""
+    exposures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Decisions on people of an experiment, by its rule and their variant, HELD_OUT that of the control group."""
+    credits: Counter[str] = field(default_factory=Counter)
+    """Orders credited to a trigger, by action; one that is credited anew counts again."""
+    withdrawn: int = 0
+    """Credits taken back, for the order was cancelled."""
     identity: Counter[str] = field(default_factory=Counter)
     merges: Counter[str] = field(default_factory=Counter)
     """Visitors who became part of a lead, by the type of the identifier that they were known by."""
@@ -170,7 +189,7 @@ class Tally:
     """Answers to requests, by what was requested and the outcome; as "repeated" those that were not answered again."""
     recent: deque[Trigger] = field(default_factory=lambda: deque(maxlen=RECENT_TRIGGERS))
     delays: Counter[int] = field(default_factory=Counter)
-    """Triggers by delay from cause to emission on the input's clock, in steps of DELAY_STEP_MS."""
+    """Triggers by delay from when they were due to emission on the input's clock, in steps of DELAY_STEP_MS."""
     snapshot_at: float | None = None
     """When the state was last checkpointed, by the monotonic clock as the next two; None where it is not kept."""
     heard_at: float | None = None
@@ -221,12 +240,22 @@ class Tally:
         if count and is_live:
             self.heard_at = time.monotonic()
 
+    def in_force(self, book: Book) -> None:
+        """Know the rules that decide from now on: what they may bring is counted from 0, what others brought stays."""
+        for rule in book.rules.values():
+            self.outlets.update({(rule.family, rule.action, channel): 0 for channel in rule.channels})
+            self.matches.update({rule.id: 0})
+            self.faults.update({rule.id: 0})
+            self.credits.update({rule.action: 0})
+
     def published(self, records: Sequence[Output]) -> Sequence[Record]:
-        """Count the events that a profile's rules have left out, and return the rest, which is published."""
+        """Count what is not published: events that do not count, faults of rules. Return the rest."""
         rest: list[Record] = []
         for record in records:
             if isinstance(record, ScreenedEvent):
                 self.source(record.partition).screened[record.rule] += 1
+            elif isinstance(record, RuleFault):
+                self.faults[record.rule] += 1
             else:
                 rest.append(record)
         return rest
@@ -242,11 +271,8 @@ class Tally:
                 self.browses += 1
             else:
                 self.carts[record.state] += 1
-        elif isinstance(record, Suppressed):
-            self.suppressed[record.reason] += 1
-            self.held_back[FAMILIES[record.action], record.reason] += 1
-        elif isinstance(record, Trigger):
-            self._trigger(record)
+        elif isinstance(record, Trigger | Suppressed | Retraction | AttributionRecord):
+            self._decision(record)
         elif isinstance(record, IdentityRecord):
             self._identity(record)
         elif isinstance(record, Rejected):
@@ -289,12 +315,34 @@ class Tally:
         elif record.what == "linked" and record.identifier_type in MERGING:
             self.merges[record.identifier_type] += 1
 
+    def _decision(self, record: Trigger | Suppressed | Retraction | AttributionRecord) -> None:
+        if isinstance(record, Suppressed):
+            self._suppressed(record)
+        elif isinstance(record, Trigger):
+            self._trigger(record)
+        elif isinstance(record, Retraction):
+            self.retracted[record.family, record.reason] += 1
+        elif record.state == "credited":
+            self.credits[record.action] += 1
+        else:
+            self.withdrawn += 1
+
     def _trigger(self, record: Trigger) -> None:
         self.triggers[record.action] += 1
         self.outlets[record.family, record.action, record.channel] += 1
+        self.matches[record.rule.id] += 1
+        if record.variant:
+            self.exposures[record.rule.id, record.variant] += 1
         self.recent.append(record)
-        caused_at = datetime.fromisoformat(record.cause.time)
-        self.delays[max(0, self.top_at - round(caused_at.timestamp() * 1000)) // DELAY_STEP_MS] += 1
-        what, _, cause = record.cause.type.partition(".")
-        if cause == "timer" and self.timer_fired is not None and self.heard_at is not None:
-            self.timer_fired(what, (datetime.fromisoformat(record.emitted_at) - caused_at).total_seconds())
+        due_at = datetime.fromisoformat(record.not_before)
+        self.delays[max(0, self.top_at - round(due_at.timestamp() * 1000)) // DELAY_STEP_MS] += 1
+        what = record.cause.type.removesuffix(TIMER)
+        if what != record.cause.type and self.timer_fired is not None and self.heard_at is not None:
+            self.timer_fired(what, (datetime.fromisoformat(record.emitted_at) - due_at).total_seconds())
+
+    def _suppressed(self, record: Suppressed) -> None:
+        self.suppressed[record.reason] += 1
+        self.held_back[record.family, record.reason] += 1
+        self.matches[record.rule.id] += 1
+        if record.reason == "holdout":
+            self.exposures[record.rule.id, HELD_OUT] += 1

@@ -20,8 +20,10 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 
-from pipeline.meters import METERS, Meter
-from pipeline.readings import Values, Watched, families
+from operators.trigger import FAMILIES
+from pipeline.meter import Meter
+from pipeline.meters import METERS
+from pipeline.readings import Values, Watched
 from pipeline.tally import Tally
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they say what process_start_time_seconds says
@@ -46,7 +48,7 @@ class Telemetry(Watched):
         self._latency = histograms["nextmove_trigger_latency_seconds"]
         self._timers = histograms["nextmove_timer_delay_seconds"]
         self._commands = histograms["nextmove_redis_command_duration_seconds"]
-        for family in families():
+        for family in FAMILIES:
             self._latency.labels(family)
         self.registry.register(_Collector(self))
         ProcessCollector(registry=self.registry)

@@ -99,7 +99,7 @@ def clock(at: int) -> str:
 
 def ranked(counts: Counter[str]) -> str:
     """Write counts by name, the largest first: `2,952 offer prompt, 95 cart abandoned`."""
-    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.most_common())
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.most_common() if count)
 
 
 def summarize(outcome: Outcome, place: str, ending: str, delays: str = "") -> None:
@@ -126,6 +126,9 @@ def summarize(outcome: Outcome, place: str, ending: str, delays: str = "") -> No
         "Carts": ", ".join(states),
         "Triggers": told(tally.triggers),
         "Suppressed": told(tally.suppressed),
+        "Retracted": retracted(tally),
+        "Credits": credited(tally),
+        "Rule errors": ", ".join(f"{count:,} {rule}" for rule, count in tally.faults.most_common() if count),
         "Delay": delays,
         "Dead letters": told(tally.rejected) if dead else "none",
         "Forgotten": forgotten(tally),
@@ -162,6 +165,22 @@ def identities(tally: Tally) -> str:
     return "; ".join(
         [f"{merges:,} visitors joined to leads"] * bool(merges)
         + [f"{refused:,} identifiers refused: {ranked(tally.conflicts)}"] * bool(refused)
+    )
+
+
+def retracted(tally: Tally) -> str:
+    """Say which triggers were taken back, by reason; nothing where none was."""
+    reasons = Counter[str]()
+    for (_, reason), count in tally.retracted.items():
+        reasons[reason] += count
+    return told(reasons) if reasons else ""
+
+
+def credited(tally: Tally) -> str:
+    """Say how many orders which actions have brought; nothing where none has."""
+    return "; ".join(
+        [told(tally.credits)] * bool(tally.credits.total())
+        + [f"{tally.withdrawn:,} withdrawn: the order was cancelled"] * bool(tally.withdrawn)
     )
 
 

@@ -21,6 +21,7 @@ from connectors.asyncapi import document
 from connectors.cloudevents import Encoder, Made, Message, MessageEncoder
 from connectors.schemas import schemas
 from operators.screened import ScreenedEvent
+from operators.trigger import RuleFault
 
 R = TypeVar("R")
 
@@ -126,5 +127,5 @@ def _as_their_schemas_say() -> Iterator[None]:
     yield
     encoder = Encoder("/story", lambda: 0)
     for said in _noted:
-        records = [copy(one) for one in said if not isinstance(one, ScreenedEvent)]  # a trigger is written into
-        encoder.encode([(-1, records)])
+        published = [one for one in said if not isinstance(one, ScreenedEvent | RuleFault)]
+        encoder.encode([(-1, [copy(one) for one in published])])  # a trigger is written into

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 from config.settings import Settings
 from connectors.memory import MemoryIdentity
 from operators.cart_record import CartRecord
+from operators.decision import Decider
 from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
 from operators.event import unpack as unpack_event
 from operators.identity import caller_key, settled
@@ -29,8 +30,10 @@ from operators.profile import Output, ProfileOperator
 from operators.profile_record import ProfileRecord
 from operators.profile_state import HandOver, Profile, pack, unpack
 from operators.rejected import Rejected
+from operators.rule_book import Book
 from operators.session_record import SessionRecord
 from operators.trigger import Suppressed, Trigger
+from tests import journeys
 from tests.records import told
 
 DAY_1: Final = int(datetime(2026, 11, 21, tzinfo=UTC).timestamp()) * 1000
@@ -149,9 +152,10 @@ class Half:
 class Loop:
     """The flow from resolved events to records, for one source partition."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.visitors = Half(ProfileOperator(settings.visitor_rules()))
-        self.leads = Half(ProfileOperator(settings.lead_rules()))
+    def __init__(self, settings: Settings, book: Book) -> None:
+        self.decider = Decider(book)
+        self.visitors = Half(ProfileOperator(settings.visitor_rules(), self.decider))
+        self.leads = Half(ProfileOperator(settings.lead_rules(), self.decider))
         self._rules_of = cache(settings.identity.rules)
         self._store = MemoryIdentity()
         self.links = self._store.look_up([])
@@ -260,8 +264,8 @@ class CartNews:
 class Story:
     """A shop, its people and what nextmove has said so far."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        self.loop = Loop(settings or Settings())
+    def __init__(self, settings: Settings | None = None, book: Book | None = None) -> None:
+        self.loop = Loop(settings or Settings(), book or journeys.book())
         self._told = 0
         self._events = 0
         self._callers: dict[str, str] = {}

@@ -52,6 +52,9 @@ _NAMES: Final[dict[Kind, tuple[str, ...]]] = {
     "experiment_viewed": ("Experiment Viewed",),
     "consent_given": ("Subscribed",),
     "consent_withdrawn": ("Unsubscribed",),
+    "offer_shown": ("Offer Shown",),
+    "offer_clicked": ("Offer Clicked",),
+    "offer_accepted": ("Offer Accepted",),
     "offer_declined": ("Offer Declined",),
 }
 _NEITHER_LETTER_NOR_DIGIT: Final = re.compile(r"[\W_]+")

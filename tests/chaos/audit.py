@@ -83,7 +83,7 @@ def true_of(evidence: Evidence, rules: Rules) -> Truth:
     left = Counter(household(event.anonymous_id) for event in events(evidence.log))
     suspects: defaultdict[str, list[Trigger]] = defaultdict(list)
     for trigger in evidence.seen.triggers:
-        if trigger.action in ABANDONMENTS:
+        if trigger.action in ABANDONMENTS and not trigger.reason:
             suspects[household(trigger.anonymous_ids[0])].append(trigger)
     waiting: defaultdict[str, list[Event]] = defaultdict(list)
     for event in events(evidence.log):
@@ -232,7 +232,7 @@ def _at_least_once(
 
 def _about(trigger: Trigger) -> Row:
     cause = trigger.cause
-    return trigger.action, trigger.profile_id, cause.type, cause.id, cause.time, cause.event_id
+    return trigger.action, trigger.reason, trigger.profile_id, cause.type, cause.id, cause.time, cause.event_id
 
 
 def instant(text: str) -> int:

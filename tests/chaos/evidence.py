@@ -72,12 +72,13 @@ class Cause(msgspec.Struct, gc=False, frozen=True):
 
 
 class Trigger(Seen, gc=False):
-    """What is to be done next for somebody."""
+    """What is to be done next for somebody, or is to be done no more: that has a reason and no devices."""
 
     action: str
     profile_id: str
-    anonymous_ids: list[str]
     cause: Cause
+    anonymous_ids: list[str] = []
+    reason: str = ""
 
 
 class Link(Seen, gc=False):

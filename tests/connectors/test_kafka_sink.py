@@ -20,12 +20,13 @@ from connectors.kafka_outbox import SinkOptions
 from connectors.kafka_sink import KafkaSink, header
 from connectors.kafka_topics import create, output_topics
 from operators.ids import murmur2
-from operators.trigger import Trigger, cause
+from operators.trigger import Factors, Retraction, RuleRef, Trigger, cause
 from tests.services.kafka import KafkaServer
 
 WAIT_S: Final = 30.0
 NOW_MS: Final = 1_795_381_000_000
 GROUP: Final = 7
+RULE: Final = RuleRef("cart_email", 1, "0f")
 
 
 @pytest.fixture
@@ -64,7 +65,28 @@ def trigger(number: int, profile: str = "mara") -> Trigger:
         address_ref="email:1",
         cause=cause("cart.timer", "cart-1", NOW_MS),
         context={"value": 10},
+        priority=Factors(1.0, 1.0, 1.0, 1.0, 1.0),
+        rule=RULE,
+        assignment="a1",
+        variant="",
+        channels={"email": ""},
+        not_before="2026-11-22T20:56:40.000Z",
         expires_at="2026-11-23T00:00:00.000Z",
+    )
+
+
+def retraction(number: int) -> Retraction:
+    return Retraction(
+        trigger_id=f"trigger-{number}",
+        slot_key="slot",
+        profile_id="mara",
+        action="cart_abandoned",
+        family="cart",
+        channel="email",
+        reason="purchased",
+        cause=cause("order_completed", "order-1", NOW_MS + 1_000, "e1"),
+        expires_at="2026-11-23T00:00:00.000Z",
+        rule=RULE,
     )
 
 
@@ -72,7 +94,7 @@ def encoded(sink: KafkaSink, *records: Any) -> dict[str, list[Message]]:  # noqa
     return MessageEncoder("/test", lambda: NOW_MS, sink.partitions).encode([(GROUP, list(records))])
 
 
-def publish(sink: KafkaSink, *triggers: Trigger, resume: int | None = None) -> int:
+def publish(sink: KafkaSink, *triggers: Trigger | Retraction, resume: int | None = None) -> int:
     """Publish triggers, all of one profile, through one part; return its snapshot."""
     parts = encoded(sink, *triggers)
     (name,) = parts
@@ -151,6 +173,30 @@ def test_what_a_dead_run_has_published_is_left_out(options: SinkOptions) -> None
     publish(first, trigger(2), trigger(3), resume=saved)
     publish(opened(options, first.ends), trigger(2), trigger(3), trigger(4), resume=saved)
     assert ids(options) == ["trigger-1", "trigger-2", "trigger-3", "trigger-4"]
+
+
+def test_what_takes_a_trigger_back_is_there_once_behind_it(options: SinkOptions) -> None:
+    """
+    In its family's topic, in its profile's partition, with a crash in between; of the two only the trigger has a
+    latency.
+    """
+    observed: list[str] = []
+    sink = KafkaSink(options, None, threading.Event(), print, lambda family, _seconds: observed.append(family))
+    saved = publish(sink, trigger(1))
+    publish(sink, retraction(1), resume=saved)
+    publish(opened(options, sink.ends), retraction(1), trigger(2), resume=saved)
+    assert ids(options) == ["trigger-1", "trigger-1/retracted", "trigger-2"]
+    _, message, _ = consumed(options, "triggers.cart")
+    names = ("ce_type", "ce_dataschema", "ce_time", "ce_expirytime", "nextmove-group")
+    assert [header(message, name).decode() for name in names] == [
+        "io.nextmove.trigger.retracted.v1",
+        "urn:nextmove:trigger.retracted.v1",
+        "2026-11-22T20:56:41.000Z",
+        "2026-11-23T00:00:00.000Z",
+        "7",
+    ]
+    assert (message.key(), message.partition()) == (b"mara", murmur2(b"mara") % 3)
+    assert observed == ["cart"]
 
 
 @pytest.mark.parametrize(("mine", "published"), [(GROUP, 1), (8, 2)])

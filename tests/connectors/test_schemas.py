@@ -15,7 +15,7 @@ from connectors.contracts import CONTRACTS, Contract
 from connectors.schemas import descriptions, schemas
 from operators.identity_record import IdentityRecord, What
 from operators.profile_record import Tombstone
-from operators.trigger import Cause, Trigger
+from operators.trigger import Cause, Factors, RuleRef, Trigger
 from tests.records import RecordError, check_lines, check_message
 
 AT = "2026-11-21T10:00:00.000Z"
@@ -37,8 +37,13 @@ def nudge(**changed: Any) -> Trigger:  # noqa: ANN401 -- what should not be ther
         "address_ref": "profile:p1",
         "cause": Cause("visit", "v1", AT),
         "context": {},
+        "priority": Factors(1.0, 1.0, 1.0, 1.0, 1.0),
+        "rule": RuleRef("welcome", 1, "0f"),
+        "channels": {"onsite": ""},
+        "not_before": AT,
         "expires_at": AT,
     }
+    told |= {"assignment": "d1", "variant": ""}
     told |= {"action": "returning_visitor", "family": "journey", "channel": "onsite", "anonymous_ids": []}
     told |= {"trigger_id": "t1", "slot_key": "s1", "profile_id": "p1"}
     return Trigger(**told | changed)
@@ -106,6 +111,7 @@ def test_an_inherited_field_says_it_too() -> None:
     [
         ("io.nextmove.nba.cart_abandoned.v1", "urn:nextmove:trigger.v1"),
         ("io.nextmove.nba.an_action_of_yours.v2", "urn:nextmove:trigger.v2"),
+        ("io.nextmove.trigger.retracted.v1", "urn:nextmove:trigger.retracted.v1"),
         ("io.nextmove.suppressed.offer_prompt.v1", "urn:nextmove:suppressed.v1"),
         ("io.nextmove.cart.abandoned.v1", "urn:nextmove:cart.abandoned.v1"),
         ("io.nextmove.dead_letter_replayed.v1", "urn:nextmove:dead_letter_replayed.v1"),
@@ -162,7 +168,7 @@ def test_more_fields_are_no_fault() -> None:
     A subscriber that holds records to the schemas of today takes those of a later version, in what is within too.
     """
     record = msgspec.to_builtins(nudge(emitted_at=AT))
-    record |= {"priority": {"score": 3}, "cause": record["cause"] | {"score": 1}}
+    record |= {"mood": {"score": 3}, "cause": record["cause"] | {"score": 1}}
     Draft202012Validator(schemas()["trigger.v1"], validate_formats=True).validate(record)
 
 
@@ -175,6 +181,10 @@ def test_more_fields_are_no_fault() -> None:
         {"profile_id": ""},
         {"context": None},
         {"cause": Cause("visit", "", AT)},
+        {"channel": ""},
+        {"rule": RuleRef("welcome", 0, "0f")},
+        {"priority": None},
+        {"not_before": ""},
         {"expires_at": "soon"},
         {"anonymous_ids": [7]},
     ],

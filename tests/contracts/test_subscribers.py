@@ -23,12 +23,14 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from connectors.cloudevents import Headers, MessageEncoder
 from operators.ids import digest
-from operators.trigger import Cause, Trigger
+from operators.trigger import Cause, Factors, Retraction, RuleRef, Trigger
 from tests.services.kafka import KafkaServer, java, kafka_jars
 from tests.services.process import ROOT, UnavailableError
 
 PROGRAMS: Final = ROOT / "docs" / "subscribers"
 WAIT_S: Final = 30.0
+AT: Final = "2026-11-21T10:00:00.000Z"
+RULE: Final = RuleRef("welcome", 1, "0f")
 
 
 class Sent(NamedTuple):
@@ -61,9 +63,11 @@ def of_table(path: Path) -> list[str]:
 
 
 def of_lines(path: Path) -> list[str]:
-    """Ids of whole lines, in their order."""
+    """Ids of whole lines, in their order, save those that were taken back: by a line of three fields."""
     text = path.read_text() if path.exists() else ""
-    return [line.split("\t")[0] for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    lines = [line[:-1].split("\t") for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    retracted = {fields[0] for fields in lines if len(fields) == 3}
+    return [fields[0] for fields in lines if fields[0] not in retracted]
 
 
 @pytest.fixture(scope="module")
@@ -136,16 +140,57 @@ def ends_with(deployment: Deployment, id_: str) -> bool:
 
 def trigger(name: str, expires_in: timedelta = timedelta(hours=1), **changed: Any) -> Sent:  # noqa: ANN401 -- as it may be
     """A trigger as nextmove publishes it; `changed` are fields, more than there are too."""
-    at = (datetime.now(UTC) + expires_in).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    why, id_ = Cause("visit", name, "2026-11-21T10:00:00.000Z"), digest("trigger", name)
     told = Trigger(
-        id_, digest("slot", name), "p1", ["d1"], "returning_visitor", "journey", "onsite", "profile:p1", why, {}, at
+        trigger_id=digest("trigger", name),
+        slot_key=digest("slot", name),
+        profile_id="p1",
+        anonymous_ids=["d1"],
+        action="returning_visitor",
+        family="journey",
+        channel="onsite",
+        address_ref="profile:p1",
+        cause=Cause("visit", name, AT),
+        context={},
+        priority=Factors(1.0, 1.0, 1.0, 1.0, 1.0),
+        rule=RULE,
+        assignment="d1",
+        variant="",
+        channels={"onsite": ""},
+        not_before=AT,
+        expires_at=hence(expires_in),
     )
+    return message_of(told, changed)
+
+
+def retraction(name: str, **changed: Any) -> Sent:  # noqa: ANN401 -- as it may be
+    """The same of what takes it back."""
+    told = Retraction(
+        trigger_id=digest("trigger", name),
+        slot_key=digest("slot", name),
+        profile_id="p1",
+        action="returning_visitor",
+        family="journey",
+        channel="onsite",
+        reason="cancelled",
+        cause=Cause("order_completed", "o1", AT),
+        expires_at=hence(timedelta(hours=1)),
+        rule=RULE,
+    )
+    return message_of(told, changed)
+
+
+def message_of(told: Trigger | Retraction, changed: dict[str, Any]) -> Sent:
+    """A message as nextmove publishes it, but for the fields that are `changed`."""
     ((_, (message,)),) = MessageEncoder("/test", lambda: 0, {"journey": 1}).encode([(1, [told])]).items()
     value = message.value
     if changed:
         value = msgspec.json.encode(msgspec.json.decode(value) | changed)
     return Sent(message.key, value, message.headers)
+
+
+def hence(span: timedelta) -> str:
+    """An instant so long from now."""
+    return (datetime.now(UTC) + span).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def garbage() -> list[Sent]:
@@ -161,10 +206,16 @@ def garbage() -> list[Sent]:
         {"expires_at": "2999-01-01T00:00:00"},
         {"expires_at": 7},
         {"expires_at": None},
+        {"not_before": "soon"},
+        {"not_before": None},
     ]
+    faults_of_both: list[dict[str, Any]] = [{"trigger_id": 7}, {"slot_key": None}, {"expires_at": "soon"}]
     return [
         *(Sent(b"p1", value, type_) for value in values),
         *(trigger(f"fault {number}", **fault) for number, fault in enumerate(faults)),
+        *(retraction("t0", **fault) for fault in faults_of_both),
+        Sent(b"p1", b"{", [("ce_type", b"io.nextmove.trigger.retracted.v1")]),
+        Sent(b"p1", sound.value, [("ce_type", b"io.nextmove.trigger.retracted.v2")]),
         Sent(b"p1", sound.value),
         Sent(None, sound.value, [("ce_type", None)]),
         Sent(b"p1", sound.value, [("ce_type", b"io.nextmove.nba.returning_visitor.v2")]),
@@ -188,7 +239,7 @@ def test_each_trigger_is_handled_once(
     try:
         sent = 0
         while not deployment.handled():
-            deployment.send(sound[sent : sent + 5])
+            deployment.send(sound[sent : min(sent + 5, 250)])
             sent = min(sent + 5, 250)
             time.sleep(0.05)
     finally:
@@ -217,6 +268,79 @@ def test_each_trigger_is_handled_once(
         assert process.returncode == deployment.program.exit_code, said
         assert deployment.handled() == expected
         deployment.send(sound[:10])  # what it has to remember the next time
+
+
+@pytest.mark.parametrize("language", ["python", "java"])
+def test_what_is_taken_back_is_not_done(
+    language: str, programs: dict[str, Callable[[], Program]], kafka: KafkaServer, tmp_path: Path
+) -> None:
+    """
+    A trigger whose retraction comes behind it, or before it, as it may from another partition; told twice it is the
+    same, and when the trigger comes once more too, also after the program was killed. Others stay.
+    """
+    deployment = Deployment(programs[language](), kafka, tmp_path)
+    names = ("first", "behind", "before", "later", "last", "once more")
+    first, behind, before, later, last, more = (digest("trigger", name) for name in names)
+    deployment.send([trigger("first"), trigger("behind"), trigger("later")])
+    deployment.send([retraction("behind"), retraction("behind"), retraction("before"), trigger("before")])
+    deployment.send([trigger("last")])
+    process = deployment.start()
+    try:
+        until(partial(ends_with, deployment, last), process)
+        assert deployment.handled() == [first, later, last]
+    finally:
+        process.kill()
+        process.communicate()
+    deployment.send([retraction("later"), retraction("behind"), trigger("behind"), trigger("before"), trigger("later")])
+    deployment.send([trigger("once more")])
+    process = deployment.start()
+    try:
+        until(partial(ends_with, deployment, more), process)
+        assert deployment.handled() == [first, last, more]
+    finally:
+        process.kill()
+        process.communicate()
+    assert before not in deployment.handled()
+    assert behind not in deployment.handled()
+
+
+def test_a_task_is_due_in_its_time_and_stays_done(
+    programs: dict[str, Callable[[], Program]], kafka: KafkaServer, tmp_path: Path
+) -> None:
+    """
+    Whoever does the tasks finds in `due` those whose `not_before` has come and whose `expires_at` has not. What they
+    have done is not due again, and no retraction undoes it.
+    """
+    deployment = Deployment(programs["python"](), kafka, tmp_path)
+    soon, hour = hence(timedelta(seconds=3)), timedelta(hours=1)
+    deployment.send([trigger("now"), trigger("done"), trigger("short", timedelta(seconds=3))])
+    deployment.send([trigger("soon", not_before=soon), trigger("later", not_before=hence(hour))])
+
+    def due() -> list[str]:
+        database = sqlite3.connect(f"file:{deployment.memory}?mode=ro", uri=True)
+        try:
+            return [id_ for (id_,) in database.execute("SELECT trigger_id FROM due ORDER BY number")]
+        finally:
+            database.close()
+
+    now, done, then, never = (digest("trigger", name) for name in ("now", "done", "soon", "later"))
+    process = deployment.start()
+    try:
+        until(partial(ends_with, deployment, never), process)
+        early = due()
+        database = sqlite3.connect(deployment.memory)
+        with database:
+            database.execute("UPDATE tasks SET done_at = '2026-11-21' WHERE trigger_id = ?", [done])
+        database.close()
+        deployment.send([retraction("done"), trigger("done"), trigger("end", not_before=hence(hour))])
+        until(partial(ends_with, deployment, digest("trigger", "end")), process)
+        until(lambda: due() == [now, then], process)
+        assert done in deployment.handled()
+    finally:
+        process.kill()
+        process.communicate()
+    assert early[:2] == [now, done]
+    assert never not in early
 
 
 def test_who_is_erased_is_forgotten(
@@ -249,7 +373,7 @@ def test_an_id_is_forgotten_when_it_no_longer_matters(
     deployment = Deployment(programs["java"](), kafka, tmp_path)
     now = datetime.now(UTC)
     lines = {
-        name: f"{name}\tslot-{name}\t{(now - timedelta(hours=hours)).isoformat()[:19]}Z\ta\tb\tc\n"
+        name: f"{name}\tslot-{name}\t{(now - timedelta(hours=hours)).isoformat()[:19]}Z\t{AT}\ta\tb\tc\n"
         for name, hours in (("kept", 23), ("gone", 25))
     }
     deployment.memory.write_text(lines["gone"] + lines["kept"] + "cut off")

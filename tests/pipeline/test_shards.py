@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from config.durations import DAY, HOUR, MINUTE, SECOND
 from config.settings import Settings
 from operators.ids import murmur2
-from operators.trigger import FAMILIES
 from pipeline.shards import Shard, ShardError, shard_of
 from tests.pipeline.helpers import (
     PAUSES,
@@ -121,7 +120,7 @@ def settled(told: Sequence[Told]) -> list[Told]:
     kept = []
     for stream, event in told:
         data: dict[str, Any] = event["data"]
-        if stream not in ("triggers", "suppressed") or FAMILIES[data["action"]] not in ON_THE_EVENT:
+        if stream not in ("triggers", "suppressed") or data["family"] not in ON_THE_EVENT:
             kept.append((stream, event))
     return kept
 

@@ -31,16 +31,18 @@ from connectors.cloudevents import MessageEncoder
 from operators.cart_record import CartRecord
 from operators.event import FOREVER
 from operators.identity_record import Rule
-from operators.trigger import FAMILIES, Trigger, cause
+from operators.trigger import cause
 from pipeline.health import STALLED_S, STUCK_S, ServeError, serve
 from pipeline.key_groups import KeyGroup
 from pipeline.messages import Resolved
-from pipeline.meters import METERS, Meter
+from pipeline.meter import Meter
+from pipeline.meters import METERS
 from pipeline.run import Outcome
 from pipeline.steps import LaneStep, publish
 from pipeline.tally import StepTally, Tally, source_of
 from pipeline.telemetry import Telemetry
 from pipeline.terminal import summarize
+from tests.pipeline.decisions import trigger
 from tests.pipeline.helpers import (
     BEGIN_AT,
     ROOT,
@@ -161,7 +163,7 @@ def test_a_scrape_agrees_with_what_was_published() -> None:
         (t["action"], t["channel"], t["family"]) for t in data("triggers")
     )
     assert counts(samples, "triggers_suppressed_total") == Counter(
-        (FAMILIES[decision["action"]], decision["reason"]) for decision in data("suppressed")
+        (decision["family"], decision["reason"]) for decision in data("suppressed")
     )
     assert counts(samples, "identity_records_total") == {(what,): count for what, count in identity.items()}
     assert counts(samples, "identity_merges_total") == Counter(
@@ -201,12 +203,12 @@ def test_what_is_counted_later_is_there_from_the_start() -> None:
     samples = scraped(Telemetry(tally))
 
     families = Counter(name for name, _ in samples)
-    assert families["nextmove_triggers_total"] == 5 * 2
-    assert families["nextmove_triggers_suppressed_total"] == 3 * 13
+    assert families["nextmove_triggers_suppressed_total"] == 9 * 13
+    assert families["nextmove_triggers_retracted_total"] == 9 * 6
     assert families["nextmove_dlq_records_total"] == 9, "of the one source that has been heard of"
     assert families["nextmove_events_dropped_total"] == 9 + 3
     assert families["nextmove_identity_conflicts_total"] == len(get_args(Rule)) - 1
-    assert families["nextmove_trigger_latency_seconds_count"] == 3
+    assert families["nextmove_trigger_latency_seconds_count"] == 9
     assert not any(name.endswith("_created") for name in families)
 
 
@@ -373,26 +375,25 @@ def test_the_time_of_each_step_is_taken_by_the_batch() -> None:
 
 def test_the_delay_of_a_timer_is_observed_when_it_fires_live() -> None:
     """
-    A cart due at 12:00:00 whose trigger leaves at 12:00:31 was 31 s late. What a file holds is not observed, nor what
-    no timer caused.
+    A cart due at 12:00:00 whose trigger leaves at 12:00:31 was 31 s late, and so is what has not come after an
+    event. What a file holds is not observed, nor what no timer caused.
     """
     tally = Tally()
     telemetry = Telemetry(tally)
 
     def publish(type_: str) -> None:
-        why = cause(type_, "c1", BEGIN_AT)
-        trigger = Trigger("t", "s", "p", [], "cart_abandoned", "cart", "email", "", why, {}, "")
-        trigger.emitted_at = cause(type_, "c1", BEGIN_AT + 31_000).time
-        tally.record(trigger)
+        why, told_at = cause(type_, "c1", BEGIN_AT), cause(type_, "c1", BEGIN_AT + 31_000).time
+        tally.record(trigger(cause=why, not_before=why.time, emitted_at=told_at))
 
     publish("cart.timer")
     tally.heard_at = 0.0
     publish("cart.timer")
-    publish("visit")
+    publish("visit.returned")
+    publish("visit.returned.timer")
 
     samples = scraped(telemetry)
-    assert counts(samples, "timer_delay_seconds_count") == {("cart",): 1}
-    assert counts(samples, "timer_delay_seconds_sum") == {("cart",): 31}
+    assert counts(samples, "timer_delay_seconds_count") == {("cart",): 1, ("visit.returned",): 1}
+    assert counts(samples, "timer_delay_seconds_sum") == {("cart",): 31, ("visit.returned",): 31}
 
 
 def test_dependencies_are_read_when_asked_for() -> None:
@@ -484,6 +485,8 @@ def test_the_registry_holds_what_the_table_names_and_no_more() -> None:
     chain.tally.snapshot_at, chain.tally.leads_reached = 0.0, BEGIN_AT
     chain.tally.steps["visitors"].calls = chain.tally.steps["profiles"].calls = 1
     telemetry.store_asked("mget", 0.1)
+    chain.tally.exposures["a rule", "a variant"] = chain.tally.matches["a rule"] = chain.tally.faults["a rule"] = 1
+    chain.tally.credits["an action"] = 1
     chain.tally.timer_fired("cart", 0.1) if chain.tally.timer_fired else None
 
     shown = {

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 
-from operators.trigger import FAMILIES
 from tests.chaos.audit import Verdict, audit
 from tests.chaos.evidence import Entered, Evidence, Expected, Told
 from tests.chaos.lives import Sent
@@ -79,7 +78,7 @@ def _depends(stream: str, data: dict[str, Any], households: set[str]) -> bool:
     Tell whether a decision depends on which shard is faster: one that an event causes itself, where the household's
     events lie in wrong partitions (docs/how-to/scaling.md).
     """
-    if stream not in ("triggers", "suppressed") or FAMILIES[data["action"]] not in ON_THE_EVENT:
+    if stream not in ("triggers", "suppressed") or data["family"] not in ON_THE_EVENT:
         return False
     return data["cause"]["event_id"].partition("-")[0] in households
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from config.settings import CartSettings, DecisionSettings, Settings, SourceSettings
+from config.settings import CartSettings, Settings, SourceSettings
 from operators.cart_record import CartLine, CartRecord
+from tests.journeys import book
 from tests.story import ANON, CartNews, Held, Nudge, Story
 
 MARA = "mara@example.org"
@@ -258,7 +259,7 @@ def test_carts_side_by_side_have_their_own_timers() -> None:
     """
     By cart_id; the order of one leaves the other. (No cool-down here, so that both may be told of.)
     """
-    shop = Story(Settings(decision=DecisionSettings(abandonment_cooldown_ms=0)))
+    shop = Story(book=book(abandonment_cooldown="0s"))
     shop.at("09:59").identifies(as_="mara", email=MARA)
     shop.at("10:00").adds("kettle", cart="c1")
     shop.at("10:00").adds("sofa", cart="c2")
@@ -378,7 +379,7 @@ def test_a_cart_taken_up_again_and_left_again_is_a_new_cause() -> None:
     """
     The second abandonment of one cart has its own trigger id, or a reminder of it would be taken for a repeat.
     """
-    shop = Story(Settings(decision=DecisionSettings(abandonment_cooldown_ms=0)))
+    shop = Story(book=book(abandonment_cooldown="0s"))
     shop.at("09:59").identifies(as_="mara", email=MARA)
     shop.at("10:00").adds("kettle")
     shop.at("10:40").adds("cup", price=5.0)

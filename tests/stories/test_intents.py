@@ -1,6 +1,7 @@
 """Browse, cart, checkout: the furthest step counts, and the ones before it are silent."""
 
-from config.settings import CartSettings, DecisionSettings, Settings
+from config.settings import CartSettings, Settings
+from tests.journeys import book
 from tests.story import ANON, CartNews, Nudge, Story
 
 MARA = "mara@example.org"
@@ -101,7 +102,7 @@ def test_a_second_browse_is_a_second_cause(shop: Story) -> None:
     """
     Views before an abandonment do not count towards the next.
     """
-    shop = Story(Settings(decision=DecisionSettings(abandonment_cooldown_ms=0)))
+    shop = Story(book=book(abandonment_cooldown="0s"))
     shop.at("09:59").identifies(as_="mara", email=MARA)
     shop.at("10:00").views("kettle").views("pot").views("cup")
     shop.at("11:10").views("lid").views("spoon")

@@ -4,7 +4,7 @@ What moves when two turn out to be one: carts, visits, consents and what was sen
 
 import pytest
 
-from config.settings import DecisionSettings, Settings
+from tests.journeys import book
 from tests.stories.people import MARA, people
 from tests.story import ANON, CartNews, Held, Nudge, Story, Visit
 
@@ -148,7 +148,7 @@ def test_nobody_is_written_to_twice_for_having_been_two(oldest: str, again: str,
     """
     The cool-down after a reminder to the one holds for a cart of the other, up to the instant at which it ends.
     """
-    shop = Story(Settings(decision=DecisionSettings(abandonment_cooldown_ms=DAY, returning_cooldown_ms=DAY)))
+    shop = Story(book=book(abandonment_cooldown="1d", returning_cooldown="1d"))
     two_leads(shop, oldest)
     shop.at("10:00").adds("kettle", cart="c1", by="phone-1")
     shop.at("10:30").expects(Nudge(MARA, "cart_abandoned", "10:30"))

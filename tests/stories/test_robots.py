@@ -151,7 +151,7 @@ def test_what_a_lead_has_said_stays(shop: Story) -> None:
     assert [(cart.state, cart.at) for cart in shop.carts()] == [("open", "12:00"), ("abandoned", "12:30")]
     assert shop.news() == [Held("mara", "cart_abandoned", "12:30", "consent")]
     consents = shop.profile("mara").track.memory.consents
-    assert {channel: given for channel, (_, given) in consents.items()} == {"sms": False, "email": False}
+    assert {name: refused for name, (_, refused) in consents.words.items()} == {"sms:": True, "email:": True}
 
 
 def test_the_rule_can_be_off() -> None:

@@ -25,11 +25,14 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 /**
  * Acts on each trigger of nextmove once: Subscriber BROKERS TOPIC,TOPIC FILE GROUP NAME.
  *
- * <p>What is to be done, and what was handled, is a line of the file: trigger id, slot, when it expires, action,
- * channel, address. There is nothing in it about a person but references.
+ * <p>What is to be done, and what was handled, is a line of the file: trigger id, slot, when it expires, from when on
+ * it may be done, action, channel, address. A line with the first three only takes back what an earlier one says.
+ * There is nothing in it about a person but references.
  */
 public final class Subscriber implements AutoCloseable {
-    private static final List<String> TEXTS = List.of("trigger_id", "slot_key", "action", "channel", "address_ref");
+    private static final List<String> OF_BOTH = List.of("trigger_id", "slot_key");
+    private static final List<String> OF_TRIGGERS = List.of("action", "channel", "address_ref");
+    private static final String RETRACTED = "io.nextmove.trigger.retracted.v1";
     // An expired trigger is not acted upon, so its id may go. A day more, for clocks that differ.
     private static final Duration KEPT = Duration.ofDays(1);
 
@@ -45,11 +48,14 @@ public final class Subscriber implements AutoCloseable {
             // What comes after the last line's end was cut off by a crash: it will come again.
             for (String line : told.substring(0, told.lastIndexOf('\n') + 1).split("\n")) {
                 String[] fields = line.split("\t");
-                if (fields.length < 6 || Instant.parse(fields[2]).isBefore(Instant.now().minus(KEPT))) {
+                if (fields.length < 3 || Instant.parse(fields[2]).isBefore(Instant.now().minus(KEPT))) {
                     continue;
                 }
                 handled.add("id " + fields[0]);
                 handled.add("slot " + fields[1]);
+                if (fields.length == 3) {
+                    handled.add("retracted " + fields[0]);
+                }
                 out.write((line + "\n").getBytes(StandardCharsets.UTF_8));
             }
             out.getFD().sync();
@@ -62,9 +68,16 @@ public final class Subscriber implements AutoCloseable {
     void take(Iterable<ConsumerRecord<byte[], byte[]>> records) throws IOException {
         StringBuilder lines = new StringBuilder();
         for (ConsumerRecord<byte[], byte[]> record : records) {
-            JsonNode trigger = read(record);
-            if (trigger != null) {
-                handle(trigger, lines);
+            String type = type(record);
+            boolean isTrigger = type.startsWith("io.nextmove.nba.") && type.endsWith(".v1");
+            if (record.value() == null || !(isTrigger || type.equals(RETRACTED))) {
+                continue; // tombstones, and whatever else is on the topic
+            }
+            JsonNode told = read(record, isTrigger ? OF_TRIGGERS : List.of());
+            if (told != null && isTrigger) {
+                handle(told, lines);
+            } else if (told != null) {
+                retract(told, lines);
             }
         }
         file.write(lines.toString().getBytes(StandardCharsets.UTF_8));
@@ -72,7 +85,7 @@ public final class Subscriber implements AutoCloseable {
     }
 
     private void handle(JsonNode trigger, StringBuilder lines) {
-        Instant expiresAt = OffsetDateTime.parse(trigger.get("expires_at").textValue()).toInstant();
+        Instant expiresAt = instant(trigger, "expires_at");
         String id = trigger.get("trigger_id").textValue();
         String slot = trigger.get("slot_key").textValue();
         // Neither the same once more, nor another one for the same slot: that was decided anew after a crash.
@@ -82,28 +95,50 @@ public final class Subscriber implements AutoCloseable {
         handled.add("id " + id);
         handled.add("slot " + slot);
         List<String> fields = new ArrayList<>(List.of(id, slot, expiresAt.toString()));
-        for (String name : List.of("action", "channel", "address_ref")) {
+        fields.add(instant(trigger, "not_before").toString());
+        for (String name : OF_TRIGGERS) {
             fields.add(trigger.get(name).textValue());
         }
         lines.append(String.join("\t", fields)).append('\n');
     }
 
-    /** Returns the trigger that a record is; null for whatever else is on the topic, and for tombstones. */
-    private JsonNode read(ConsumerRecord<byte[], byte[]> record) {
-        Header header = record.headers().lastHeader("ce_type");
-        String type = header == null || header.value() == null ? "" : new String(header.value(), StandardCharsets.UTF_8);
-        if (record.value() == null || !type.startsWith("io.nextmove.nba.") || !type.endsWith(".v1")) {
-            return null;
+    /** Takes a trigger back. One that is yet to come is known then, and no line is made of it. */
+    private void retract(JsonNode retraction, StringBuilder lines) {
+        String id = retraction.get("trigger_id").textValue();
+        String slot = retraction.get("slot_key").textValue();
+        if (handled.add("retracted " + id)) {
+            handled.add("id " + id);
+            handled.add("slot " + slot);
+            lines.append(String.join("\t", id, slot, instant(retraction, "expires_at").toString())).append('\n');
         }
+    }
+
+    private static Instant instant(JsonNode told, String name) {
+        return OffsetDateTime.parse(told.path(name).asText()).toInstant();
+    }
+
+    /** Returns the CloudEvent's type, "" where there is none. */
+    private static String type(ConsumerRecord<byte[], byte[]> record) {
+        Header header = record.headers().lastHeader("ce_type");
+        return header == null || header.value() == null ? "" : new String(header.value(), StandardCharsets.UTF_8);
+    }
+
+    /** Returns what a record says; null where that is not whole. */
+    private JsonNode read(ConsumerRecord<byte[], byte[]> record, List<String> names) {
         try {
-            JsonNode trigger = json.readTree(record.value()); // fields that are not known are let be
-            for (String name : TEXTS) {
-                if (!trigger.path(name).isTextual() || trigger.get(name).textValue().matches("(?s).*[\\t\\n\\r].*")) {
+            JsonNode told = json.readTree(record.value()); // fields that are not known are let be
+            List<String> texts = new ArrayList<>(OF_BOTH);
+            texts.addAll(names);
+            for (String name : texts) {
+                if (!told.path(name).isTextual() || told.get(name).textValue().matches("(?s).*[\\t\\n\\r].*")) {
                     throw new DateTimeException(name + " is no line of text");
                 }
             }
-            OffsetDateTime.parse(trigger.path("expires_at").asText());
-            return trigger;
+            instant(told, "expires_at");
+            if (!names.isEmpty()) {
+                instant(told, "not_before");
+            }
+            return told;
         } catch (IOException | DateTimeException error) {
             String place = record.topic() + "/" + record.partition() + " at " + record.offset();
             System.err.println(place + " is no trigger: " + error.toString().lines().findFirst().orElse(""));

@@ -1,6 +1,7 @@
 """Acts on each trigger of nextmove once: subscriber.py BROKERS TOPIC,TOPIC DATABASE GROUP NAME.
 
-Needs confluent-kafka. What is to be done lies in the table `tasks` of an SQLite database, for whoever does it.
+Needs confluent-kafka. What is to be done lies in the table `tasks` of an SQLite database, for whoever does it: they
+take from the view `due` what may be done now, and note in `done_at` that it is done.
 """
 
 import json
@@ -20,11 +21,18 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS handled (trigger_id TEXT PRIMARY KEY, slot_key TEXT UNIQUE, expires_at TEXT);
 CREATE TABLE IF NOT EXISTS tasks (
     number INTEGER PRIMARY KEY,
-    trigger_id TEXT, profile_id TEXT, action TEXT, channel TEXT, address_ref TEXT, context TEXT
+    trigger_id TEXT, profile_id TEXT, action TEXT, channel TEXT, address_ref TEXT, context TEXT,
+    not_before TEXT, expires_at TEXT, done_at TEXT
 );
+CREATE VIEW IF NOT EXISTS due AS SELECT tasks.* FROM tasks, (SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now') AS now)
+    WHERE done_at IS NULL AND not_before <= now AND now < expires_at;
 """
 # An expired trigger is not acted upon, so its id may go. A day more, for clocks that differ.
 KEPT = timedelta(days=1)
+
+RETRACTED = "io.nextmove.trigger.retracted.v1"
+OF_BOTH = ("trigger_id", "slot_key")
+OF_TRIGGERS = ("profile_id", "action", "channel", "address_ref")
 
 
 class Subscriber:
@@ -40,23 +48,36 @@ class Subscriber:
         now = datetime.now(UTC)
         self._database.execute("BEGIN IMMEDIATE")
         for message in messages:
+            type_ = type_of(message)
             if message.value() is None:
                 self._forget(message)
-            elif (trigger := read(message)) is not None:
-                self._handle(trigger, now)
-        self._database.execute("DELETE FROM handled WHERE expires_at < ?", [(now - KEPT).isoformat()])
+            elif type_.startswith("io.nextmove.nba.") and type_.endswith(".v1"):
+                if (trigger := read(message, OF_TRIGGERS)) is not None:
+                    self._handle(trigger, now)
+            elif type_ == RETRACTED and (retraction := read(message, ())) is not None:
+                self._retract(retraction)
+        self._database.execute("DELETE FROM handled WHERE expires_at < ?", [text(now - KEPT)])
         self._database.execute("COMMIT")
 
     def _handle(self, trigger: dict[str, Any], now: datetime) -> None:
         if now >= trigger["expires_at"]:
             return
         # Neither the same once more, nor another one for the same slot: that was decided anew after a crash.
-        known = (trigger["trigger_id"], trigger["slot_key"], trigger["expires_at"].isoformat())
-        if self._database.execute("INSERT OR IGNORE INTO handled VALUES (?, ?, ?)", known).rowcount == 0:
+        if not self._is_new(trigger):
             return
-        names = ("trigger_id", "profile_id", "action", "channel", "address_ref")
-        task = [*(trigger[name] for name in names), json.dumps(trigger["context"])]
-        self._database.execute("INSERT INTO tasks VALUES (NULL, ?, ?, ?, ?, ?, ?)", task)
+        task = [trigger["trigger_id"], *(trigger[name] for name in OF_TRIGGERS), json.dumps(trigger["context"])]
+        task += [text(instant(trigger["not_before"])), text(trigger["expires_at"])]
+        self._database.execute("INSERT INTO tasks VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", task)
+
+    def _retract(self, retraction: dict[str, Any]) -> None:
+        """Take a trigger back, if it is not done; one that is yet to come is known then, and no task is made of it."""
+        self._is_new(retraction)
+        task = [retraction["trigger_id"]]
+        self._database.execute("DELETE FROM tasks WHERE trigger_id = ? AND done_at IS NULL", task)
+
+    def _is_new(self, told: dict[str, Any]) -> bool:
+        known = (told["trigger_id"], told["slot_key"], text(told["expires_at"]))
+        return self._database.execute("INSERT OR IGNORE INTO handled VALUES (?, ?, ?)", known).rowcount > 0
 
     def _forget(self, message: Message) -> None:
         """Forget somebody who was erased: a tombstone of the topic of profiles."""
@@ -64,22 +85,31 @@ class Subscriber:
         self._database.execute("DELETE FROM tasks WHERE profile_id = ?", [key.decode(errors="replace")])
 
 
-def read(message: Message) -> dict[str, Any] | None:
-    """Return the trigger that a message is; None for whatever else is on the topic. Fields not known are let be."""
+def type_of(message: Message) -> str:
+    """Return the CloudEvent's type, "" where there is none."""
     headers: Any = dict(message.headers() or [])
-    type_ = (headers.get("ce_type") or b"").decode(errors="replace")
-    if not (type_.startswith("io.nextmove.nba.") and type_.endswith(".v1")):
-        return None
+    return (headers.get("ce_type") or b"").decode(errors="replace")
+
+
+def read(message: Message, names: Iterable[str]) -> dict[str, Any] | None:
+    """Return what a message says, None where that is not whole. Fields not known are let be."""
     try:
-        trigger = json.loads(message.value() or b"")
-        for name in ("trigger_id", "slot_key", "profile_id", "action", "channel", "address_ref"):
-            trigger[name].encode()  # a text, and one that a database takes
-        trigger["context"].keys()
-        return {**trigger, "expires_at": instant(trigger["expires_at"])}
+        told = json.loads(message.value() or b"")
+        for name in (*OF_BOTH, *names):
+            told[name].encode()  # a text, and one that a database takes
+        if names:
+            told["context"].keys()
+            instant(told["not_before"])
+        return {**told, "expires_at": instant(told["expires_at"])}
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         place = f"{message.topic()}/{message.partition()} at {message.offset()}"
         log.warning("%s is no trigger: %s: %s", place, type(error).__name__, error)
         return None
+
+
+def text(at: datetime) -> str:
+    """Write an instant so that the earlier one is the lesser text."""
+    return at.isoformat(timespec="milliseconds")
 
 
 def instant(text: str) -> datetime:

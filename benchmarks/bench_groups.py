@@ -21,8 +21,10 @@ from typing import Any, Final
 import msgspec
 
 from benchmarks.measure import CACHE, SEED, BenchmarkError, environment, folder_bytes, memory_mb
+from config.journeys import book_of
 from config.settings import Settings
 from connectors.changelog import Changelog, Rewrites
+from operators.decision import Decider
 from operators.event import Event
 from operators.ids import murmur2
 from operators.profile import ProfileOperator
@@ -74,7 +76,7 @@ class _Host:
 
     def __init__(self, folder: Path, checkpoints: list[bytes] | None = None) -> None:
         settings, rewrites = Settings(), Rewrites()
-        operator = ProfileOperator(settings.visitor_rules())
+        operator = ProfileOperator(settings.visitor_rules(), Decider(book_of(settings)))
         self.batch, self.at = 0, START_AT
 
         def changelog(group: int) -> Changelog:

@@ -56,30 +56,37 @@ def document(path: Path) -> object:
         DocumentError: it cannot be read, or is no YAML.
     """
     try:
-        return yaml.load(_text(path), Loader)  # noqa: S506 - a safe loader, see above
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise DocumentError(f"cannot be read: {error.strerror}") from error
+        return yaml.load(text_of(path), Loader)  # noqa: S506 - a safe loader, see above
     except yaml.YAMLError as error:
         raise DocumentError(syntax(error)) from error
     except RecursionError as error:
         raise DocumentError("nested too deeply; settings are at most three levels deep") from error
+
+
+def text_of(path: Path) -> str:
+    """Read a file of text.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DocumentError: it cannot be read, is too long, or no text.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+        if len(content) > FILE_BYTES_MAX:
+            raise DocumentError("over 1 MiB; is this the right file?")
+        return content.decode()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DocumentError(f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DocumentError(f"not UTF-8 at byte {error.start}; save it as UTF-8") from error
 
 
-def _text(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(FILE_BYTES_MAX + 1)
-    if len(content) > FILE_BYTES_MAX:
-        raise DocumentError("over 1 MiB; is this the settings file?")
-    return content.decode()
-
-
 def line_of(path: Path, keys: Sequence[str | int]) -> int:
     """Return the line, from 1, on which what has these keys and places begins; of the last that is there."""
-    node = yaml.compose(_text(path), Loader)
+    node = yaml.compose(text_of(path), Loader)
     line = 1
     for key in keys:
         found: tuple[yaml.Node, yaml.Node] | None = None
@@ -95,13 +102,19 @@ def line_of(path: Path, keys: Sequence[str | int]) -> int:
 
 def syntax(error: yaml.YAMLError) -> str:
     """Say where YAML broke and why."""
+    mark, problem = fault(error)
+    return problem if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
+
+
+def fault(error: yaml.YAMLError) -> tuple[yaml.Mark | None, str]:
+    """Return where YAML broke, None where that is not told, and why."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark, problem = error.problem_mark, " ".join((error.problem or "").split())
+        problem = " ".join((error.problem or "").split())
         if isinstance(error, yaml.composer.ComposerError | yaml.constructor.ConstructorError):
             # What it quotes may be a secret that begins with * or !.
             problem, quoted, _ = problem.partition(" '")
             problem += "; quote text that begins with *, & or !" if quoted else ""
-        return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
+        return error.problem_mark, problem
     if isinstance(error, yaml.reader.ReaderError):
-        return f"character {error.position + 1} is not allowed in YAML: {error.reason}"
-    return f"not YAML: {' '.join(str(error).split())}"
+        return None, f"character {error.position + 1} is not allowed in YAML: {error.reason}"
+    return None, f"not YAML: {' '.join(str(error).split())}"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 import jmespath
 from jmespath.exceptions import JMESPathError, LexerError
 from jmespath.functions import Functions
 
-from config.shown import shown
+from config.shown import shown, unknown
 from operators.event import CHANNELS
 from operators.mapping import (
     AMOUNTS,
@@ -94,14 +93,8 @@ def _table(raw: object, keys: Keys, what: str, known: tuple[str, ...] | None) ->
         if not isinstance(key, str):
             raise MappingError((*keys, str(key)), f"the key {shown(key)} must be text; quote it")
         if known is not None and key not in known:
-            raise MappingError((*keys, key), _unknown("key", key, known))
+            raise MappingError((*keys, key), unknown("key", key, known))
     return raw
-
-
-def _unknown(what: str, word: object, known: Iterable[str]) -> str:
-    names = sorted(known) if isinstance(known, frozenset) else list(known)
-    near = difflib.get_close_matches(str(word), names, n=1)
-    return f"unknown {what} {shown(word)}; " + (f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}")
 
 
 def _field(raw: object, keys: Keys, name: str) -> Field:
@@ -139,7 +132,7 @@ def _path(raw: object, keys: Keys) -> str:
         raise MappingError(keys, "a path that is nested too deeply") from None
     for function in _functions(tree):
         if function not in Functions.FUNCTION_TABLE:
-            raise MappingError(keys, _unknown("function", function, Functions.FUNCTION_TABLE))
+            raise MappingError(keys, unknown("function", function, Functions.FUNCTION_TABLE))
     return raw
 
 
@@ -167,7 +160,7 @@ def _constant(raw: object, keys: Keys, name: str) -> Scalar:
     """Check a value that stands in the mapping itself."""
     if name in _WORDS:
         if not isinstance(raw, str) or raw not in _WORDS[name]:
-            raise MappingError(keys, _unknown(name, raw, _WORDS[name]))
+            raise MappingError(keys, unknown(name, raw, _WORDS[name]))
         return raw
     is_flag, is_number = isinstance(raw, bool), isinstance(raw, int | float)
     if name == "consent":
@@ -203,7 +196,7 @@ def _unit(raw: object, keys: Keys, name: str) -> Literal["text", "s", "ms", "us"
     for unit in _UNITS:
         if raw == unit:
             return unit
-    raise MappingError(keys, _unknown("unit", raw, _UNITS))
+    raise MappingError(keys, unknown("unit", raw, _UNITS))
 
 
 def _scale(raw: object, keys: Keys, name: str) -> float:
@@ -236,6 +229,6 @@ def _properties(raw: object, keys: Keys) -> Literal["rest", "none"] | dict[str, 
     if raw == "rest" or raw == "none":
         return "rest" if raw == "rest" else "none"
     if isinstance(raw, str):
-        raise MappingError(keys, _unknown("word", raw, PROPERTIES))
+        raise MappingError(keys, unknown("word", raw, PROPERTIES))
     table: Mapping[str, object] = _table(raw, keys, "properties", None)
     return {name: _field(one, (*keys, name), "property") for name, one in table.items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import reprlib
+from collections.abc import Iterable
 from typing import Final
 
 # Of a wrong value this many characters are enough to find it by.
@@ -67,3 +69,10 @@ def shown(raw: object) -> str:
             return str(raw)
         case _:
             return reprlib.repr(raw)
+
+
+def unknown(what: str, word: object, known: Iterable[str]) -> str:
+    """Say that there is no such word, and which was probably meant: the nearest, else all."""
+    names = sorted(known) if isinstance(known, frozenset) else list(known)
+    near = difflib.get_close_matches(str(word), names, n=1)
+    return f"unknown {what} {shown(word)}; " + (f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}")

@@ -63,8 +63,9 @@ class Refractory:
 
     @property
     def reach_ms(self) -> int:
-        """How long before an instant lies what can still pause then."""
-        return self.ignored_ms + self.within_ms + self.pause_ms
+        """How long before an instant lies what can still pause then; of a single negative it does not matter how close."""
+        counted_ms = self.within_ms if self.negatives > 1 else 0
+        return self.ignored_ms + counted_ms + self.pause_ms
 
 
 @mypyc_attr(acyclic=True)

@@ -79,7 +79,6 @@ class Rule:
     """
 
     after_ms: int = AT_ONCE
-    without: frozenset[str] = frozenset()
     per: str = "event"
     when: Expression | None = None
     unless: Expression | None = None
@@ -97,7 +96,6 @@ class Rule:
     exclusion_group: str = ""
     quiet: Quiet | None = None
     experiment: Experiment | None = None
-    undone_by: frozenset[str] = frozenset()
 
     def __init__(self, id_: str, version: int, action: str, family: str, on: tuple[str, ...]) -> None:
         self.id = id_
@@ -105,6 +103,8 @@ class Rule:
         self.action = action
         self.family = family
         self.on = on
+        self.without: frozenset[str] = frozenset()
+        self.undone_by: frozenset[str] = frozenset()
         self.slot = family
         self.channels: tuple[str, ...] = ()
         self.eligibility: list[Expression] = []

@@ -238,7 +238,7 @@ def nested(key: str, value: str) -> str:
         ("cart: \x00", "character 7 is not allowed in YAML: special characters are not allowed"),
         (b"cart: \xff", "not UTF-8 at byte 6; save it as UTF-8"),
         ("[" * 10_000, "nested too deeply; settings are at most three levels deep"),
-        ("#" * 1_048_577, "over 1 MiB; is this the settings file?"),
+        ("#" * 1_048_577, "over 1 MiB; is this the right file?"),
     ],
 )
 def test_broken_yaml_is_told_with_its_place(file: Path, content: str | bytes, complaint: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from config.traffic import TrafficSettings
 from operators.cart_record import CartRecord
+from operators.decision import Decider
 from operators.event import FOREVER, Event
 from operators.identity_record import IdentityRecord, StitchedRecord
 from operators.profile import ProfileOperator
@@ -250,7 +251,7 @@ def test_a_guest_may_come_before_or_after_events_and_other_guests(data: st.DataO
     save a delay that starts again with any activity: a late event that only shows that somebody was there, and came
     before its visitor's state, counts for the lead, whose state does not say whose activity was whose.
     """
-    operator = ProfileOperator(RULES[mode].lead_rules())
+    operator = ProfileOperator(RULES[mode].lead_rules(), Decider(traffic.BOOK))
     noon = instant("12:00")
     guests = []
     for number, device in enumerate(("d1", "d2")):
@@ -280,7 +281,7 @@ def test_visits_add_up_whether_the_guest_comes_before_or_after() -> None:
     """
     A visit that goes on through the login is one visit, whichever of state and event arrives first.
     """
-    operator = ProfileOperator(RULES["activity"].lead_rules())
+    operator = ProfileOperator(RULES["activity"].lead_rules(), Decider(traffic.BOOK))
     noon = DAY_1 + 12 * traffic.HOUR
     before, after = (Event("page_viewed", at, f"e{at}", "web", "d1", "d1") for at in (noon - 1, noon))
     state = visitor([before], operator)
@@ -299,7 +300,7 @@ def test_a_state_at_rest_is_the_state_that_was(data: st.DataObject, mode: str) -
     """
     Packed, unpacked and packed again, the profile of any visitor or lead is the same bytes.
     """
-    loop = Loop(RULES[mode])
+    loop = Loop(RULES[mode], traffic.BOOK)
     log = data.draw(traffic.days(["d1", "d2"], has_logins=True))
     for event in log:
         loop.take([replaced(event)])

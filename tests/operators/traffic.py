@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from config.settings import CartSettings, DecisionSettings, Settings
+from config.settings import CartSettings, Settings
 from config.visits import GapSettings, SessionSettings
 from operators.event import FOREVER, Commerce, Event, Item
 from operators.session_record import SessionRecord
 from operators.trigger import Suppressed, Trigger
+from tests import journeys
 from tests.story import DAY_1, Loop, replaced
 
 SECOND: Final = 1_000
@@ -33,16 +34,18 @@ PAUSES: Final = (
 USERS: Final = {"d1": "mara", "d2": "mara", "d3": "joe"}
 """Whose each device is; that of nobody, d4, never says."""
 
+BOOK: Final = journeys.book(abandonment_cooldown="0s")
+"""Nothing is held back but by a decline, so that there is something to mix up."""
+
 ABANDONMENTS: Final = frozenset({"cart_abandoned", "checkout_abandoned", "browse_abandoned"})
 
 
-def settings(restart_on: str = "activity", *, cooldown_ms: int = 0, browse_views: int = 3, **session: int) -> Settings:
+def settings(restart_on: str = "activity", *, browse_views: int = 3, **session: int) -> Settings:
     """Shipped settings, but for a shorter checkout delay and app gap, so that there is something to mix up."""
     cart: dict[str, Any] = {"restart_on": restart_on}
     return Settings(
         cart=CartSettings(checkout_delay_ms=20 * MINUTE, browse_views_min=browse_views, **cart),
         session=SessionSettings(gap=GapSettings(app_ms=20 * MINUTE), **session),
-        decision=DecisionSettings(abandonment_cooldown_ms=cooldown_ms),
     )
 
 
@@ -144,7 +147,7 @@ def batchings(draw: st.DrawFn, count: int) -> list[tuple[int, bool]]:
 
 def run(log: Sequence[Event], rules: Settings, batching: Sequence[tuple[int, bool]] | None = None) -> Loop:
     """Carry a log, in the order given, through visitors and leads to the end of time."""
-    loop = Loop(rules)
+    loop = Loop(rules, BOOK)
     events = [replaced(event) for event in log]
     for size, is_marked in batching or [(1, True)] * len(events):
         loop.take(events[:size])

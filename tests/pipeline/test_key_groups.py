@@ -18,6 +18,7 @@ from config.settings import ProfileSettings, Settings
 from config.visits import SessionSettings
 from connectors.changelog import Changelog, Rewrites
 from connectors.memory import MemoryIdentity
+from operators.decision import Decider
 from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
 from operators.profile import ProfileOperator
 from operators.profile_state import HandOver
@@ -26,6 +27,7 @@ from operators.screened import ScreenedEvent
 from pipeline.key_groups import KeyGroup
 from pipeline.lead_groups import LeadGroup
 from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker
+from tests.journeys import book
 from tests.pipeline.helpers import (
     BEGIN_AT,
     LATENESS_MS,
@@ -258,9 +260,10 @@ def test_the_identity_changelog_holds_what_is_remembered_not_all_that_ever_was(t
 
 # --- one group ----------------------------------------------------------------------------------------------
 
-OPERATOR: Final = ProfileOperator(SMALL.visitor_rules())
+OPERATOR: Final = ProfileOperator(SMALL.visitor_rules(), Decider(book()))
 KEPT: Final = ProfileOperator(
-    msgspec.structs.replace(SMALL, profile=ProfileSettings(late_ms_max=12 * HOUR)).visitor_rules()
+    msgspec.structs.replace(SMALL, profile=ProfileSettings(late_ms_max=12 * HOUR)).visitor_rules(),
+    Decider(book()),
 )
 
 
@@ -509,7 +512,7 @@ def test_a_folder_stays_below_twice_its_live_states(tmp_path: Path) -> None:
     """
     session = SessionSettings(length_ms_max=3 * HOUR, stitch_ms=0)  # else states grow with each visit
     rules = msgspec.structs.replace(SMALL, session=session, profile=ProfileSettings(late_ms_max=12 * HOUR))
-    operator = ProfileOperator(rules.visitor_rules())
+    operator = ProfileOperator(rules.visitor_rules(), Decider(book()))
     host = group(operator, folder=tmp_path)
     host.take(share(event(BEGIN_AT, f"visitor-{i}") for i in range(300)))
     before: tuple[bytes, dict[str, bytes]] | None = None

@@ -14,6 +14,7 @@ from config.durations import DAY, HOUR, MINUTE, SECOND
 from connectors.changelog import Changelog, Rewrites
 from connectors.given_folder import GivenFolder
 from connectors.memory import MemoryIdentity
+from operators.decision import Decider
 from operators.event import FOREVER, Commerce, Event, Item, Kind
 from operators.profile import ProfileOperator
 from operators.profile_state import HandOver
@@ -22,11 +23,12 @@ from pipeline.lead_groups import LeadGroup
 from pipeline.messages import Await, GroupBatch, GroupOutput, Marker
 from pipeline.ports import HandOvers
 from pipeline.steps import LaneStep
+from tests.journeys import book
 from tests.pipeline.helpers import BEGIN_AT, SMALL
 from tests.pipeline.test_key_groups import told_by
 from tests.story import replaced
 
-OPERATOR: Final = ProfileOperator(SMALL.lead_rules())
+OPERATOR: Final = ProfileOperator(SMALL.lead_rules(), Decider(book()))
 GAP_MS: Final = 30 * MINUTE
 LINKED_AT: Final = 7
 """What the store's clock was with the link."""

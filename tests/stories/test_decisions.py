@@ -38,7 +38,7 @@ def test_an_offer_says_what_it_is_about(shop: Story) -> None:
         "views": 3,
         "url": "",
     }
-    assert (trigger.cause.type, trigger.cause.id, trigger.cause.event_id) == ("product", "kettle", "e0003")
+    assert (trigger.cause.type, trigger.cause.id, trigger.cause.event_id) == ("product_viewed", "kettle", "e0003")
     assert trigger.address_ref == f"profile:{ANON}"
 
 

@@ -491,7 +491,7 @@ def test_the_registry_holds_what_the_table_names_and_no_more() -> None:
     chain.tally.steps["visitors"].calls = chain.tally.steps["profiles"].calls = 1
     telemetry.store_asked("mget", 0.1)
     chain.tally.exposures["a rule", "a variant"] = chain.tally.matches["a rule"] = chain.tally.faults["a rule"] = 1
-    chain.tally.credits["an action"] = 1
+    chain.tally.credits["an action"], chain.tally.book = 1, "0f"
     chain.tally.timer_fired("cart", 0.1) if chain.tally.timer_fired else None
 
     shown = {

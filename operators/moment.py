@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import astuple
 from mypy_extensions import mypyc_attr
@@ -50,7 +50,7 @@ class Moment:
         return row
 
 
-_LINES = 8
+_LINES: Final = CartRecord.__struct_fields__.index("lines")
 """Where the lines lie in the record of a cart."""
 
 

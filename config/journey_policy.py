@@ -38,7 +38,7 @@ NAME_WORDS: Final = "a name of a to z, 0 to 9 and _, 1 to 100 characters, a lett
 
 _LOCAL: Final = ("local_day", "local_week")
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
-_KEYS: Final = ("consent", "time_zone", "time_zones", "caps", "pauses", "quiet", "holdout", "attribution")
+POLICY_KEYS: Final = ("consent", "time_zone", "time_zones", "caps", "pauses", "quiet", "holdout", "attribution")
 
 
 class PolicyRead:
@@ -57,7 +57,7 @@ class PolicyRead:
 
     def read(self, raw: Marked) -> None:
         """Take in what a file says; what is wrong with it is noted, or raised."""
-        table, policy = raw.table(_KEYS), self.policy
+        table, policy = raw.table(POLICY_KEYS), self.policy
         note = raw.source.noting
         if "consent" in table:
             with note():

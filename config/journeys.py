@@ -43,12 +43,11 @@ def book_of(settings: Settings) -> Book:
     Raises:
         JourneyError: it cannot be used.
     """
-    profile = settings.profile
-    return load_book(
-        journeys_of(settings),
-        lateness_ms=settings.source.lateness_ms,
-        retention_ms=min(profile.anonymous_retention_ms, profile.lead_retention_ms),
-    )
+    profile, lateness_ms = settings.profile, settings.source.lateness_ms
+    retention_ms = min(profile.anonymous_retention_ms, profile.lead_retention_ms)
+    book = load_book(journeys_of(settings), lateness_ms=lateness_ms, retention_ms=retention_ms)
+    # What people say is learnt all the same: consents are not to be missing on the day that decisions are taken again.
+    return book if settings.decision.enabled else Book(book.id, [], book.policy, lateness_ms)
 
 
 def journeys_of(settings: Settings) -> Path:

@@ -44,6 +44,7 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Setting
     except ValueError as error:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
     settings = _with_mappings(_overridden(settings, environ or {}), path, environ or {})
+    settings = _with_journeys(settings, path, environ or {})
     _refuse_masks(settings, path, environ or {})
     try:
         _ = settings.identity.secrets
@@ -78,6 +79,16 @@ def _with_mappings(settings: Settings, path: Path | None, environ: Mapping[str, 
     if not whole:
         return settings
     return msgspec.structs.replace(settings, source=msgspec.structs.replace(settings.source, mappings=whole))
+
+
+def _with_journeys(settings: Settings, path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Put the whole path of the journeys in place of one that begins where the settings are, or the process runs."""
+    if not settings.decision.journeys:
+        return settings
+    name = _variable("decision.journeys")
+    folder = Path() if path is None or name in environ or name + FILE in environ else path.parent
+    journeys = str((folder / settings.decision.journeys).absolute())
+    return msgspec.structs.replace(settings, decision=msgspec.structs.replace(settings.decision, journeys=journeys))
 
 
 def describe(settings: Settings) -> str:

@@ -23,13 +23,11 @@ from operators.mapping import MappingRules
 from operators.rules import (
     CallRules,
     CartRules,
-    DecisionRules,
     FootprintRules,
     ProfileRules,
     SessionRules,
 )
 
-Policy = Annotated[int, Meta(ge=0, le=400 * DAY)]
 Retention = Annotated[int, Meta(ge=MINUTE, le=DURATION_MS_MAX)]
 Count = Annotated[int, Meta(ge=1, le=1_000)]
 
@@ -110,22 +108,15 @@ class FootprintSettings(Section, frozen=True, kw_only=True):
 
 
 class DecisionSettings(Section, frozen=True, kw_only=True):
-    """Contact policy: how often one person may be approached. A cool-down of 0 holds nothing back."""
+    """What is done next, which rules in files of their own say."""
 
     enabled: bool = True
     """Without decisions sessions and carts are still published, and no trigger."""
-    abandonment_cooldown_ms: Policy = 7 * DAY
-    """From one abandonment trigger to the next of the same kind: one reminder a week."""
-    returning_cooldown_ms: Policy = 12 * HOUR
-    """From one welcome back to the next: once a day, whatever the hour of the visits."""
-    offer_cooldown_ms: Policy = DAY
-    """From one offer on a product to the next on the same product."""
-    declined_ms: Policy = 30 * DAY
-    """Nothing is offered for this long after somebody declined."""
-    offer_views: Count = 3
-    """The view of a product from which an offer is made."""
-    expires_ms: Delay = 12 * HOUR
-    """A trigger not acted upon by then is stale; the same day is still a reply."""
+    journeys: Annotated[str, Meta(min_length=0, max_length=4_096)] = ""
+    """A file of rules, or the folder whose *.yaml are; empty: the rules that come with the program. It is looked for
+    beside the settings file that names it, of the environment in the folder that the process runs in."""
+    reload_ms: Annotated[int, Meta(ge=0, le=HOUR)] = 2 * SECOND
+    """How often it is looked whether these files have changed, and so how soon a new rule holds; 0: on SIGHUP only."""
 
 
 class ProfileSettings(Section, frozen=True, kw_only=True):
@@ -293,9 +284,8 @@ class Settings(Section, frozen=True, kw_only=True):
                 restart_on_activity=cart.restart_on == "activity",
                 age_ms_max=cart.age_ms_max,
             ),
-            # These two sections are their rules, field by field; a field of only one side fails here.
+            # The section is its rules, field by field; a field of only one side fails here.
             footprint=FootprintRules(**msgspec.structs.asdict(self.footprint)),
-            decisions=DecisionRules(**msgspec.structs.asdict(self.decision)),
             retention_ms=retention_ms,
             lateness_ms=self.source.lateness_ms,
             is_lead=is_lead,
@@ -322,24 +312,15 @@ Relation = tuple[str, Literal["exceed", "be at least"], tuple[str, ...], str]
 
 _GAPS: Final = tuple(f"session.gap.{field.encode_name}" for field in msgspec.structs.fields(GapSettings))
 _DELAYS: Final = ("cart.browse_delay", "cart.cart_delay", "cart.checkout_delay")
-_COOLDOWNS: Final = (
-    "decision.abandonment_cooldown",
-    "decision.returning_cooldown",
-    "decision.offer_cooldown",
-)
 
 
 def _retention(key: str) -> tuple[Relation, ...]:
     """List what a profile must outlive, whether visitor's or lead's."""
     late = "a late event must find its profile, not begin one that is already over"
-    contacted = "a profile forgotten sooner forgets that it was contacted"
-    declined = "a profile forgotten sooner forgets that it declined"
     return (
         (key, "exceed", ("session.length_max",), "a profile must outlive its open session"),
         *((key, "exceed", (delay,), "a profile must outlive its open cart") for delay in _DELAYS),
         (key, "exceed", ("profile.late_max",), late),
-        *((key, "be at least", (cooldown,), contacted) for cooldown in _COOLDOWNS),
-        (key, "be at least", ("decision.declined",), declined),
     )
 
 

@@ -1,4 +1,4 @@
-"""The rules of the operators: what can be set of sessions, carts, footprints, decisions and profiles.
+"""The rules of the operators: what can be set of sessions, carts, footprints and profiles.
 
 `config/settings.py` makes them of a configuration and bounds them. All spans are in ms.
 """
@@ -63,25 +63,12 @@ class FootprintRules(msgspec.Struct, frozen=True, kw_only=True):
     interest_half_life_ms: int = INTEREST_HALF_LIFE_MS
 
 
-class DecisionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Contact policy in ms; `offer_views` is the view of a product from which an offer is made."""
-
-    enabled: bool = True
-    abandonment_cooldown_ms: int
-    returning_cooldown_ms: int
-    offer_cooldown_ms: int
-    declined_ms: int
-    offer_views: int
-    expires_ms: int
-
-
 class ProfileRules(msgspec.Struct, frozen=True, kw_only=True):
     """The rules of all parts, and how long a profile without events is kept (ms)."""
 
     sessions: SessionRules
     carts: CartRules
     footprint: FootprintRules
-    decisions: DecisionRules
     retention_ms: int
     lateness_ms: int
     is_lead: bool = False

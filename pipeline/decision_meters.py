@@ -1,7 +1,7 @@
 """Metrics of decisions: what was triggered, held back and taken back, by which rules, and what it has brought.
 
 Actions, rules, channels and variants are named by the rules. There are as many as these name, each from 0 on as soon as
-the rule is in force (`Tally.in_force`); what a rule brought stays when it is gone.
+the rule is in force (`Tally.rules`), and variants once somebody is in one; what a rule brought stays when it is gone.
 """
 
 from __future__ import annotations
@@ -64,6 +64,27 @@ DECISION_METERS: Final = (
         (),
         "Credits taken back, for the order was cancelled.",
         readings.one(lambda t: t.withdrawn),
+    ),
+    Meter(
+        "nextmove_rules_info",
+        "gauge",
+        ("book",),
+        "Always 1; tells which rules are in force, by a digest.",
+        readings.book,
+    ),
+    Meter(
+        "nextmove_rule_reloads_total",
+        "counter",
+        ("outcome",),
+        "Times that the files of rules were read anew: they are in force (taken), or those before still are (refused).",
+        readings.by(("refused", "taken"), lambda t: t.reloads),
+    ),
+    Meter(
+        "nextmove_config_last_reload_success",
+        "gauge",
+        (),
+        "1 where the files of rules are in force as they were read last, 0 where they were refused.",
+        readings.one(lambda t: t.is_reloaded),
     ),
 )
 """In the order of `pipeline/meters.py`."""

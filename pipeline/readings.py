@@ -109,6 +109,11 @@ def exposures(watched: Watched) -> Values:
     return none | dict(watched.tally.exposures)
 
 
+def book(watched: Watched) -> Values:
+    """Read which rules are in force."""
+    return {(watched.tally.book,): 1} if watched.tally.book else {}
+
+
 def watermarks(watched: Watched) -> Values:
     """Read watermarks; while a partition has said nothing yet, time does not move, whatever the others say."""
     sources = dict(watched.tally.sources)

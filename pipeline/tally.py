@@ -173,6 +173,12 @@ class Tally:
     """Decisions on people of an experiment, by its rule and their variant, HELD_OUT that of the control group."""
     credits: Counter[str] = field(default_factory=Counter)
     """Orders credited to a trigger, by action; one that is credited anew counts again."""
+    book: str = ""
+    """Which rules are in force, by their digest."""
+    reloads: Counter[str] = field(default_factory=Counter)
+    """Times that files of rules were read anew, by what became of it: `taken` or `refused`."""
+    is_reloaded: bool = True
+    """Whether the files of rules are in force as they were read last."""
     withdrawn: int = 0
     """Credits taken back, for the order was cancelled."""
     identity: Counter[str] = field(default_factory=Counter)
@@ -240,13 +246,18 @@ class Tally:
         if count and is_live:
             self.heard_at = time.monotonic()
 
-    def in_force(self, book: Book) -> None:
-        """Know the rules that decide from now on: what they may bring is counted from 0, what others brought stays."""
+    def rules(self, book: Book) -> None:
+        """Know the rules that decide from now on: what they may bring is counted from 0, what others brought stays.
+
+        Another thread than the flow's may call this: nothing is set that is there.
+        """
+        self.book = book.id
         for rule in book.rules.values():
-            self.outlets.update({(rule.family, rule.action, channel): 0 for channel in rule.channels})
-            self.matches.update({rule.id: 0})
-            self.faults.update({rule.id: 0})
-            self.credits.update({rule.action: 0})
+            for channel in rule.channels:
+                self.outlets.setdefault((rule.family, rule.action, channel), 0)
+            self.matches.setdefault(rule.id, 0)
+            self.faults.setdefault(rule.id, 0)
+            self.credits.setdefault(rule.action, 0)
 
     def published(self, records: Sequence[Output]) -> Sequence[Record]:
         """Count what is not published: events that do not count, faults of rules. Return the rest."""

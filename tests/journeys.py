@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Final
 
 import yaml
@@ -34,6 +37,14 @@ def write(folder: Path, **changes: Any) -> Path:  # noqa: ANN401 -- as above
     for name, text in texts(**changes).items():
         (folder / name).write_text(text)
     return folder
+
+
+@cache
+def folder(**changes: Any) -> str:  # noqa: ANN401 -- as above
+    """Return the folder of files of the same, which are there as long as this process is."""
+    home = mkdtemp(prefix="journeys-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    return str(write(Path(home), **changes))
 
 
 def texts(  # noqa: PLR0913 -- one a change

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from config.settings import CartSettings, CheckpointSettings, DecisionSettings, Settings, SourceSettings
 from config.visits import GapSettings, SessionSettings
+from tests import journeys
 
 
 class Rules(NamedTuple):
@@ -50,7 +51,9 @@ class Rules(NamedTuple):
                 browse_delay_ms=ms(self.browse), cart_delay_ms=ms(self.cart), checkout_delay_ms=ms(self.checkout)
             ),
             decision=DecisionSettings(
-                abandonment_cooldown_ms=ms(self.cart), returning_cooldown_ms=0, offer_cooldown_ms=gap_ms
+                journeys=journeys.folder(
+                    abandonment_cooldown=ms(self.cart), returning_cooldown=0, offer_cooldown=gap_ms
+                )
             ),
             checkpoint=CheckpointSettings(interval_ms=ms(self.checkpoint)),
         )

@@ -8,7 +8,6 @@ import pytest
 from config.durations import DAY, HOUR, MINUTE, SECOND
 from config.settings import (
     CartSettings,
-    DecisionSettings,
     DuplicatesSettings,
     FootprintSettings,
     ProfileSettings,
@@ -18,7 +17,7 @@ from config.settings import (
 from config.traffic import TrafficSettings
 from config.visits import GapSettings, SessionSettings
 from operators.event import CHANNELS
-from operators.rules import CartRules, DecisionRules, FootprintRules, ProfileRules, SessionRules
+from operators.rules import CartRules, FootprintRules, ProfileRules, SessionRules
 
 
 def test_the_defaults_become_rules() -> None:
@@ -47,14 +46,6 @@ def test_the_defaults_become_rules() -> None:
             categories_max=5,
             searches_max=5,
             interest_half_life_ms=604_800_000,
-        ),
-        decisions=DecisionRules(
-            abandonment_cooldown_ms=604_800_000,
-            returning_cooldown_ms=43_200_000,
-            offer_cooldown_ms=86_400_000,
-            declined_ms=2_592_000_000,
-            offer_views=3,
-            expires_ms=43_200_000,
         ),
         retention_ms=2_592_000_000,
         lateness_ms=30_000,
@@ -103,14 +94,6 @@ def test_each_setting_reaches_its_rule() -> None:
             searches_max=44,
             interest_half_life_ms=4_005,
         ),
-        decision=DecisionSettings(
-            abandonment_cooldown_ms=5_001,
-            returning_cooldown_ms=5_002,
-            offer_cooldown_ms=5_003,
-            declined_ms=5_004,
-            offer_views=55,
-            expires_ms=5_006,
-        ),
         profile=ProfileSettings(anonymous_retention_ms=6_001, lead_retention_ms=6_002, late_ms_max=2_011),
         traffic=TrafficSettings(rate_max=61, rate_ban_ms=6_003),
     )
@@ -141,14 +124,6 @@ def test_each_setting_reaches_its_rule() -> None:
             categories_max=43,
             searches_max=44,
             interest_half_life_ms=4_005,
-        ),
-        decisions=DecisionRules(
-            abandonment_cooldown_ms=5_001,
-            returning_cooldown_ms=5_002,
-            offer_cooldown_ms=5_003,
-            declined_ms=5_004,
-            offer_views=55,
-            expires_ms=5_006,
         ),
         retention_ms=6_002,
         lateness_ms=1_001,
@@ -249,9 +224,6 @@ def test_settings_may_not_contradict_each_other(
     assert str(raised.value) == complaint
 
 
-BRIEF = DecisionSettings(abandonment_cooldown_ms=0, returning_cooldown_ms=0, offer_cooldown_ms=0, declined_ms=0)
-
-
 @pytest.mark.parametrize("who", ["anonymous_retention", "lead_retention"])
 @pytest.mark.parametrize(
     ("others", "enough_ms", "relation"),
@@ -277,26 +249,13 @@ BRIEF = DecisionSettings(abandonment_cooldown_ms=0, returning_cooldown_ms=0, off
             3 * DAY + 1,
             ("exceed 3d (profile.late_max): a late event must find its profile, not begin one that is already over"),
         ),
-        *(
-            (
-                {"decision": msgspec.structs.replace(BRIEF, **{f"{cooldown}_ms": 2 * DAY})},
-                2 * DAY,
-                (f"be at least 2d (decision.{cooldown}): a profile forgotten sooner forgets that it was contacted"),
-            )
-            for cooldown in ("abandonment_cooldown", "returning_cooldown", "offer_cooldown")
-        ),
-        (
-            {"decision": msgspec.structs.replace(BRIEF, declined_ms=2 * DAY)},
-            2 * DAY,
-            "be at least 2d (decision.declined): a profile forgotten sooner forgets that it declined",
-        ),
     ],
 )
 def test_a_profile_outlives_what_it_must_remember(
     who: str, others: dict[str, object], enough_ms: int, relation: str
 ) -> None:
     """
-    Nobody is forgotten while a session, a cart, a late event or a cool-down still needs them.
+    Nobody is forgotten while a session, a cart or a late event still needs them.
     """
 
     def keep(retention_ms: int) -> None:
@@ -307,7 +266,6 @@ def test_a_profile_outlives_what_it_must_remember(
         msgspec.structs.replace(
             Settings(),
             **{
-                "decision": BRIEF,
                 "profile": msgspec.structs.replace(ProfileSettings(), **profile),
                 **sections,
             },

@@ -2,7 +2,8 @@
 Make the examples of config/schemas/examples anew, and what is made of them: `python -m tests.contracts.make`.
 
 Some people's two days at a shop go through all steps of the pipeline, one line at a time, with a clock that stands at
-the line's instant: the same records each time. The first of each type is its example.
+the line's instant: the same records each time. The first of each type is its example. The rules are those that ship,
+and beside them those of rules.yaml.
 """
 
 import json
@@ -22,6 +23,7 @@ from connectors.dead_letter_files import LetterFile
 from connectors.schemas import encoded
 from operators.event import FOREVER
 from pipeline.replaying import DryWay, Replay, Wanted
+from tests.journeys import write as write_rules
 from tests.pipeline.helpers import Chain
 
 BEGIN_AT: Final = 1_795_255_200_000  # 2026-11-21T10:00:00Z
@@ -30,9 +32,9 @@ CONTROL: Final = "cx.control.v1"
 SETTINGS: Final = Settings(
     source=SourceSettings(record_bytes_max=2_048),
     cart=CartSettings(browse_views_min=2, age_ms_max=2 * HOUR),
-    decision=DecisionSettings(offer_views=2),
 )
 """Small limits, so that short days go beyond them."""
+RULES: Final = Path(__file__).with_name("rules.yaml")
 
 Line: TypeAlias = tuple[float, dict[str, Any] | bytes]
 """Minutes after the beginning, and what is told then; bytes are told as they are."""
@@ -57,13 +59,15 @@ def adds(minute: float, device: str, kind: str = "product_added") -> Line:
 
 def people() -> Iterator[Line]:
     """What people of the shop do."""
-    # Mara comes twice, forgets her cart, is reminded by e-mail, and buys.
+    # Mara comes twice, forgets her cart, is reminded by e-mail, opens that, buys, and thinks better of it.
     yield event(0, "page_viewed", "mara-1", referrer="https://search.example/", campaign="autumn")
     yield event(60, "product_viewed", "mara-1", items=[KETTLE])
     yield event(61, "identified", "mara-1", user_id="mara", email="mara@example.org")
     yield event(62, "identified", "mara-2", user_id="mara", phone="+4915112345670", channel="app")
     yield adds(63, "mara-1")
+    yield event(110, "email_clicked", "mara-1", channel="email", properties={"trigger_id": "cart_abandoned"})
     yield event(120, "order_completed", "mara-1", order_id="order-1", cart_id="cart-mara-1", value=39.9)
+    yield event(123, "order_cancelled", "mara-1", order_id="order-1")
     # Others look at a kettle twice, begin a checkout, empty a cart, buy at once, and never end to hesitate.
     yield event(5, "product_viewed", "anon-1", items=[KETTLE])
     yield event(6, "product_viewed", "anon-1", items=[KETTLE])
@@ -91,6 +95,26 @@ def people() -> Iterator[Line]:
     yield event(134, "identified", "ada-1", user_id="ada", phone="+4915112345671")
     yield event(135, "identified", "bea-1", user_id="bea", phone="+4915112345671")
     yield event(136, "identified", "eve-1", user_id="eve", email="mara@example.org")
+
+
+def shoppers() -> Iterator[Line]:
+    """What people look for, and what speaks against telling them more."""
+    yield searches(30, "anon-10", "200 kettles")
+    yield event(30, "identified", "una-1", email="una@example.org")
+    for minute, query in enumerate(("lid", "present", "tea", "coffee", "tea", "cups"), start=31):
+        yield searches(minute, "una-1", query)
+    yield searches(40, "una-1", "sale")
+    yield 125, searches(55, "una-1", "water")[1]
+    yield event(126, "consent_withdrawn", "una-1", consents={"email": False})
+    yield searches(128, "una-1", "milk")
+    yield event(129, "identified", "ole-1", email="ole@example.org")
+    yield event(129.5, "offer_declined", "ole-1")
+    yield searches(131, "ole-1", "sugar")
+
+
+def searches(minute: float, device: str, query: str, **told: object) -> Line:
+    """Somebody looks for something."""
+    return event(minute, "searched", device, query=query, **told)
 
 
 def calls() -> Iterator[Line]:
@@ -140,12 +164,16 @@ def requests() -> Iterator[tuple[float, dict[str, Any]]]:
 
 def told() -> list[dict[str, Any]]:
     """Return all CloudEvents of a run, in their order."""
-    chain, found = Chain(SETTINGS, [SHOP], control=CONTROL), list[dict[str, Any]]()
+    found = list[dict[str, Any]]()
+    with TemporaryDirectory() as folder:
+        write_rules(Path(folder), offer_views=2, extra=RULES.read_text())
+        settings = msgspec.structs.replace(SETTINGS, decision=DecisionSettings(journeys=folder))
+        chain = Chain(settings, [SHOP], control=CONTROL)
 
     def take(*raws: RawBatch) -> None:
         found.extend(event for _, event in chain.take(list(raws)))
 
-    lines = sorted([*people(), *calls(), *mistakes()], key=lambda line: line[0])
+    lines = sorted([*people(), *shoppers(), *calls(), *mistakes()], key=lambda line: line[0])
     waiting = [*enumerate(requests())]
     for position, (minute, line) in enumerate(lines):
         while waiting and waiting[0][1][0] < minute:
@@ -153,13 +181,22 @@ def told() -> list[dict[str, Any]]:
             take(of_control(number, BEGIN_AT + round(asked * MINUTE), request))
             take(RawBatch(SHOP, [], position, is_marked=True))
         chain.now_at = BEGIN_AT + round(minute * MINUTE) + 250
-        raw = line if isinstance(line, bytes) else json.dumps(line).encode()
+        raw = line if isinstance(line, bytes) else json.dumps(answering(line, found)).encode()
         take(RawBatch(SHOP, [raw], position, came_at=[chain.now_at - 50], is_marked=True))
     chain.now_at = BEGIN_AT + 400 * DAY
     assert not waiting
     take(RawBatch(SHOP, [], len(lines), complete=FOREVER, is_marked=True))
     found.extend(event for _, event in chain.end())
     return [*found, *fed_back(found)]
+
+
+def answering(line: dict[str, Any], found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Put the id of the last trigger of that action where a line names one that somebody answers."""
+    action = line.get("properties", {}).get("trigger_id")
+    if action is None:
+        return line
+    ids = [one["id"] for one in found if one["type"] == f"{NAMESPACE}nba.{action}.v1"]
+    return line | {"properties": {"trigger_id": ids[-1]}}
 
 
 def of_control(number: int, came_at: int, request: dict[str, Any]) -> RawBatch:

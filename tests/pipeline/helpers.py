@@ -33,6 +33,7 @@ from pipeline.parts import Parts
 from pipeline.ports import IdentityStore
 from pipeline.shards import ALONE, Shard
 from pipeline.tally import Tally
+from tests import journeys
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SHARED: Final = ROOT.parent / "shared"
@@ -46,12 +47,15 @@ SMALL: Final = Settings(
     session=SessionSettings(length_ms_max=3 * HOUR),
     cart=CartSettings(browse_views_min=2, age_ms_max=DAY),
     decision=DecisionSettings(
-        abandonment_cooldown_ms=2 * HOUR,
-        returning_cooldown_ms=2 * HOUR,
-        offer_cooldown_ms=HOUR,
-        declined_ms=2 * HOUR,
-        offer_views=2,
-        expires_ms=HOUR,
+        journeys=journeys.folder(
+            abandonment_cooldown="2h",
+            returning_cooldown="2h",
+            offer_cooldown="1h",
+            declined="2h",
+            offer_views=2,
+            expires="1h",
+            windows="2h",
+        )
     ),
     profile=ProfileSettings(anonymous_retention_ms=2 * DAY, lead_retention_ms=4 * DAY, late_ms_max=12 * HOUR),
     duplicates=DuplicatesSettings(window_ms=6 * HOUR),

@@ -27,13 +27,13 @@ def read(tally: Tally, name: str) -> Counts:
         tuple(value for _, value in sorted(sample.labels.items())): sample.value
         for found in Telemetry(tally).registry.collect()
         for sample in found.samples
-        if sample.name == f"nextmove_{name}_total"
+        if sample.name in (f"nextmove_{name}", f"nextmove_{name}_total")
     }
 
 
-def book(*rules: Rule) -> Book:
+def book(*rules: Rule, id_: str = "0f") -> Book:
     policy = Policy(ConsentRules({"all": True}, frozenset()), zones("UTC", {}), Attribution(WINDOWS))
-    return Book("0f", list(rules), policy, 30_000)
+    return Book(id_, list(rules), policy, 30_000)
 
 
 def rule(id_: str, action: str, *channels: str, family: str = "cart") -> Rule:
@@ -47,7 +47,7 @@ def test_what_a_rule_may_bring_is_there_when_it_is_in_force() -> None:
     At 0, with each of its channels; Prometheus sees no increase in what was not there before.
     """
     tally = Tally()
-    tally.in_force(book(rule("mail", "cart_abandoned", "email", "sms"), rule("hello", "welcome", "onsite")))
+    tally.rules(book(rule("mail", "cart_abandoned", "email", "sms"), rule("hello", "welcome", "onsite")))
     assert read(tally, "triggers") == {
         ("cart_abandoned", "email", "cart"): 0,
         ("cart_abandoned", "sms", "cart"): 0,
@@ -65,10 +65,10 @@ def test_other_rules_leave_the_counts_of_those_before() -> None:
     A rule that is gone keeps its counts, one that is still there goes on counting, a new one begins at 0.
     """
     tally = Tally()
-    tally.in_force(book(rule("mail", "cart_abandoned", "email"), rule("hello", "welcome", "onsite")))
+    tally.rules(book(rule("mail", "cart_abandoned", "email"), rule("hello", "welcome", "onsite")))
     tally.record(trigger("mail"))
     tally.record(trigger("hello", action="welcome", channel="onsite"))
-    tally.in_force(book(rule("mail", "cart_abandoned", "email"), rule("bye", "farewell", "sms")))
+    tally.rules(book(rule("mail", "cart_abandoned", "email"), rule("bye", "farewell", "sms")))
     tally.record(trigger("mail"))
     assert read(tally, "rule_matches") == {("mail",): 2, ("hello",): 1, ("bye",): 0}
     assert read(tally, "triggers") == {
@@ -76,6 +76,22 @@ def test_other_rules_leave_the_counts_of_those_before() -> None:
         ("welcome", "onsite", "cart"): 1,
         ("farewell", "sms", "cart"): 0,
     }
+
+
+def test_a_scrape_says_which_rules_are_in_force() -> None:
+    """
+    One book at a time; whether the files of today are in it, and how often they were read anew, from the start.
+    """
+    tally = Tally()
+    assert read(tally, "rules_info") == {}
+    assert read(tally, "config_last_reload_success") == {(): 1}
+    assert read(tally, "rule_reloads") == {("taken",): 0, ("refused",): 0}
+    tally.rules(book(rule("mail", "cart_abandoned", "email")))
+    tally.rules(book(rule("mail", "cart_abandoned", "sms"), id_="1f"))
+    tally.reloads["refused"], tally.is_reloaded = 2, False
+    assert read(tally, "rules_info") == {("1f",): 1}
+    assert read(tally, "config_last_reload_success") == {(): 0}
+    assert read(tally, "rule_reloads") == {("taken",): 0, ("refused",): 2}
 
 
 def test_each_record_of_a_decision_is_counted() -> None:
@@ -166,7 +182,7 @@ def test_the_summary_says_what_was_taken_back_and_what_was_brought(capsys: pytes
     Where there is something to say.
     """
     tally = Tally()
-    tally.in_force(book(rule("mail", "cart_abandoned", "email")))
+    tally.rules(book(rule("mail", "cart_abandoned", "email")))
     summarize(Outcome(tally, is_stopped=False, seconds=1.0), "out", "Done.")
     plain = capsys.readouterr().out
     assert "Triggers      none" in plain

@@ -159,8 +159,13 @@ def test_a_scrape_agrees_with_what_was_published() -> None:
     assert counts(samples, "dlq_records_total") == Counter(
         (letter["reason"], "shop", letter["stage"]) for letter in letters
     )
-    assert counts(samples, "triggers_total") == Counter(
-        (t["action"], t["channel"], t["family"]) for t in data("triggers")
+    triggers = [one for one in data("triggers") if "context" in one]
+    assert counts(samples, "triggers_total") == Counter((t["action"], t["channel"], t["family"]) for t in triggers)
+    assert counts(samples, "triggers_retracted_total") == Counter(
+        (one["family"], one["reason"]) for one in data("triggers") if "reason" in one
+    )
+    assert counts(samples, "rule_matches_total") == Counter(
+        (decision["rule"]["id"],) for decision in (*triggers, *data("suppressed"))
     )
     assert counts(samples, "triggers_suppressed_total") == Counter(
         (decision["family"], decision["reason"]) for decision in data("suppressed")
@@ -486,7 +491,7 @@ def test_the_registry_holds_what_the_table_names_and_no_more() -> None:
     chain.tally.steps["visitors"].calls = chain.tally.steps["profiles"].calls = 1
     telemetry.store_asked("mget", 0.1)
     chain.tally.exposures["a rule", "a variant"] = chain.tally.matches["a rule"] = chain.tally.faults["a rule"] = 1
-    chain.tally.credits["an action"] = 1
+    chain.tally.credits["an action"], chain.tally.book = 1, "0f"
     chain.tally.timer_fired("cart", 0.1) if chain.tally.timer_fired else None
 
     shown = {

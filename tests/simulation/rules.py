@@ -14,6 +14,7 @@ from config.identity import IdentitySettings
 from config.kafka import KafkaSettings
 from config.settings import DecisionSettings, Settings
 from config.visits import GapSettings, SessionSettings
+from tests import journeys
 from tests.chaos.rules import Rules, ms
 
 
@@ -74,10 +75,9 @@ def _settings(rules: SimulatedRules) -> Settings:
         base,
         session=SessionSettings(gap=GapSettings(web_ms=gap_ms, app_ms=gap_ms, phone_ms=gap_ms)),
         decision=DecisionSettings(
-            abandonment_cooldown_ms=ms(rules.cart),
-            returning_cooldown_ms=0,
-            offer_cooldown_ms=gap_ms,
-            offer_views=1,
+            journeys=journeys.folder(
+                abandonment_cooldown=ms(rules.cart), returning_cooldown=0, offer_cooldown=gap_ms, offer_views=1
+            )
         ),
         identity=IdentitySettings(redis_url="redis://simulated"),
         kafka=KafkaSettings(servers="simulated:9092", topics=("in",), prefix="out."),

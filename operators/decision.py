@@ -284,6 +284,7 @@ def _begin(case: Case, moment: Moment, out: list[Any]) -> None:
         scope, due = scope_of(rule.per, moment, case), moment.at + rule.after_ms
         then = Moment(moment.kind, due, moment.visitor_id, f"{moment.kind}|{moment.visitor_id}|{scope}|{due}")
         then.event, then.cart, then.count, then.waited_ms = moment.event, moment.cart, moment.count, rule.after_ms
+        then.scope = scope
         plans.wait(Wait(_named(rule), scope, moment.at, due, then))
         if len(plans.waits) > WAITS_MAX:
             last = plans.waits.pop()

@@ -79,14 +79,15 @@ class Decider:
         if memory.plans is not None:
             _end_waits(case, memory.plans, event)
             self.undo(case, memory, event, out)
+            self.drop(case, memory, event, out)
         credit(case, memory, event, out)
         if event.kind in case.book.starts:
             _begin(case, event_moment(event), out)
 
     def undo(self, case: Case, memory: Memory, event: Event, out: list[Any]) -> None:
-        """Take back what `event` has undone of what was sent and is alive, and of what is held."""
+        """Take back what `event` has undone of what was sent and is alive."""
         plans = memory.plans
-        if plans is None or not (plans.sent or plans.held) or not can_undo(case.book, event):
+        if plans is None or not plans.sent or not can_undo(case.book, event):
             return
         what = cause(event.kind, event.event_id or event.visitor_id or "?", event.at, event.event_id)
         for sent in [one for one in plans.sent if event.at < one.expires_at]:
@@ -94,6 +95,12 @@ class Decider:
             if why:
                 plans.sent.remove(sent)
                 out.append(_retraction(case, sent, why, what))
+
+    def drop(self, case: Case, memory: Memory, event: Event, out: list[Any]) -> None:
+        """Drop what `event` has undone of what is held, in its order: what was due before it is not held any more."""
+        plans = memory.plans
+        if plans is None or not plans.held or not can_undo(case.book, event):
+            return
         for held in list(plans.held):
             rule = case.book.rules.get(held.rule[0])
             if rule is None:

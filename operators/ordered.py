@@ -248,6 +248,7 @@ class Ordered:
         if track.memory.plans is not None:
             link = Event("identified", now, guest.event_id, "server", guest.visitor_id, commerce=Commerce())
             self._decider.undo(case, track.memory, link, out)
+            self._decider.drop(case, track.memory, link, out)
 
 
 def _earns(kind: str) -> bool:

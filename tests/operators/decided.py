@@ -50,8 +50,9 @@ CAPS: Final = (
     {"scope": "action", "limit": 2, "per": "30m"},
 )
 QUIETS: Final = (
-    {"from": "21:00", "to": "08:00", "channels": ["email", "sms"], "on": "hold"},
-    {"from": "12:00", "to": "14:30", "on": "hold"},
+    {"from": "21:00", "to": "08:00", "on": "hold"},
+    {"from": "10:00", "to": "18:00", "on": "hold"},
+    {"from": "12:00", "to": "14:30", "channels": ["email", "crm"], "on": "hold"},
     {"from": "10:00", "to": "11:00", "on": "fallback"},
     {"from": "13:00", "to": "13:30", "channels": ["email"], "on": "drop"},
 )
@@ -130,8 +131,9 @@ def limited(draw: st.DrawFn, said: Said) -> Said:
 def books(draw: st.DrawFn) -> Said:
     """Any rules."""
     found = []
-    for number in range(draw(st.integers(2, 5))):
-        said = draw(actions(number, [*TIMERS, *WAITED_FOR, "visit.returned"]))
+    on = draw(st.lists(st.sampled_from([*TIMERS, *WAITED_FOR, "visit.returned"]), min_size=1, max_size=2, unique=True))
+    for number in range(draw(st.integers(3, 5))):
+        said = draw(actions(number, on))
         if draw(st.booleans()):
             said |= draw(waits())
         found.append(draw(limited(said)))
@@ -142,8 +144,9 @@ def books(draw: st.DrawFn) -> Said:
 def ordered_books(draw: st.DrawFn) -> Said:
     """Rules that are decided in order: those of carts, and those that wait, if only until time is complete."""
     found = []
+    on = draw(st.lists(st.sampled_from([*TIMERS, *WAITED_FOR]), min_size=1, max_size=3, unique=True))
     for number in range(draw(st.integers(2, 5))):
-        said = draw(actions(number, [*TIMERS, *WAITED_FOR]))
+        said = draw(actions(number, on))
         if said["on"] not in TIMERS:
             said |= draw(waits())
         found.append(draw(limited(said)))
@@ -159,7 +162,15 @@ def free_books(draw: st.DrawFn) -> Said:
     for number in range(draw(st.integers(1, 3))):
         kind = draw(st.sampled_from(WAITED_FOR))
         per = draw(st.sampled_from([PER[kind] if kind in ("order_completed", "call_ringing") else "event", "event"]))
-        said = {"id": f"r{number}", "on": kind, "per": per, "family": "order", "slot": f"s{number}", "channels": ["crm"]}
+        said = {
+            "id": f"r{number}",
+            "on": kind,
+            "per": per,
+            "family": "order",
+            "slot": f"s{number}",
+            "channels": ["crm"],
+        }
+        said["purpose"] = "service"  # which needs no consent
         found.append(said | ({"undone_by": ["call_ended"]} if draw(st.booleans()) else {}))
     return {"policy": {}, "actions": found}
 
@@ -181,7 +192,7 @@ def book(said: Said) -> Book:
 # --- lives -----------------------------------------------------------------------------------------------------
 
 DONE: Final = ("read", "view", "view", "add", "add", "empty", "checkout", "order", "login", "login")
-SAID: Final = ("yes", "no", "zone", "number", "ring", "hang up", "decline", "complain", "bounce")
+SAID: Final = ("yes", "no", "yes", "no", "zone", "number", "ring", "hang up", "decline", "complain", "bounce")
 
 
 @st.composite
@@ -190,7 +201,9 @@ def lives(draw: st.DrawFn, *, count_max: int = 18, pauses: Sequence[int] = PAUSE
     devices = draw(st.sampled_from([("d1", "d2", "d3", "d4"), ("d1", "d2"), ("d1", "d2"), ("d1",)]))
     steps = draw(
         st.lists(
-            st.tuples(st.sampled_from(pauses), st.sampled_from(devices), st.sampled_from(DONE + SAID), st.integers(0, 2)),
+            st.tuples(
+                st.sampled_from(pauses), st.sampled_from(devices), st.sampled_from(DONE + SAID), st.integers(0, 2)
+            ),
             min_size=count_max // 2,
             max_size=count_max,
         )
@@ -210,7 +223,7 @@ def said_of(number: int, at: int, device: str, kind: str, choice: int) -> Event 
     if kind == "login" and device == "d2":  # by address alone: until the other device tells both, another lead
         return Event("identified", at, channel="app", email=f"{user}@example.org", **told)
     if kind in ("yes", "no"):
-        name = ("email", "sms", "marketing", "all", "email:marketing", "push")[choice + 3 * (number % 2)]
+        name = ("email", "marketing", "all", "crm", "push:marketing", "all")[choice + 3 * (number % 2)]
         what = "consent_given" if kind == "yes" else "consent_withdrawn"
         return Event(what, at, channel="web", consents={name: kind == "yes"}, **told)  # type: ignore[arg-type]
     if kind in ("zone", "number") and user and device != "d2":

@@ -30,11 +30,11 @@ Sent = tuple[int, Trigger]
 """A trigger, and how many records were told before it."""
 
 
-def told_of(draw: st.DrawFn, rules: Book, delay_ms_max: int = traffic.LATENESS) -> Watched:
+def told_of(data: st.DataObject, rules: Book, delay_ms_max: int = traffic.LATENESS) -> Watched:
     """Any life under these rules, told in any order that lateness allows, with answers to what was sent."""
-    log = draw(decided.lives())
+    log = data.draw(decided.lives())
     log = decided.answered(log, decided.triggers(decided.run(log, rules)))
-    return decided.run(draw(traffic.arrivals(log, delay_ms_max)), rules)
+    return decided.run(data.draw(traffic.arrivals(log, delay_ms_max)), rules)
 
 
 # --- slots and ids ---------------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ def test_no_slot_has_two_winners(data: st.DataObject) -> None:
     """
     rules = decided.book(data.draw(decided.books()))
     for _ in range(LIVES):
-        loop = told_of(data.draw, rules)
+        loop = told_of(data, rules)
         alive: dict[str, Trigger] = {}
         for one in loop.records:
             if isinstance(one, Retraction):
@@ -74,7 +74,7 @@ def test_no_cap_is_exceeded(data: st.DataObject) -> None:
     rules = decided.book(data.draw(decided.books()))
     zone = ZoneInfo(rules.policy.zones.of("", "")[0].name)
     for _ in range(LIVES):
-        loop = told_of(data.draw, rules)
+        loop = told_of(data, rules)
         has_zones = any(event.phone or b"timezone" in event.properties for _, event in loop.taken)
         sent = [(i, one) for i, one in enumerate(loop.records) if isinstance(one, Trigger)]
         for place, (i, one) in enumerate(sent):
@@ -132,7 +132,7 @@ def test_nothing_is_sent_without_consent(data: st.DataObject) -> None:
     said = data.draw(decided.books())
     rules = decided.book(said)
     for _ in range(LIVES):
-        loop = told_of(data.draw, rules, 0)
+        loop = told_of(data, rules, 0)
         for i, one in enumerate(loop.records):
             if isinstance(one, Trigger):
                 assert may(said["policy"]["consent"], words(loop, one, i), rules.rules[one.rule.id], one)
@@ -180,7 +180,7 @@ def test_each_candidate_has_one_end(data: st.DataObject) -> None:
     """
     rules = decided.book(data.draw(decided.books()))
     for _ in range(LIVES):
-        loop = told_of(data.draw, rules)
+        loop = told_of(data, rules)
         ends = Counter(end_of(one) for one in decided.decisions(loop))
         assert [end for end, count in ends.items() if count > 1] == []
         causes = [(f"{one.intent}.timer", one.cart_id, one.changed_at, "") for one in abandoned(loop)]
@@ -211,7 +211,7 @@ def test_a_trigger_is_taken_back_once_and_after_it_was_sent(data: st.DataObject)
     rules = decided.book(data.draw(decided.books()))
     for _ in range(LIVES):
         alive: dict[str, Trigger] = {}
-        for one in told_of(data.draw, rules).records:
+        for one in told_of(data, rules).records:
             if isinstance(one, Trigger):
                 alive[one.trigger_id] = one
             elif isinstance(one, Retraction):

@@ -286,8 +286,8 @@ def test_19_one_sale_credited_twice() -> None:
     shop.at("10:45").orders("kettle", cart="c1", order="o1", value=30.0)
     shop.at("10:46").orders("kettle", cart="c1", order="o1", value=30.0)
     shop.ends()
-    credits = {one.order_id: (one.value, one.action) for one in shop.of(AttributionRecord)}
-    assert credits == {"o1": (30.0, "cart_abandoned")}
+    credited = {one.order_id: (one.value, one.action) for one in shop.of(AttributionRecord)}
+    assert credited == {"o1": (30.0, "cart_abandoned")}
     assert len({one.cloud_event[0] for one in shop.of(AttributionRecord)}) == len(shop.of(AttributionRecord)) == 1
 
 

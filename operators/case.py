@@ -70,6 +70,23 @@ class Case:
         self._tools = tools
         self._tracks = tracks
         self._is_at_once = anonymous_ids is None
+        self._until: Event | None = None
+
+    def up_to(self, event: Event) -> Case:
+        """Return the case as it would be if `event` were the last that is known."""
+        case = Case(
+            self.book,
+            self._tools,
+            self.profile,
+            self._tracks,
+            self._profile_id,
+            self._anonymous_ids,
+            event.at,
+            self.watermark,
+            self.is_known,
+        )
+        case._until = event
+        return case
 
     @property
     def person(self) -> Person:
@@ -164,11 +181,19 @@ class Case:
                     return True
         return False
 
+    def _held(self) -> list[Event]:
+        """Return what is held back, up to the last event that is looked at."""
+        held = [event for track in self._tracks for event in track.pending]
+        if self._until is None:
+            return held
+        last = application_order(self._until)
+        return [event for event in held if application_order(event) <= last]
+
     def _remembered(self) -> Memory:
         own = self._tracks[0].memory
         if not self._is_at_once:
             return own
-        held = [event for track in self._tracks for event in track.pending if memories.tells(event)]
+        held = [event for event in self._held() if memories.tells(event)]
         if not held and len(self._tracks) == 1:
             return own
         found = Memory()
@@ -180,7 +205,7 @@ class Case:
 
     def _filled(self) -> Carts:
         tracks, now = self._tracks, self.now
-        held = [event for track in tracks for event in track.pending if event.kind in CART_KINDS]
+        held = [event for event in self._held() if event.kind in CART_KINDS]
         if not self._is_at_once or (not held and len(tracks) == 1):
             return tracks[0].carts
         found = _copied(tracks[0].carts, now)

@@ -108,14 +108,19 @@ def unpack(row: Row, base: int) -> Contacts:
 class Book:
     """How contacts are entered and how long they are kept."""
 
-    def __init__(self, keep_ms: int, kept: int) -> None:
+    def __init__(self, keep_ms: int, kept: int, spans: dict[str, int] | None = None) -> None:
         """Keep each line for `keep_ms`, the longest span that anybody asks about, and its newest `kept`.
 
         These are the greatest `reach_ms` of all rules and cool-downs, with the allowed lateness on top, and what
-        `caps.kept` says of the caps.
+        `caps.kept` says of the caps. By `spans` lines of a kind are kept for less, where nobody asks for more.
         """
         self.keep_ms = keep_ms
         self._kept = kept
+        self._spans = {} if spans is None else spans
+
+    def span_of(self, kind: str) -> int:
+        """Return for how long lines of a kind are kept."""
+        return self._spans.get(kind, self.keep_ms)
 
     def send(self, contacts: Contacts, send: Send) -> None:
         """Enter what was sent; what is exempt is never counted and earns nothing, so it is not entered."""
@@ -152,10 +157,11 @@ class Book:
         self._shorten(contacts)
 
     def _shorten(self, contacts: Contacts) -> None:
-        since = contacts.latest_at - self.keep_ms
-        over = []
+        latest_at, over = contacts.latest_at, []
         for key, line in contacts.lines.items():
-            line.shorten(self._kept, since)
+            # Of what was taken for anything, one more than the last time says all that a cool-down asks.
+            kept = 2 if key[0] == "fired" and line.entries[-1][1] == "" else self._kept
+            line.shorten(kept, latest_at - self.span_of(key[0]))
             if not line.entries:
                 over.append(key)
         for key in over:

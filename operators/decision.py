@@ -86,7 +86,7 @@ class Decider:
     def undo(self, case: Case, memory: Memory, event: Event, out: list[Any]) -> None:
         """Take back what `event` has undone of what was sent and is alive, and of what is held."""
         plans = memory.plans
-        if plans is None or not (plans.sent or plans.held) or not can_undo(case.book, event):
+        if plans is None or not plans.can_change or not can_undo(case.book, event):
             return
         what = cause(event.kind, event.event_id or event.visitor_id or "?", event.at, event.event_id)
         for sent in [one for one in plans.sent if event.at < one.expires_at]:

@@ -33,13 +33,13 @@ from operators.case import Case
 from operators.decision import Decider
 from operators.event import FOREVER, Event, rfc3339
 from operators.footprint import FootprintTracker
-from operators.held import take_along
+from operators.held import application_order, take_along
 from operators.identity_record import StitchedRecord
 from operators.moment import Moment
 from operators.ordered import Ordered, Side
 from operators.person import add_anonymous_id, track_of, tracks
 from operators.profile_record import ProfileRecord, Tombstone
-from operators.profile_state import Guest, HandOver, Profile
+from operators.profile_state import Guest, HandOver, Profile, Track
 from operators.rate import RateRule
 from operators.rejected import too_late
 from operators.rule_book import RETURNED
@@ -48,6 +48,7 @@ from operators.screened import LeftOut, ScreenedEvent
 from operators.session import SessionTracker
 from operators.session_record import SessionRecord
 from operators.trigger import Retraction, RuleFault, Suppressed, Trigger
+from operators.undoing import can_undo
 
 Fact = SessionRecord | CallRecord | CartRecord | ProfileRecord | Tombstone | StitchedRecord
 Decision = Trigger | Suppressed | Retraction | AttributionRecord | RuleFault
@@ -204,9 +205,8 @@ class ProfileOperator:
         decider = self._decider
         every, book = tracks(profile), decider.book
         case = Case(book, self._ordered.tools, profile, every, key, None, event.at, watermark, self._is_lead)
-        for track in every:
-            if track.memory.plans is not None:
-                decider.undo(case, track.memory, event, out)
+        if any(track.memory.plans is not None for track in every):
+            self._undo(case, every, out)
         if visit:
             moment = Moment(RETURNED, event.at, event.visitor_id)
             moment.event, moment.count = event, visit
@@ -218,6 +218,17 @@ class ProfileOperator:
         plans = profile.track.memory.plans
         if plans is not None and plans.held:
             profile.due_at = min(profile.due_at, plans.due_at)
+
+    def _undo(self, case: Case, every: list[Track], out: list[Output]) -> None:
+        """Take back what has been undone by what is still held back, by the first of it."""
+        held = sorted([event for track in every for event in track.pending], key=application_order)
+        for event in held:
+            if not any(track.memory.plans is not None and track.memory.plans.can_change for track in every):
+                return
+            if can_undo(case.book, event):
+                then = case.up_to(event)
+                for track in every:
+                    self._decider.undo(then, track.memory, event, out)
 
     def _left_out(self, key: str, profile: Profile, event: Event, watermark: int) -> list[Output]:
         """Leave out an event of somebody too fast, save for consents: a refusal counts, whoever it is."""

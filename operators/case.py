@@ -198,7 +198,7 @@ class Case:
             return own
         found = Memory()
         for track in self._tracks:
-            memories.union(found, track.memory, self.book)
+            memories.union(found, track.memory, self.book, min(self.now, self.watermark))
         for event in held:
             memories.learn(found, event, self.book)
         return found

@@ -132,7 +132,7 @@ class Decider:
 
     def union(self, case: Case, memory: Memory, other: Memory, out: list[Any]) -> None:
         """Add what is remembered of a profile that turned out to be the same person; credit orders anew."""
-        memories.union(memory, other, case.book)
+        memories.union(memory, other, case.book, case.now)
         if memory.orders is not None:
             settle(case, memory, out)
 
@@ -218,8 +218,8 @@ def _send(case: Case, claim: Claim, channel: str, out: list[Any]) -> None:
     assert priority is not None, "a winner has a priority"
     send = Send(now, claim.trigger_id, channel, rule.family, rule.action, rule.is_exempt)
     for memory in [case.own] if case.memory() is case.own else [case.own, case.memory()]:
-        book.contacts.send(memory.contacts, send)
-        book.contacts.fire(memory.contacts, rule.action, claim.about, now)
+        book.contacts.send(memory.contacts, send, case.watermark)
+        book.contacts.fire(memory.contacts, rule.action, claim.about, now, case.watermark)
     variant = "" if rule.experiment is None else rule.experiment.variant(person.assignment_id)
     found = claim.found
     out.append(

@@ -79,7 +79,8 @@ class Rule:
     `on` are kinds of events or `MOMENTS`. `after_ms` is `AT_ONCE`, or how long after the event it fires, unless an
     event of `without` comes before for the same (`per`); 0 is as soon as time is complete. `when` is asked of the cause
     at its time; the other conditions as things stand when it is decided, and again where it was held.
-    `undone_by` are kinds of events that undo its cause within its life.
+    `undone_by` are kinds of events that undo its cause within its life. `all_caps` are its own and the policy's, which a
+    book adds.
     """
 
     after_ms: int = AT_ONCE
@@ -116,6 +117,7 @@ class Rule:
         self.suitability: list[Expression] = []
         self.weights: list[Weight] = []
         self.caps: list[Cap] = []
+        self.all_caps: list[Cap] = []
         self.payload: dict[str, Expression] | None = None
 
 
@@ -156,6 +158,7 @@ class Book:
         self.ends: dict[str, list[Rule]] = {}
         self.undoes: dict[str, list[Rule]] = {}
         for rule in rules:
+            rule.all_caps = [*policy.caps, *rule.caps]
             for kind in rule.on:
                 (self.at_once if rule.after_ms < 0 else self.starts).setdefault(kind, []).append(rule)
             for kind in sorted(rule.without):

@@ -40,7 +40,8 @@ class Case:
 
     What is decided as it comes is decided by all that is known: the state of the profile and its guests (`tracks`, its
     own first) and what is still held back. What waits for time to be complete goes by one track alone with the
-    `anonymous_ids` seen by then, as it stood at that instant. `watermark` is up to when time was complete.
+    `anonymous_ids` seen by then, as it stood at that instant. `watermark` is up to when time was complete. With an
+    event `until`, what is held back after it is not known.
     """
 
     _memory: Memory | None = None
@@ -70,23 +71,7 @@ class Case:
         self._tools = tools
         self._tracks = tracks
         self._is_at_once = anonymous_ids is None
-        self._until: Event | None = None
-
-    def up_to(self, event: Event) -> Case:
-        """Return the case as it would be if `event` were the last that is known."""
-        case = Case(
-            self.book,
-            self._tools,
-            self.profile,
-            self._tracks,
-            self._profile_id,
-            self._anonymous_ids,
-            event.at,
-            self.watermark,
-            self.is_known,
-        )
-        case._until = event
-        return case
+        self.until: Event | None = None
 
     @property
     def person(self) -> Person:
@@ -184,9 +169,9 @@ class Case:
     def _held(self) -> list[Event]:
         """Return what is held back, up to the last event that is looked at."""
         held = [event for track in self._tracks for event in track.pending]
-        if self._until is None:
+        if self.until is None:
             return held
-        last = application_order(self._until)
+        last = application_order(self.until)
         return [event for event in held if application_order(event) <= last]
 
     def _remembered(self) -> Memory:

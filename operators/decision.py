@@ -83,14 +83,14 @@ class Decider:
         if event.kind in case.book.starts:
             _begin(case, event_moment(event), out)
 
-    def undo(self, case: Case, memory: Memory, event: Event, out: list[Any]) -> None:
-        """Take back what `event` has undone of what was sent and is alive, and of what is held."""
+    def undo(self, case: Case, memory: Memory, event: Event, out: list[Any], *, is_link: bool = False) -> None:
+        """Take back what `event`, or a link, has undone of what was sent and is alive, and of what is held."""
         plans = memory.plans
         if plans is None or not plans.can_change or not can_undo(case.book, event):
             return
         what = cause(event.kind, event.event_id or event.visitor_id or "?", event.at, event.event_id)
         for sent in [one for one in plans.sent if event.at < one.expires_at]:
-            why = undone(case, sent, event)
+            why = undone(case, sent, event, is_link=is_link)
             if why:
                 plans.sent.remove(sent)
                 out.append(_retraction(case, sent, why, what))
@@ -100,7 +100,7 @@ class Decider:
                 continue
             why = is_moot(case, held.moment)
             scope = scope_of(rule.per, held.moment, case)
-            if why or ends(rule, held.moment.kind, scope, held.moment.at, event, case):
+            if why or (not is_link and ends(rule, held.moment.kind, scope, held.moment.at, event, case)):
                 plans.held.remove(held)
                 claim = Claim(rule, held.moment, Facts(case, held.moment), case)
                 out.append(suppressed(case, claim, "not_applicable", why or f"cancelled by {event.kind}"))

@@ -247,7 +247,7 @@ class Ordered:
         track.pending = sorted(track.pending + other.pending, key=application_order)
         if track.memory.plans is not None:
             link = Event("identified", now, guest.event_id, "server", guest.visitor_id, commerce=Commerce())
-            self._decider.undo(case, track.memory, link, out)
+            self._decider.undo(case, track.memory, link, out, is_link=True)
 
 
 def _earns(kind: str) -> bool:

@@ -33,7 +33,7 @@ from operators.case import Case
 from operators.decision import Decider
 from operators.event import FOREVER, Event, rfc3339
 from operators.footprint import FootprintTracker
-from operators.held import application_order, take_along
+from operators.held import take_along
 from operators.identity_record import StitchedRecord
 from operators.moment import Moment
 from operators.ordered import Ordered, Side
@@ -205,8 +205,9 @@ class ProfileOperator:
         decider = self._decider
         every, book = tracks(profile), decider.book
         case = Case(book, self._ordered.tools, profile, every, key, None, event.at, watermark, self._is_lead)
-        if any(track.memory.plans is not None for track in every):
-            self._undo(case, every, out)
+        for track in every:
+            if track.memory.plans is not None:
+                self._undo(key, profile, track, watermark, out)
         if visit:
             moment = Moment(RETURNED, event.at, event.visitor_id)
             moment.event, moment.count = event, visit
@@ -219,16 +220,20 @@ class ProfileOperator:
         if plans is not None and plans.held:
             profile.due_at = min(profile.due_at, plans.due_at)
 
-    def _undo(self, case: Case, every: list[Track], out: list[Output]) -> None:
-        """Take back what has been undone by what is still held back, by the first of it."""
-        held = sorted([event for track in every for event in track.pending], key=application_order)
-        for event in held:
-            if not any(track.memory.plans is not None and track.memory.plans.can_change for track in every):
+    def _undo(self, key: str, profile: Profile, track: Track, watermark: int, out: list[Output]) -> None:
+        """Take back of a track's what is undone by what is still held back in it, by the first of that.
+
+        What one track undoes of another one is told where they join.
+        """
+        decider, plans = self._decider, track.memory.plans
+        for event in track.pending:
+            if plans is None or not plans.can_change:
                 return
-            if can_undo(case.book, event):
-                then = case.up_to(event)
-                for track in every:
-                    self._decider.undo(then, track.memory, event, out)
+            if can_undo(decider.book, event):
+                tools, is_known = self._ordered.tools, self._is_lead
+                case = Case(decider.book, tools, profile, [track], key, None, event.at, watermark, is_known)
+                case.until = event
+                decider.undo(case, track.memory, event, out)
 
     def _left_out(self, key: str, profile: Profile, event: Event, watermark: int) -> list[Output]:
         """Leave out an event of somebody too fast, save for consents: a refusal counts, whoever it is."""

@@ -79,8 +79,8 @@ class Rule:
     `on` are kinds of events or `MOMENTS`. `after_ms` is `AT_ONCE`, or how long after the event it fires, unless an
     event of `without` comes before for the same (`per`); 0 is as soon as time is complete. `when` is asked of the cause
     at its time; the other conditions as things stand when it is decided, and again where it was held.
-    `undone_by` are kinds of events that undo its cause within its life. `all_caps` are its own and the policy's, which a
-    book adds.
+    `undone_by` are kinds of events that undo its cause within its life. `all_caps` are its own and the
+    policy's, which a book adds.
     """
 
     after_ms: int = AT_ONCE

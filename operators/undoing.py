@@ -70,7 +70,8 @@ def undone(case: Case, sent: Sent, event: Event) -> str:
     if event.kind in OUTCOMES and OUTCOMES[event.kind] == "declined" and outcome_of(event) == sent.trigger_id:
         return "declined"
     if event.consents or event.kind in ("email_complained", "identified"):
-        consents = case.memory().consents
+        # What was sent at once was sent by words whose turn has not come yet: these count now, too.
+        consents = case.known().consents
         if not case.book.policy.consent.may(consents, sent.channel, sent.purpose, max(event.at, sent.at)):
             return "consent"
     rule = case.book.rules.get(sent.rule_id)

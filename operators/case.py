@@ -15,7 +15,7 @@ from operators.footprint import FootprintTracker
 from operators.held import application_order
 from operators.local_time import Zone
 from operators.memory import CALL_MS_MAX, Memory
-from operators.person import Person, everyone, person
+from operators.person import Person, everyone, person, tracks
 from operators.profile_state import Profile, Track
 from operators.rule_book import Book
 from operators.session import Session
@@ -96,6 +96,10 @@ class Case:
             found = self._memory = self._remembered()
         return found
 
+    def known(self) -> Memory:
+        """Return all that is remembered and known by now of the whole person, whatever instant it is decided for."""
+        return self.memory() if self._is_at_once else self._learnt(tracks(self.profile))
+
     def carts(self) -> Carts:
         """Return the carts, with what is still held back of them."""
         found = self._carts
@@ -166,31 +170,32 @@ class Case:
                     return True
         return False
 
-    def _held(self) -> list[Event]:
-        """Return what is held back, up to the last event that is looked at."""
-        held = [event for track in self._tracks for event in track.pending]
+    def _held(self, of: list[Track]) -> list[Event]:
+        """Return what tracks hold back, up to the last event that is looked at."""
+        held = [event for track in of for event in track.pending]
         if self.until is None:
             return held
         last = application_order(self.until)
         return [event for event in held if application_order(event) <= last]
 
     def _remembered(self) -> Memory:
-        own = self._tracks[0].memory
-        if not self._is_at_once:
-            return own
-        held = [event for event in self._held() if memories.tells(event)]
-        if not held and len(self._tracks) == 1:
-            return own
+        return self._learnt(self._tracks) if self._is_at_once else self._tracks[0].memory
+
+    def _learnt(self, of: list[Track]) -> Memory:
+        """Return what tracks remember together, with what they hold back learnt in its order."""
+        held = [event for event in self._held(of) if memories.tells(event)]
+        if not held and len(of) == 1:
+            return of[0].memory
         found = Memory()
-        for track in self._tracks:
+        for track in of:
             memories.union(found, track.memory, self.book, min(self.now, self.watermark))
-        for event in held:
+        for event in sorted(held, key=application_order):
             memories.learn(found, event, self.book)
         return found
 
     def _filled(self) -> Carts:
         tracks, now = self._tracks, self.now
-        held = [event for event in self._held() if event.kind in CART_KINDS]
+        held = [event for event in self._held(tracks) if event.kind in CART_KINDS]
         if not self._is_at_once or (not held and len(tracks) == 1):
             return tracks[0].carts
         found = _copied(tracks[0].carts, now)

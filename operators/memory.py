@@ -58,7 +58,8 @@ CALLS_MAX: Final = 8
 class Memory:
     """What is remembered of one profile.
 
-    `email`, `phone` and `zone` are the newest told and when; `calls` are those under way by id, and since when.
+    `email`, `phone` and `zone` are the newest told and when; `calls` are those under way by id, and since when. `came`
+    is when what ends waits or undoes triggers came last, by kind: two who turn out to be one ask it of each other.
     """
 
     email: str = ""
@@ -74,6 +75,7 @@ class Memory:
         self.contacts = Contacts()
         self.consents = Consents()
         self.calls: dict[str, int] = {}
+        self.came: dict[str, int] = {}
 
     def pack(self, base: int) -> Row:
         """Return the memory as a row; instants count back from `base`."""
@@ -91,12 +93,13 @@ class Memory:
                 None if orders is None else orders.pack(base),
                 None if plans_ is None or plans_.is_empty else plans_.pack(),
                 {call_id: base - at for call_id, at in self.calls.items()},
+                {kind: base - at for kind, at in self.came.items()},
             ],
             _EMPTY,
         )
 
 
-_EMPTY: Final[Row] = [[], "", None, [], "", None, "", None, None, None, {}]
+_EMPTY: Final[Row] = [[], "", None, [], "", None, "", None, None, None, {}, {}]
 
 
 def unpack(row: Row, base: int) -> Memory:
@@ -114,6 +117,8 @@ def unpack(row: Row, base: int) -> Memory:
     memory.plans = None if told[9] is None else plans.unpack(told[9])
     for call_id in told[10]:
         memory.calls[call_id] = base - told[10][call_id]
+    for kind in told[11]:
+        memory.came[kind] = base - told[11][kind]
     return memory
 
 
@@ -158,6 +163,11 @@ def learn(memory: Memory, event: Event, book: Book) -> None:
             memory.zone, memory.zone_at = zone, at
 
 
+def note(memory: Memory, event: Event) -> None:
+    """Take in that something has come that rules want not to."""
+    memory.came[event.kind] = max(event.at, memory.came.get(event.kind, event.at))
+
+
 def _call(memory: Memory, event: Event) -> None:
     """Take in that somebody is on the telephone, or is not any more."""
     if event.kind in CALL_IS_OVER:
@@ -191,6 +201,8 @@ def union(memory: Memory, other: Memory, book: Book, now: int) -> None:
         memory.zone, memory.zone_at = other.zone, other.zone_at
     for call_id, at in other.calls.items():
         memory.calls[call_id] = min(at, memory.calls.get(call_id, at))
+    for kind, at in other.came.items():
+        memory.came[kind] = max(at, memory.came.get(kind, at))
     if other.orders is not None:
         if memory.orders is None:
             memory.orders = Orders()

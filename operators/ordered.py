@@ -199,6 +199,8 @@ class Ordered:
             return event.at
         if (memory.plans is not None and can_undo(book, event)) or (memory.orders is not None and _earns(kind)):
             return event.at
+        if kind in book.asked:
+            return event.at  # facts that come in any order, as visits, are not to grow on in the meantime
         return event.at + book.after_ms_min if kind in book.starts else FOREVER
 
     def _apply(self, side: Side, event: Event, out: list[Any]) -> None:
@@ -212,6 +214,8 @@ class Ordered:
             out.append(called_by(event.call, side.profile_id, track.sessions, self._gap_ms))
         elif kind in CART_KINDS:
             self._carts.apply(track.carts, event, side.profile_id, out)
+        if kind in book.undoes:
+            memories.note(memory, event)
         if memory.plans is not None or kind in book.starts or _earns(kind):
             self._decider.take_in(self.case(side, event.at), event, out)
 
@@ -243,11 +247,9 @@ class Ordered:
         self._sessions.union(track.sessions, other.sessions)
         self._carts.union(track.carts, other.carts, own.profile_id, now, out)
         case = self.case(own, now)
-        self._decider.union(case, track.memory, other.memory, out)
+        link = Event("identified", now, guest.event_id, "server", guest.visitor_id, commerce=Commerce())
+        self._decider.union(case, track.memory, other.memory, link, out)
         track.pending = sorted(track.pending + other.pending, key=application_order)
-        if track.memory.plans is not None:
-            link = Event("identified", now, guest.event_id, "server", guest.visitor_id, commerce=Commerce())
-            self._decider.undo(case, track.memory, link, out, is_link=True)
 
 
 def _earns(kind: str) -> bool:

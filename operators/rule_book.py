@@ -165,6 +165,8 @@ class Book:
                 self.ends.setdefault(kind, []).append(rule)
             for kind in sorted(rule.undone_by | rule.without):
                 self.undoes.setdefault(kind, []).append(rule)
+        self.asked = frozenset(kind for kind in self.starts if any(rule.when is not None for rule in self.starts[kind]))
+        """Kinds of which something is asked as a wait begins."""
         self.heard = frozenset(self.starts) | frozenset(self.ends) | frozenset(self.undoes)
         after = [rule.after_ms for rule in rules if rule.after_ms >= 0]
         self.after_ms_min = min(after, default=FOREVER)

@@ -90,9 +90,9 @@ def _occasion(rule: Rule, moment: Moment, case: Case) -> tuple[str, str, str, in
     # whichever event of an occasion comes first, nearly always in the same.
     span = moment.at // max(cooldown_ms, 1)
     if rule.per == "product":
-        return scope or event.event_id, f"{assignment}|{scope}|{span}", scope, cooldown_ms
+        return scope or event.event_id, f"{assignment}|{scope}|{span}", scope, max(cooldown_ms, 1)
     if rule.per == "profile":
-        return assignment, f"{assignment}|{kind}|{span}", "", cooldown_ms
+        return assignment, f"{assignment}|{kind}|{span}", "", max(cooldown_ms, 1)
     if rule.per == "session":
         visit = case.visit(event)
         if visit is not None:  # its beginning may yet turn out to be earlier

@@ -35,7 +35,7 @@ from operators.memory import Memory
 from operators.moment import Moment
 from operators.payload import payload_of
 from operators.plans import Held, Named, Plans, Sent, Wait
-from operators.policy import channel_of, refusal_of
+from operators.policy import refusal_of, refused_by_now
 from operators.priority import Candidate, arbitrate
 from operators.reach import FREE, address_ref
 from operators.rule_book import Book, Rule
@@ -206,10 +206,16 @@ def _decide(case: Case, claims: list[Claim], out: list[Any]) -> None:
     for loss in losses:
         reason: Suppression = "excluded" if loss.reason == "excluded" else "outranked"
         out.append(suppressed(case, ranked[loss.candidate.trigger_id], reason, loss.detail))
+    taken: dict[str, str] = {}
     for place, winner in enumerate(winners):
         claim = ranked[winner.trigger_id]
+        if claim.trigger_id in taken:  # of one action, but of other groups and slots
+            by = f"excluded by {taken[claim.trigger_id]}, which is of the same action"
+            out.append(suppressed(case, claim, "excluded", by))
+            continue
+        taken[claim.trigger_id] = claim.rule.id
         if place:  # what was sent before it counts by now
-            again = channel_of(case, claim)
+            again = refused_by_now(case, claim)
             if again is not None:
                 out.append(suppressed(case, claim, again[0], again[1]))
                 continue

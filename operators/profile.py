@@ -122,11 +122,9 @@ class ProfileOperator:
             self._carts.touch(track.carts, at)
         if self._has_footprint:
             views = self._footprint.add(profile.footprint, event)
-        pending = profile.track.pending
-        if pending and pending[0].at <= watermark:
+        if profile.track.pending and profile.track.pending[0].at <= watermark:
             self._ordered.settle(self._own(key, profile), watermark, out)
-        if self._ordered.matters(event):
-            self._ordered.hold(profile, track, event)
+        self._ordered.hold(profile, track, event)
         if visit or event.kind in self._decider.book.at_once or track.memory.plans is not None or profile.guests:
             self._decide(key, profile, event, watermark, visit, views, out)
         return profile, out

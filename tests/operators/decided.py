@@ -159,7 +159,14 @@ def free_books(draw: st.DrawFn) -> Said:
     for number in range(draw(st.integers(1, 3))):
         kind = draw(st.sampled_from(WAITED_FOR))
         per = draw(st.sampled_from([PER[kind] if kind in ("order_completed", "call_ringing") else "event", "event"]))
-        said = {"id": f"r{number}", "on": kind, "per": per, "family": "order", "slot": f"s{number}", "channels": ["crm"]}
+        said = {
+            "id": f"r{number}",
+            "on": kind,
+            "per": per,
+            "family": "order",
+            "slot": f"s{number}",
+            "channels": ["crm"],
+        }
         found.append(said | ({"undone_by": ["call_ended"]} if draw(st.booleans()) else {}))
     return {"policy": {}, "actions": found}
 
@@ -190,7 +197,9 @@ def lives(draw: st.DrawFn, *, count_max: int = 18, pauses: Sequence[int] = PAUSE
     devices = draw(st.sampled_from([("d1", "d2", "d3", "d4"), ("d1", "d2"), ("d1", "d2"), ("d1",)]))
     steps = draw(
         st.lists(
-            st.tuples(st.sampled_from(pauses), st.sampled_from(devices), st.sampled_from(DONE + SAID), st.integers(0, 2)),
+            st.tuples(
+                st.sampled_from(pauses), st.sampled_from(devices), st.sampled_from(DONE + SAID), st.integers(0, 2)
+            ),
             min_size=count_max // 2,
             max_size=count_max,
         )

@@ -96,7 +96,7 @@ class Ordered:
             return
         profile.due_at = min(profile.due_at, self._matters_at(track, event))
         if kind == "product_viewed" and event.at + self._browse_delay_ms < profile.due_at:
-            profile.due_at = min(profile.due_at, self._wakes_at(track))
+            profile.due_at = min(profile.due_at, self.wakes_at(track))
 
     def settle(self, side: Side, watermark: int, out: list[Any]) -> None:
         """Apply held events that the watermark has passed, and those over the limit.
@@ -159,7 +159,7 @@ class Ordered:
         if forgotten or (track.past is not None and len(out) > told):
             self._stitcher.keep(track, forgotten, until)
         if pending:
-            fires_at = min(fires_at, self._wakes_at(track))
+            fires_at = min(fires_at, self.wakes_at(track))
         return min(closes_at, fires_at)
 
     def case(self, side: Side, now: int) -> Case:
@@ -172,7 +172,7 @@ class Ordered:
         """Return when the next cart is abandoned, wait over or trigger released."""
         return min(self._carts.due_at(track.carts), decision.due_at(track.memory))
 
-    def _wakes_at(self, track: Track) -> int:
+    def wakes_at(self, track: Track) -> int:
         """Return the first instant at which something held back makes a difference."""
         wakes_at, browse = FOREVER, track.carts.browse
         views = browse.views if browse is not None else 0

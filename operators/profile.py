@@ -203,6 +203,7 @@ class ProfileOperator:
         decider = self._decider
         every, book = tracks(profile), decider.book
         case = Case(book, self._ordered.tools, profile, every, key, None, event.at, watermark, self._is_lead)
+        had_plans = profile.track.memory.plans is not None
         for track in every:
             if track.memory.plans is not None:
                 self._undo(key, profile, track, watermark, out)
@@ -215,8 +216,12 @@ class ProfileOperator:
         if event.kind in book.at_once:
             decider.decide(case, decision.event_moment(event, views), out)
         plans = profile.track.memory.plans
-        if plans is not None and plans.held:
+        if plans is None:
+            return
+        if plans.held:
             profile.due_at = min(profile.due_at, plans.due_at)
+        if not had_plans:  # from now on what is held back can undo something
+            profile.due_at = min(profile.due_at, self._ordered.wakes_at(profile.track))
 
     def _undo(self, key: str, profile: Profile, track: Track, watermark: int, out: list[Output]) -> None:
         """Take back of a track's what is undone by what is still held back in it, by the first of that.

@@ -16,6 +16,7 @@ from operators.held import application_order
 from operators.local_time import Zone
 from operators.memory import CALL_MS_MAX, Memory
 from operators.person import Person, everyone, person, tracks
+from operators.plans import Sent
 from operators.profile_state import Profile, Track
 from operators.rule_book import Book
 from operators.session import Session
@@ -99,6 +100,16 @@ class Case:
     def known(self) -> Memory:
         """Return all that is remembered and known by now of the whole person, whatever instant it is decided for."""
         return self.memory() if self._is_at_once else self._learnt(tracks(self.profile))
+
+    def sent_in(self, slot_key: str) -> Sent | None:
+        """Return the trigger of a slot that is alive, None where there is none."""
+        for track in self._tracks:
+            plans = track.memory.plans
+            if plans is not None:
+                for sent in plans.sent:
+                    if sent.slot_key == slot_key and sent.expires_at > self.now:
+                        return sent
+        return None
 
     def carts(self) -> Carts:
         """Return the carts, with what is still held back of them."""

@@ -197,6 +197,11 @@ def _decide(case: Case, claims: list[Claim], out: list[Any]) -> None:
             continue
         rule, priority = claim.rule, claim.priority
         assert priority is not None, "what is not refused has a priority"
+        alive = case.sent_in(claim.slot_key)
+        if alive is not None:  # for an earlier event of the same order, visit, product, ...
+            reason: Suppression = "excluded" if rule.exclusion_group else "outranked"
+            out.append(suppressed(case, claim, reason, f"{reason} by {alive.action}, sent for the same before"))
+            continue
         # Two rules of one action on one cause are one trigger.
         group = rule.exclusion_group or f"={rule.action}"
         name = f"{claim.trigger_id}/{rule.id}/{len(ranked)}"
@@ -204,7 +209,7 @@ def _decide(case: Case, claims: list[Claim], out: list[Any]) -> None:
         candidates.append(Candidate(name, rule.action, group, rule.slot, priority))
     winners, losses = arbitrate(candidates)
     for loss in losses:
-        reason: Suppression = "excluded" if loss.reason == "excluded" else "outranked"
+        reason = "excluded" if loss.reason == "excluded" else "outranked"
         out.append(suppressed(case, ranked[loss.candidate.trigger_id], reason, loss.detail))
     taken: dict[str, str] = {}
     for place, winner in enumerate(winners):
@@ -307,6 +312,7 @@ def _begin(case: Case, moment: Moment, out: list[Any]) -> None:
         scope, due = scope_of(rule.per, moment, case), moment.at + rule.after_ms
         then = Moment(moment.kind, due, moment.visitor_id, f"{moment.kind}|{moment.visitor_id}|{scope}|{due}")
         then.event, then.cart, then.count, then.waited_ms = moment.event, moment.cart, moment.count, rule.after_ms
+        then.scope = scope
         plans.wait(Wait(_named(rule), scope, moment.at, due, then))
         if len(plans.waits) > WAITS_MAX:
             last = plans.waits.pop()

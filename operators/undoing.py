@@ -26,6 +26,8 @@ def scope_of(per: str, moment: Moment, case: Case) -> str:
     """Return what a rule that acts once `per` something takes a moment to be about; "" where it names none."""
     if moment.cart is not None:
         return moment.cart.cart_id
+    if moment.is_wait:  # as it was when it began: by now the visit may be forgotten
+        return moment.scope
     event = moment.event
     if event is None or per == "profile":
         return ""

@@ -2,8 +2,8 @@
 
 One lead of a middling past views products, the same views with each book of rules, round by round in the same process:
 a book without rules, one with fifty for other kinds, one with fifty for views of which none holds, and one of which one
-holds, and is held back by its cool-down each time. The operator is the one of the flow; state stays an object, as it does for
-somebody who is on the site. What is decided is counted, and must be what each book says.
+holds, and is held back by its cool-down each time. The operator is the one of the flow; state stays an object, as it
+does for somebody who is on the site. What is decided is counted, and must be what each book says.
 """
 
 from __future__ import annotations

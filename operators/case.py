@@ -16,6 +16,7 @@ from operators.held import application_order
 from operators.local_time import Zone
 from operators.memory import CALL_MS_MAX, Memory
 from operators.person import Person, everyone, person, tracks
+from operators.plans import Sent
 from operators.profile_state import Profile, Track
 from operators.rule_book import Book
 from operators.session import Session
@@ -40,7 +41,8 @@ class Case:
 
     What is decided as it comes is decided by all that is known: the state of the profile and its guests (`tracks`, its
     own first) and what is still held back. What waits for time to be complete goes by one track alone with the
-    `anonymous_ids` seen by then, as it stood at that instant. `watermark` is up to when time was complete.
+    `anonymous_ids` seen by then, as it stood at that instant. `watermark` is up to when time was complete. With an
+    event `until`, what is held back after it is not known.
     """
 
     _memory: Memory | None = None
@@ -70,6 +72,7 @@ class Case:
         self._tools = tools
         self._tracks = tracks
         self._is_at_once = anonymous_ids is None
+        self.until: Event | None = None
 
     @property
     def person(self) -> Person:
@@ -97,6 +100,16 @@ class Case:
     def known(self) -> Memory:
         """Return all that is remembered and known by now of the whole person, whatever instant it is decided for."""
         return self.memory() if self._is_at_once else self._learnt(tracks(self.profile))
+
+    def sent_in(self, slot_key: str) -> Sent | None:
+        """Return the trigger of a slot that is alive, None where there is none."""
+        for track in self._tracks:
+            plans = track.memory.plans
+            if plans is not None:
+                for sent in plans.sent:
+                    if sent.slot_key == slot_key and sent.expires_at > self.now:
+                        return sent
+        return None
 
     def carts(self) -> Carts:
         """Return the carts, with what is still held back of them."""
@@ -168,24 +181,32 @@ class Case:
                     return True
         return False
 
+    def _held(self, of: list[Track]) -> list[Event]:
+        """Return what tracks hold back, up to the last event that is looked at."""
+        held = [event for track in of for event in track.pending]
+        if self.until is None:
+            return held
+        last = application_order(self.until)
+        return [event for event in held if application_order(event) <= last]
+
     def _remembered(self) -> Memory:
         return self._learnt(self._tracks) if self._is_at_once else self._tracks[0].memory
 
     def _learnt(self, of: list[Track]) -> Memory:
         """Return what tracks remember together, with what they hold back learnt in its order."""
-        held = [event for track in of for event in track.pending if memories.tells(event)]
+        held = [event for event in self._held(of) if memories.tells(event)]
         if not held and len(of) == 1:
             return of[0].memory
         found = Memory()
         for track in of:
-            memories.union(found, track.memory, self.book)
+            memories.union(found, track.memory, self.book, min(self.now, self.watermark))
         for event in sorted(held, key=application_order):
             memories.learn(found, event, self.book)
         return found
 
     def _filled(self) -> Carts:
         tracks, now = self._tracks, self.now
-        held = [event for track in tracks for event in track.pending if event.kind in CART_KINDS]
+        held = [event for event in self._held(tracks) if event.kind in CART_KINDS]
         if not self._is_at_once or (not held and len(tracks) == 1):
             return tracks[0].carts
         found = _copied(tracks[0].carts, now)

@@ -35,7 +35,7 @@ from operators.memory import Memory
 from operators.moment import Moment
 from operators.payload import payload_of
 from operators.plans import Held, Named, Plans, Sent, Wait
-from operators.policy import channel_of, refusal_of
+from operators.policy import refusal_of, refused_by_now
 from operators.priority import Candidate, arbitrate
 from operators.reach import FREE, address_ref
 from operators.rule_book import Book, Rule
@@ -83,13 +83,13 @@ class Decider:
         if event.kind in case.book.starts:
             _begin(case, event_moment(event), out)
 
-    def undo(self, case: Case, memory: Memory, event: Event, out: list[Any]) -> None:
-        """Take back what `event` has undone of what was sent and is alive, and of what is held."""
+    def undo(self, case: Case, memory: Memory, event: Event, out: list[Any], *, is_link: bool = False) -> None:
+        """Take back what `event`, or a link, has undone of what was sent and is alive, and of what is held."""
         plans = memory.plans
-        if plans is None or not (plans.sent or plans.held) or not can_undo(case.book, event):
+        if plans is None or not plans.can_change or not can_undo(case.book, event):
             return
         for sent in [one for one in plans.sent if event.at < one.expires_at]:
-            why = undone(case, sent, event)
+            why = undone(case, sent, event, is_link=is_link)
             if why:
                 plans.sent.remove(sent)
                 out.append(_retraction(case, sent, why, _cause(event)))
@@ -99,7 +99,7 @@ class Decider:
                 continue
             why = is_moot(case, held.moment)
             scope = scope_of(rule.per, held.moment, case)
-            if why or ends(rule, held.moment.kind, scope, held.moment.at, event, case):
+            if why or (not is_link and ends(rule, held.moment.kind, scope, held.moment.at, event, case)):
                 plans.held.remove(held)
                 out.append(_cancelled(case, rule, held.moment, why or f"cancelled by {event.kind}"))
 
@@ -133,7 +133,7 @@ class Decider:
 
         What either waits for may have come to the other, or undone what was sent; orders are credited anew.
         """
-        memories.union(memory, other, case.book)
+        memories.union(memory, other, case.book, case.now)
         if memory.orders is not None:
             settle(case, memory, out)
         plans, rules = memory.plans, case.book.rules
@@ -157,7 +157,7 @@ class Decider:
             if what:
                 plans.held.remove(held)
                 out.append(_cancelled(case, rule, moment, f"cancelled by {what}"))
-        self.undo(case, memory, link, out)
+        self.undo(case, memory, link, out, is_link=True)
 
 
 def event_moment(event: Event, count: int = 0) -> Moment:
@@ -197,6 +197,11 @@ def _decide(case: Case, claims: list[Claim], out: list[Any]) -> None:
             continue
         rule, priority = claim.rule, claim.priority
         assert priority is not None, "what is not refused has a priority"
+        alive = case.sent_in(claim.slot_key)
+        if alive is not None:  # for an earlier event of the same order, visit, product, ...
+            reason: Suppression = "excluded" if rule.exclusion_group else "outranked"
+            out.append(suppressed(case, claim, reason, f"{reason} by {alive.action}, sent for the same before"))
+            continue
         # Two rules of one action on one cause are one trigger.
         group = rule.exclusion_group or f"={rule.action}"
         name = f"{claim.trigger_id}/{rule.id}/{len(ranked)}"
@@ -204,12 +209,18 @@ def _decide(case: Case, claims: list[Claim], out: list[Any]) -> None:
         candidates.append(Candidate(name, rule.action, group, rule.slot, priority))
     winners, losses = arbitrate(candidates)
     for loss in losses:
-        reason: Suppression = "excluded" if loss.reason == "excluded" else "outranked"
+        reason = "excluded" if loss.reason == "excluded" else "outranked"
         out.append(suppressed(case, ranked[loss.candidate.trigger_id], reason, loss.detail))
+    taken: dict[str, str] = {}
     for place, winner in enumerate(winners):
         claim = ranked[winner.trigger_id]
+        if claim.trigger_id in taken:  # of one action, but of other groups and slots
+            by = f"excluded by {taken[claim.trigger_id]}, which is of the same action"
+            out.append(suppressed(case, claim, "excluded", by))
+            continue
+        taken[claim.trigger_id] = claim.rule.id
         if place:  # what was sent before it counts by now
-            again = channel_of(case, claim)
+            again = refused_by_now(case, claim)
             if again is not None:
                 out.append(suppressed(case, claim, again[0], again[1]))
                 continue
@@ -241,8 +252,8 @@ def _send(case: Case, claim: Claim, channel: str, out: list[Any]) -> None:
     assert priority is not None, "a winner has a priority"
     send = Send(now, claim.trigger_id, channel, rule.family, rule.action, rule.is_exempt)
     for memory in [case.own] if case.memory() is case.own else [case.own, case.memory()]:
-        book.contacts.send(memory.contacts, send)
-        book.contacts.fire(memory.contacts, rule.action, claim.about, now)
+        book.contacts.send(memory.contacts, send, case.watermark)
+        book.contacts.fire(memory.contacts, rule.action, claim.about, now, case.watermark)
     variant = "" if rule.experiment is None else rule.experiment.variant(person.assignment_id)
     found = claim.found
     out.append(
@@ -301,6 +312,7 @@ def _begin(case: Case, moment: Moment, out: list[Any]) -> None:
         scope, due = scope_of(rule.per, moment, case), moment.at + rule.after_ms
         then = Moment(moment.kind, due, moment.visitor_id, f"{moment.kind}|{moment.visitor_id}|{scope}|{due}")
         then.event, then.cart, then.count, then.waited_ms = moment.event, moment.cart, moment.count, rule.after_ms
+        then.scope = scope
         plans.wait(Wait(_named(rule), scope, moment.at, due, then))
         if len(plans.waits) > WAITS_MAX:
             last = plans.waits.pop()

@@ -152,11 +152,11 @@ def learn(memory: Memory, event: Event, book: Book) -> None:
     if kind in CALL_GOES_ON or kind in CALL_IS_OVER:
         _call(memory, event)
     elif kind in OUTCOMES:
-        book.contacts.touch(memory.contacts, OUTCOMES[kind], outcome_of(event), at)
+        book.contacts.touch(memory.contacts, OUTCOMES[kind], outcome_of(event), at, at)
         if kind == "email_complained":
             book.policy.consent.learn(memory.consents, "email", at, False)
     elif kind in FAILURES:
-        book.contacts.forget(memory.contacts, outcome_of(event), at)
+        book.contacts.forget(memory.contacts, outcome_of(event), at, at)
     elif kind == "identified":
         zone = event.told().get("timezone")
         if isinstance(zone, str) and zone and (at, zone) >= (memory.zone_at, memory.zone):
@@ -189,9 +189,9 @@ def tells(event: Event) -> bool:
     return bool(event.email or event.phone or event.consents) or event.kind in TELLING_KINDS
 
 
-def union(memory: Memory, other: Memory, book: Book) -> None:
-    """Add what is remembered of a profile that turned out to be the same person."""
-    book.contacts.union(memory.contacts, other.contacts)
+def union(memory: Memory, other: Memory, book: Book, now: int) -> None:
+    """Add what is remembered, by `now`, of a profile that turned out to be the same person."""
+    book.contacts.union(memory.contacts, other.contacts, now)
     book.policy.consent.union(memory.consents, other.consents)
     if (other.email_at, other.email) > (memory.email_at, memory.email):
         memory.email, memory.email_at = other.email, other.email_at

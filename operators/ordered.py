@@ -79,18 +79,12 @@ class Ordered:
         self._kinds = ORDERED_KINDS if rules.carts.browse_views_min else ORDERED_KINDS - {"product_viewed"}
         self.tools = Tools(carts, footprint, self._gap_ms)
 
-    def matters(self, event: Event) -> bool:
-        """Whether an event must wait for its turn."""
-        kind = event.kind
-        return (
-            kind in self._kinds
-            or bool(event.email or event.consents or event.phone)
-            or kind in self._decider.book.heard
-        )
-
     def hold(self, profile: Profile, track: Track, event: Event) -> None:
-        """Keep `event` until the watermark has passed it."""
+        """Keep `event` until the watermark has passed it, if it has to wait for its turn."""
         pending, kind = track.pending, event.kind
+        tells = bool(event.email or event.consents or event.phone)
+        if not (tells or kind in self._kinds or kind in self._decider.book.heard):
+            return
         if not pending or event.at > pending[-1].at:
             pending.append(event)
         else:

@@ -107,6 +107,12 @@ def _worth(claim: Claim, out: list[Any]) -> Refusal | None:
     return None
 
 
+def refused_by_now(case: Case, claim: Claim) -> Refusal | None:
+    """Return what speaks against a winner since another one was sent, and choose its channel anew."""
+    refusal = _too_soon(case, claim)
+    return channel_of(case, claim) if refusal is None else refusal
+
+
 def channel_of(case: Case, claim: Claim) -> Refusal | None:
     """Choose a candidate's channel; say where there is none."""
     found = claim.found = reach(case, claim.rule, claim.trigger_id, claim.expires_at)

@@ -26,6 +26,8 @@ def scope_of(per: str, moment: Moment, case: Case) -> str:
     """Return what a rule that acts once `per` something takes a moment to be about; "" where it names none."""
     if moment.cart is not None:
         return moment.cart.cart_id
+    if moment.is_wait:  # as it was when it began: by now the visit may be forgotten
+        return moment.scope
     event = moment.event
     if event is None or per == "profile":
         return ""
@@ -62,20 +64,23 @@ def is_same(per: str, scope: str, event: Event, case: Case) -> bool:
     return True
 
 
-def undone(case: Case, sent: Sent, event: Event) -> str:
-    """Say why a trigger is moot, now that `event` has been taken in; "" where it is not."""
+def undone(case: Case, sent: Sent, event: Event, *, is_link: bool = False) -> str:
+    """Say why a trigger is moot, now that `event` has been taken in; "" where it is not.
+
+    A link is that of somebody who turned out to be the same: what both have said is known now.
+    """
     word = _is_off(case, sent.kind, sent.scope, sent.at, event)
     if word:
         return word
     if event.kind in OUTCOMES and OUTCOMES[event.kind] == "declined" and outcome_of(event) == sent.trigger_id:
         return "declined"
-    if event.consents or event.kind in ("email_complained", "identified"):
+    if event.consents or is_link or event.kind == "email_complained":
         # What was sent at once was sent by words whose turn has not come yet: these count now, too.
         consents = case.known().consents
         if not case.book.policy.consent.may(consents, sent.channel, sent.purpose, max(event.at, sent.at)):
             return "consent"
     rule = case.book.rules.get(sent.rule_id)
-    if rule is not None and ends(rule, sent.kind, sent.scope, sent.at, event, case):
+    if rule is not None and not is_link and ends(rule, sent.kind, sent.scope, sent.at, event, case):
         return word_of(event.kind)
     return ""
 
@@ -125,7 +130,7 @@ def can_undo(book: Book, event: Event) -> bool:
         bool(event.consents)
         or event.commerce is not None
         or event.kind in OUTCOMES
-        or event.kind in ("order_completed", "identified")
+        or event.kind == "order_completed"
         or event.kind in book.undoes
     )
 

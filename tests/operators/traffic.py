@@ -5,6 +5,7 @@ Pauses are drawn from both sides of each boundary there is, so that small days m
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -84,11 +85,11 @@ def days(
     at, log = DAY_1 + 10 * HOUR, []
     for number, (pause_ms, device, kind, choice) in enumerate(steps):
         at += pause_ms
-        log.append(_event(number, at, device, kind, choice, are_carts_named))
+        log.append(event_of(number, at, device, kind, choice, are_carts_named))
     return log
 
 
-def _event(
+def event_of(
     number: int,
     at: int,
     device: str,
@@ -96,6 +97,7 @@ def _event(
     choice: int,
     is_named: bool,  # noqa: FBT001
 ) -> Event:
+    """What a device does, by the words of `days`; of what it does not know, it reads a page."""
     cart_id = f"{device}-c{choice % 2}" if is_named else ""
     item = Item(f"p{choice}", price=10.0 + choice)
     told: dict[str, Any] = {"event_id": f"e{number:03d}", "visitor_id": device, "anonymous_id": device}
@@ -176,3 +178,8 @@ def timer_decisions(loop: Loop) -> list[Trigger | Suppressed]:
     """What was decided because of a timer."""
     found = [r for r in loop.records if isinstance(r, Trigger | Suppressed) and r.action in ABANDONMENTS]
     return sorted(found, key=lambda record: (record.cause.time, record.trigger_id))
+
+
+def ms(text: str) -> int:
+    """Read an instant as records have it."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

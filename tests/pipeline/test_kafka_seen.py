@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -75,7 +76,7 @@ def test_prometheus_and_the_summary_agree(
             job.produce((n, line) for turn in turns for n, line in enumerate(turn) if line is not None)
             until(lambda: job.lag() == 0)
             published = "sum(nextmove_trigger_latency_seconds_count)"
-            until(lambda: 0 < prometheus.query(published).get((), 0) == len(job.consumed()["triggers"]))
+            until(lambda: 0 < prometheus.query(published).get((), 0) == len(sent_of(job)))
             time.sleep(2.5)  # two scrapes of what does not change any more
             metrics = asked(port, "/metrics")[1]
             lint = subprocess.run(
@@ -102,11 +103,20 @@ def test_prometheus_and_the_summary_agree(
     assert seen["events_ingested_total"] == number(told["Records"], "read") == 20_000
     assert seen["events_duplicate_total"] == number(told["Records"], "duplicates") == 200
     assert seen["dlq_records_total"] == number(told["Records"], "dead letters") == 100
-    triggers = len(job.consumed()["triggers"])
+    triggers, topics = len(sent_of(job)), job.consumed()
     assert seen["triggers_total"] == number(told["Triggers"].replace(":", " in all:"), "in all") == triggers
     assert seen["trigger_latency_seconds_count"] == seen["triggers_total"] > 0
+    assert seen["triggers_retracted_total"] == number(told["Retracted"].replace(":", " in all:"), "in all")
+    assert seen["triggers_retracted_total"] == len(topics["triggers"]) - triggers > 0
+    assert seen["rule_matches_total"] == triggers + len(topics["suppressed"])
+    assert seen["rule_errors_total"] == 0
     assert seen["identity_merges_total"] == number(told["Identities"], "visitors joined") > 0
     assert seen["redis_errors_total"] == seen["produce_errors_total"] == 0
+
+
+def sent_of(job: Job) -> list[dict[str, Any]]:
+    """Triggers that were published, without what takes them back."""
+    return [one for one in job.consumed()["triggers"] if "context" in one["data"]]
 
 
 NAMES = (
@@ -114,6 +124,9 @@ NAMES = (
     "events_duplicate_total",
     "dlq_records_total",
     "triggers_total",
+    "triggers_retracted_total",
+    "rule_matches_total",
+    "rule_errors_total",
     "trigger_latency_seconds_count",
     "identity_merges_total",
     "redis_errors_total",

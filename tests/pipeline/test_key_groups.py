@@ -24,6 +24,7 @@ from operators.profile import ProfileOperator
 from operators.profile_state import HandOver
 from operators.rejected import Rejected
 from operators.screened import ScreenedEvent
+from operators.trigger import RuleFault
 from pipeline.key_groups import KeyGroup
 from pipeline.lead_groups import LeadGroup
 from pipeline.messages import Absorb, GroupBatch, GroupOutput, Marker
@@ -307,7 +308,7 @@ def told_by(*outputs: GroupOutput) -> list[tuple[str, str]]:
     """Name the records of outputs: what and when."""
     told = []
     for record in (record for output in outputs for record in output.records):
-        assert not isinstance(record, Rejected | ScreenedEvent)
+        assert not isinstance(record, Rejected | ScreenedEvent | RuleFault)
         told.append((f"{record.stream} {getattr(record, 'state', '')}".strip(), record.cloud_event[3]))
     return told
 

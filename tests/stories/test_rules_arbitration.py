@@ -187,6 +187,6 @@ def test_sent_and_suppressed_are_all_candidates() -> None:
     """
     rules = [rule(f"r{number:02d}", value=number, slot=f"s{number % 3}") for number in range(11)]
     shop = decided(*rules, rule("not", when='event.url == "/pots"'))
-    ids = [one.rule.id for one in [*shop.triggers(), *shop.suppressed()]]
+    ids = [*[one.rule.id for one in shop.triggers()], *[one.rule.id for one in shop.suppressed()]]
     assert sorted(ids) == [f"r{number:02d}" for number in range(11)]
     assert [one.rule.id for one in shop.triggers()] == ["r10", "r09", "r08"]

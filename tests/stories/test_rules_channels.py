@@ -3,6 +3,7 @@
 import pytest
 
 from operators.ids import digest
+from operators.trigger import Suppressed
 from tests.stories.rules import MARA, PHONE, Yaml, book_of, last, rule, sent, shop_of
 from tests.story import ANON, Held, Nudge, Story
 
@@ -20,8 +21,10 @@ def visitor(*channels: str, **keys: Yaml) -> Story:
 def server(shop: Story, at: str, **more: Yaml) -> tuple[str, dict[str, str]]:
     """On which channel somebody is reached when the server tells of something, and what was said of those before."""
     shop.at(at).happens("other", ANON, channel="server", **more)
-    (one,) = [*shop.triggers()[-1:], *shop.suppressed()[-1:]][-1:] if not shop.triggers() else shop.triggers()[-1:]
-    return getattr(one, "channel", ""), one.channels
+    triggers, suppressed = shop.triggers(), shop.suppressed()
+    if isinstance(shop.loop.records[-1], Suppressed):
+        return "", suppressed[-1].channels
+    return triggers[-1].channel, triggers[-1].channels
 
 
 def test_the_first_that_can_be_used_is() -> None:
@@ -138,7 +141,7 @@ def test_why_there_is_no_channel() -> None:
     """
     night: Yaml = {"from": "09:00", "to": "12:00", "channels": ["push"], "on": "fallback"}
     caps = [{"scope": "channel", "name": "crm", "limit": 1, "per": "1d"}]
-    channels = ["email", "sms", "crm", "push"]
+    channels, detail = ["email", "sms", "crm", "push"], ""
     for count, reason in ((1, "no_channel"), (2, "consent"), (3, "cap"), (4, "quiet_hours")):
         rules = rule(channels=channels[:count]), rule("task", "searched", channels=["crm"], slot="other")
         shop = Story(book=book_of(*rules, quiet=night, caps=caps, consent=SILENT))
@@ -147,7 +150,8 @@ def test_why_there_is_no_channel() -> None:
         assert shop.news()[-1] == Held("mara", "hello", "10:00", reason)
         said = ["no_channel", "consent", "cap", "quiet_hours"][:count]
         assert shop.suppressed()[-1].channels == dict(zip(channels, said, strict=False))
-    assert shop.suppressed()[-1].detail == (
+        detail = shop.suppressed()[-1].detail
+    assert detail == (
         "email: no address; sms: refused sms 2026-11-21T09:00:00.000Z; crm: 1 per 1440 min of crm;"
         " push: quiet until 2026-11-21T11:00:00.000Z, and it does not wait"
     )

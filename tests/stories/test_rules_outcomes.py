@@ -1,4 +1,4 @@
-"""What comes of triggers: outcomes that come back as events, and the orders that are credited to them. Rows 21 and 45."""
+"""What comes of triggers: outcomes that come back as events, and the orders that are credited to them (row 21)."""
 
 import pytest
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.stories.rules import Yaml, last, rule, sent, shop_of
-from tests.story import Held, Nudge, Story
+from tests.story import Held, Nudge, Story, Taken
 
 READ, SEARCH = rule("read", "page_viewed"), rule("search", "searched", slot="other")
 
@@ -147,7 +147,7 @@ def test_two_must_lie_close_to_each_other() -> None:
         assert [one.reason for one in shop.suppressed()] == ([told] if told else []), second
 
 
-def declined(scope: str, *, named: bool) -> list[object]:
+def declined(scope: str, *, named: bool) -> list[Nudge | Held | Taken]:
     """What is said on a page view and on two searches, once the action of the page view was declined."""
     shop = paused(READ, SEARCH, rule("chat", "chat_started", family="service"), scope=scope)
     shop.at("10:00").reads()

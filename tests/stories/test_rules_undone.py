@@ -2,7 +2,7 @@
 
 import pytest
 
-from operators.event import Commerce, Item
+from operators.event import Commerce, Item, Kind
 from operators.trigger import Retraction
 from tests.stories.rules import JOE, MARA, Yaml, book_of, last, rule, sent, shop_of, strict
 from tests.story import Held, Nudge, Story, Taken
@@ -117,7 +117,7 @@ def test_an_order_that_was_there_when_the_reminder_left() -> None:
 
 
 @pytest.mark.parametrize("kind", ["order_completed", "product_added"])
-def test_a_browse_intent_is_over_once_something_is_picked(kind: str) -> None:
+def test_a_browse_intent_is_over_once_something_is_picked(kind: Kind) -> None:
     """
     Ordered or put into a cart, whatever it is.
     """

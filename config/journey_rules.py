@@ -189,6 +189,8 @@ def rule_of(raw: Marked, policy: PolicyRead) -> tuple[Rule, dict[str, Marked]]:
     rule.action = rule.action if "action" in table else rule.id
     rule.slot = rule.slot if "slot" in table else rule.family
     rule.is_exempt = rule.purpose in policy.exempt
+    if rule.is_exempt and "quiet" not in table:  # who waits for it is not disturbed by it
+        rule.quiet = None
     if "value" in table:
         with raw.source.noting():
             _value(rule, table["value"])

@@ -47,7 +47,7 @@ class AttributionRecord(msgspec.Struct, gc=False):
     def cloud_event(self) -> tuple[str, str, str, str]:
         """Id, type, subject and time of this record as a CloudEvent."""
         return (
-            f"attribution/{self.order_id}/{self.trigger_id}/{self.touch}",
+            f"attribution/{self.order_id}/{self.trigger_id}/{self.touch}/{self.touched_at}",
             f"io.nextmove.attribution.{self.state}.v1",
             self.profile_id,
             self.ordered_at,

@@ -94,15 +94,18 @@ def kept(caps: Sequence[Cap]) -> int:
     return max([cap.limit + _FAILED_MAX for cap in caps] + [KEPT_MIN])
 
 
-def exceeded(contacts: Contacts, caps: Sequence[Cap], send: Send, zone: Zone, keep_ms: int) -> Cap | None:
+def exceeded(
+    contacts: Contacts, caps: Sequence[Cap], send: Send, zone: Zone, keep_ms: int, reached: int = FOREVER
+) -> Cap | None:
     """Return the first cap that sending it would exceed, None where there is none.
 
-    `zone` is where the person's day begins, `keep_ms` how long contacts are remembered (`Book.keep_ms`). What was
-    entered of the same trigger before does not count against it.
+    `zone` is where the person's day begins, `keep_ms` how long contacts are remembered (`Book.keep_ms`) before the
+    instant that is `reached`, or the newest of them. What was entered of the same trigger before does not count against
+    it.
     """
     if send.exempt:
         return None
-    since, failed = contacts.latest_at - keep_ms, {id_ for _, id_ in contacts.of("failed")}
+    since, failed = min(reached, contacts.latest_at) - keep_ms, {id_ for _, id_ in contacts.of("failed")}
     for cap in caps:
         if cap.concerns(send) and _is_exceeded(contacts, cap, send, _window(cap, send.at, zone), since, failed):
             return cap

@@ -15,7 +15,7 @@ from operators.footprint import FootprintTracker
 from operators.held import application_order
 from operators.local_time import Zone
 from operators.memory import CALL_MS_MAX, Memory
-from operators.person import Person, everyone, person
+from operators.person import Person, everyone, person, tracks
 from operators.plans import Sent
 from operators.profile_state import Profile, Track
 from operators.rule_book import Book
@@ -41,7 +41,8 @@ class Case:
 
     What is decided as it comes is decided by all that is known: the state of the profile and its guests (`tracks`, its
     own first) and what is still held back. What waits for time to be complete goes by one track alone with the
-    `anonymous_ids` seen by then, as it stood at that instant. `watermark` is up to when time was complete.
+    `anonymous_ids` seen by then, as it stood at that instant. `watermark` is up to when time was complete. With an
+    event `until`, what is held back after it is not known.
     """
 
     _memory: Memory | None = None
@@ -71,6 +72,7 @@ class Case:
         self._tools = tools
         self._tracks = tracks
         self._is_at_once = anonymous_ids is None
+        self.until: Event | None = None
 
     @property
     def person(self) -> Person:
@@ -94,6 +96,10 @@ class Case:
         if found is None:
             found = self._memory = self._remembered()
         return found
+
+    def known(self) -> Memory:
+        """Return all that is remembered and known by now of the whole person, whatever instant it is decided for."""
+        return self.memory() if self._is_at_once else self._learnt(tracks(self.profile))
 
     def sent_in(self, slot_key: str) -> Sent | None:
         """Return the trigger of a slot that is alive, None where there is none."""
@@ -175,23 +181,32 @@ class Case:
                     return True
         return False
 
+    def _held(self, of: list[Track]) -> list[Event]:
+        """Return what tracks hold back, up to the last event that is looked at."""
+        held = [event for track in of for event in track.pending]
+        if self.until is None:
+            return held
+        last = application_order(self.until)
+        return [event for event in held if application_order(event) <= last]
+
     def _remembered(self) -> Memory:
-        own = self._tracks[0].memory
-        if not self._is_at_once:
-            return own
-        held = [event for track in self._tracks for event in track.pending if memories.tells(event)]
-        if not held and len(self._tracks) == 1:
-            return own
+        return self._learnt(self._tracks) if self._is_at_once else self._tracks[0].memory
+
+    def _learnt(self, of: list[Track]) -> Memory:
+        """Return what tracks remember together, with what they hold back learnt in its order."""
+        held = [event for event in self._held(of) if memories.tells(event)]
+        if not held and len(of) == 1:
+            return of[0].memory
         found = Memory()
-        for track in self._tracks:
-            memories.union(found, track.memory, self.book)
-        for event in held:
+        for track in of:
+            memories.union(found, track.memory, self.book, min(self.now, self.watermark))
+        for event in sorted(held, key=application_order):
             memories.learn(found, event, self.book)
         return found
 
     def _filled(self) -> Carts:
         tracks, now = self._tracks, self.now
-        held = [event for track in tracks for event in track.pending if event.kind in CART_KINDS]
+        held = [event for event in self._held(tracks) if event.kind in CART_KINDS]
         if not self._is_at_once or (not held and len(tracks) == 1):
             return tracks[0].carts
         found = _copied(tracks[0].carts, now)

@@ -9,7 +9,7 @@ from operators.facts import Facts
 from operators.moment import Moment
 from operators.priority import Priority
 from operators.reach import Reach
-from operators.rule_book import RETURNED, Rule
+from operators.rule_book import ONCE, RETURNED, Rule
 from operators.trigger import (
     Cause,
     Factors,
@@ -98,6 +98,6 @@ def _occasion(rule: Rule, moment: Moment, case: Case) -> tuple[str, str, str, in
         if visit is not None:  # its beginning may yet turn out to be earlier
             about = f"{visit.visitor_id}|{visit.channel}"
             return scope, f"{kind}|{scope}", about, max(cooldown_ms, moment.at - visit.started_at + 1)
-    if rule.per in ("order", "cart", "call") and scope:
-        return scope, f"{kind}|{scope}", scope, case.book.keep_ms
+    if rule.per in ONCE and scope:
+        return scope, f"{kind}|{scope}", scope, case.book.once_ms
     return event.event_id or assignment, f"{kind}|{event.event_id}|{event.at}", "", cooldown_ms

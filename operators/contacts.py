@@ -14,8 +14,10 @@ All of it are instants of something with an id, in lines:
 Outcomes come with the id of their trigger only. The names are looked up when they are asked for, so an outcome that
 comes before what was sent is known here, or for a visitor who turns out to be a lead, finds its trigger later.
 
-Lines are sets that only grow, shortened to the newest `kept` and to what is not older than `keep_ms` before the newest
-of all. So memories of one person unite in any order, any grouping and any number of times to the same.
+Lines are sets that only grow, shortened to the newest `kept` and to what is not older than `keep_ms` before the instant
+that is `reached`: up to which all is known in its order, for a timer before what is entered now may still have to be
+decided. Without one it is the newest of all. So memories of one person unite in any order, any grouping and any number
+of times to the same.
 Lines are as many as the rules have actions and channels.
 """
 
@@ -26,6 +28,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from operators import recent
+from operators.event import FOREVER
 from operators.packing import Row
 from operators.recent import Recent
 
@@ -108,54 +111,60 @@ def unpack(row: Row, base: int) -> Contacts:
 class Book:
     """How contacts are entered and how long they are kept."""
 
-    def __init__(self, keep_ms: int, kept: int) -> None:
+    def __init__(self, keep_ms: int, kept: int, spans: dict[str, int] | None = None) -> None:
         """Keep each line for `keep_ms`, the longest span that anybody asks about, and its newest `kept`.
 
         These are the greatest `reach_ms` of all rules and cool-downs, with the allowed lateness on top, and what
-        `caps.kept` says of the caps.
+        `caps.kept` says of the caps. By `spans` lines of a kind are kept for less, where nobody asks for more.
         """
         self.keep_ms = keep_ms
         self._kept = kept
+        self._spans = {} if spans is None else spans
 
-    def send(self, contacts: Contacts, send: Send) -> None:
+    def span_of(self, kind: str) -> int:
+        """Return for how long lines of a kind are kept."""
+        return self._spans.get(kind, self.keep_ms)
+
+    def send(self, contacts: Contacts, send: Send, reached: int = FOREVER) -> None:
         """Enter what was sent; what is exempt is never counted and earns nothing, so it is not entered."""
         if not send.exempt:
-            self._enter(contacts, ("sent", send.channel, send.family, send.action), send.at, send.trigger_id)
+            self._enter(contacts, ("sent", send.channel, send.family, send.action), send.at, send.trigger_id, reached)
 
-    def forget(self, contacts: Contacts, trigger_id: str, at: int) -> None:
+    def forget(self, contacts: Contacts, trigger_id: str, at: int, reached: int = FOREVER) -> None:
         """Enter that a trigger failed (bounced, undelivered) at `at`: it does not count, known here yet or not."""
-        self._enter(contacts, ("failed", "", "", ""), at, trigger_id)
+        self._enter(contacts, ("failed", "", "", ""), at, trigger_id, reached)
 
-    def touch(self, contacts: Contacts, kind: str, trigger_id: str, at: int) -> None:
+    def touch(self, contacts: Contacts, kind: str, trigger_id: str, at: int, reached: int = FOREVER) -> None:
         """Enter what came of a trigger; what is told without one has the event's id for it."""
         assert kind in TOUCHES, f"{kind} is no outcome"
-        self._enter(contacts, (kind, "", "", ""), at, trigger_id)
+        self._enter(contacts, (kind, "", "", ""), at, trigger_id, reached)
 
-    def fire(self, contacts: Contacts, action: str, about: str, at: int) -> None:
+    def fire(self, contacts: Contacts, action: str, about: str, at: int, reached: int = FOREVER) -> None:
         """Enter that an action was taken, for its cool-down; `about` names the product, "" where it is for any."""
-        self._enter(contacts, ("fired", "", "", action), at, about)
+        self._enter(contacts, ("fired", "", "", action), at, about, reached)
 
-    def union(self, contacts: Contacts, other: Contacts) -> None:
+    def union(self, contacts: Contacts, other: Contacts, reached: int = FOREVER) -> None:
         """Add what is remembered of a profile that turned out to be the same person."""
         for key, line in other.lines.items():
             own = contacts.lines.get(key)
             if own is None:
                 own = contacts.lines[key] = Recent()
             own.union(line)
-        self._shorten(contacts)
+        self._shorten(contacts, reached)
 
-    def _enter(self, contacts: Contacts, key: Key, at: int, text: str) -> None:
+    def _enter(self, contacts: Contacts, key: Key, at: int, text: str, reached: int) -> None:
         line = contacts.lines.get(key)
         if line is None:
             line = contacts.lines[key] = Recent()
         line.add(at, text)
-        self._shorten(contacts)
+        self._shorten(contacts, reached)
 
-    def _shorten(self, contacts: Contacts) -> None:
-        since = contacts.latest_at - self.keep_ms
-        over = []
+    def _shorten(self, contacts: Contacts, reached: int) -> None:
+        over, now = [], min(reached, contacts.latest_at)
         for key, line in contacts.lines.items():
-            line.shorten(self._kept, since)
+            # Of what was taken for anything, one more than the last time says all that a cool-down asks.
+            kept = 2 if key[0] == "fired" and line.entries[-1][1] == "" else self._kept
+            line.shorten(kept, now - self.span_of(key[0]))
             if not line.entries:
                 over.append(key)
         for key in over:

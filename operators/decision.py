@@ -39,8 +39,8 @@ from operators.policy import refusal_of, refused_by_now
 from operators.priority import Candidate, arbitrate
 from operators.reach import FREE, address_ref
 from operators.rule_book import Book, Rule
-from operators.trigger import Cause, Retraction, RuleFault, RuleRef, Suppression, Trigger, cause
-from operators.undoing import can_undo, ends, is_moot, scope_of, undone
+from operators.trigger import Cause, Retraction, RuleFault, RuleRef, Suppressed, Suppression, Trigger, cause
+from operators.undoing import can_undo, ends, is_moot, overtaken, scope_of, undone, word_of
 
 WAITS_MAX: Final = 50
 """What one person is waited for at most; beyond it the wait that would end last is given up, and told."""
@@ -84,19 +84,18 @@ class Decider:
         if event.kind in case.book.starts:
             _begin(case, event_moment(event), out)
 
-    def undo(self, case: Case, memory: Memory, event: Event, out: list[Any]) -> None:
-        """Take back what `event` has undone of what was sent and is alive."""
+    def undo(self, case: Case, memory: Memory, event: Event, out: list[Any], *, is_link: bool = False) -> None:
+        """Take back what `event`, or a link, has undone of what was sent and is alive."""
         plans = memory.plans
         if plans is None or not plans.sent or not can_undo(case.book, event):
             return
-        what = cause(event.kind, event.event_id or event.visitor_id or "?", event.at, event.event_id)
         for sent in [one for one in plans.sent if event.at < one.expires_at]:
-            why = undone(case, sent, event)
+            why = undone(case, sent, event, is_link=is_link)
             if why:
                 plans.sent.remove(sent)
-                out.append(_retraction(case, sent, why, what))
+                out.append(_retraction(case, sent, why, _cause(event)))
 
-    def drop(self, case: Case, memory: Memory, event: Event, out: list[Any]) -> None:
+    def drop(self, case: Case, memory: Memory, event: Event, out: list[Any], *, is_link: bool = False) -> None:
         """Drop what `event` has undone of what is held, in its order: what was due before it is not held any more."""
         plans = memory.plans
         if plans is None or not plans.held or not can_undo(case.book, event):
@@ -107,10 +106,9 @@ class Decider:
                 continue
             why = is_moot(case, held.moment)
             scope = scope_of(rule.per, held.moment, case)
-            if why or ends(rule, held.moment.kind, scope, held.moment.at, event, case):
+            if why or (not is_link and ends(rule, held.moment.kind, scope, held.moment.at, event, case)):
                 plans.held.remove(held)
-                claim = Claim(rule, held.moment, Facts(case, held.moment), case)
-                out.append(suppressed(case, claim, "not_applicable", why or f"cancelled by {event.kind}"))
+                out.append(_cancelled(case, rule, held.moment, why or f"cancelled by {event.kind}"))
 
     def fire(self, case: Case, out: list[Any]) -> None:
         """Decide on what has not come by `case.now`, that instant included, and on what is held until then."""
@@ -137,11 +135,37 @@ class Decider:
         if plans.is_empty:
             case.own.plans = None
 
-    def union(self, case: Case, memory: Memory, other: Memory, out: list[Any]) -> None:
-        """Add what is remembered of a profile that turned out to be the same person; credit orders anew."""
-        memories.union(memory, other, case.book)
+    def union(self, case: Case, memory: Memory, other: Memory, link: Event, out: list[Any]) -> None:
+        """Add what is remembered of a profile that turned out to be the same person by `link`, carts joined.
+
+        What either waits for may have come to the other, or undone what was sent; orders are credited anew.
+        """
+        memories.union(memory, other, case.book, case.now)
         if memory.orders is not None:
             settle(case, memory, out)
+        plans, rules = memory.plans, case.book.rules
+        if plans is None:
+            return
+        for wait in list(plans.waits):
+            rule = rules.get(wait.rule[0])
+            if rule is not None and overtaken(case, memory, rule, wait.moment.kind, wait.scope, wait.since):
+                plans.waits.remove(wait)
+        for sent in [one for one in plans.sent if link.at < one.expires_at]:
+            rule = rules.get(sent.rule_id)
+            what = "" if rule is None else overtaken(case, memory, rule, sent.kind, sent.scope, sent.at)
+            if what:
+                plans.sent.remove(sent)
+                out.append(_retraction(case, sent, word_of(what), _cause(link)))
+        for held in list(plans.held):
+            rule, moment = rules.get(held.rule[0]), held.moment
+            if rule is None:
+                continue
+            what = overtaken(case, memory, rule, moment.kind, scope_of(rule.per, moment, case), moment.at)
+            if what:
+                plans.held.remove(held)
+                out.append(_cancelled(case, rule, moment, f"cancelled by {what}"))
+        self.undo(case, memory, link, out, is_link=True)
+        self.drop(case, memory, link, out, is_link=True)
 
 
 def event_moment(event: Event, count: int = 0) -> Moment:
@@ -236,8 +260,8 @@ def _send(case: Case, claim: Claim, channel: str, out: list[Any]) -> None:
     assert priority is not None, "a winner has a priority"
     send = Send(now, claim.trigger_id, channel, rule.family, rule.action, rule.is_exempt)
     for memory in [case.own] if case.memory() is case.own else [case.own, case.memory()]:
-        book.contacts.send(memory.contacts, send)
-        book.contacts.fire(memory.contacts, rule.action, claim.about, now)
+        book.contacts.send(memory.contacts, send, case.watermark)
+        book.contacts.fire(memory.contacts, rule.action, claim.about, now, case.watermark)
     variant = "" if rule.experiment is None else rule.experiment.variant(person.assignment_id)
     found = claim.found
     out.append(
@@ -323,6 +347,15 @@ def _end_waits(case: Case, plans: Plans, event: Event) -> None:
             continue
         if ends(rule, kind, wait.scope, wait.since, event, case):
             plans.waits.remove(wait)
+
+
+def _cancelled(case: Case, rule: Rule, moment: Moment, detail: str) -> Suppressed:
+    """Return that what was held has become moot."""
+    return suppressed(case, Claim(rule, moment, Facts(case, moment), case), "not_applicable", detail)
+
+
+def _cause(event: Event) -> Cause:
+    return cause(event.kind, event.event_id or event.visitor_id or "?", event.at, event.event_id)
 
 
 def _retraction(case: Case, sent: Sent, why: Any, what: Cause) -> Retraction:  # noqa: ANN401 -- a word of `Undone`

@@ -58,7 +58,8 @@ CALLS_MAX: Final = 8
 class Memory:
     """What is remembered of one profile.
 
-    `email`, `phone` and `zone` are the newest told and when; `calls` are those under way by id, and since when.
+    `email`, `phone` and `zone` are the newest told and when; `calls` are those under way by id, and since when. `came`
+    is when what ends waits or undoes triggers came last, by kind: two who turn out to be one ask it of each other.
     """
 
     email: str = ""
@@ -74,6 +75,7 @@ class Memory:
         self.contacts = Contacts()
         self.consents = Consents()
         self.calls: dict[str, int] = {}
+        self.came: dict[str, int] = {}
 
     def pack(self, base: int) -> Row:
         """Return the memory as a row; instants count back from `base`."""
@@ -91,12 +93,13 @@ class Memory:
                 None if orders is None else orders.pack(base),
                 None if plans_ is None or plans_.is_empty else plans_.pack(),
                 {call_id: base - at for call_id, at in self.calls.items()},
+                {kind: base - at for kind, at in self.came.items()},
             ],
             _EMPTY,
         )
 
 
-_EMPTY: Final[Row] = [[], "", None, [], "", None, "", None, None, None, {}]
+_EMPTY: Final[Row] = [[], "", None, [], "", None, "", None, None, None, {}, {}]
 
 
 def unpack(row: Row, base: int) -> Memory:
@@ -114,6 +117,8 @@ def unpack(row: Row, base: int) -> Memory:
     memory.plans = None if told[9] is None else plans.unpack(told[9])
     for call_id in told[10]:
         memory.calls[call_id] = base - told[10][call_id]
+    for kind in told[11]:
+        memory.came[kind] = base - told[11][kind]
     return memory
 
 
@@ -147,15 +152,20 @@ def learn(memory: Memory, event: Event, book: Book) -> None:
     if kind in CALL_GOES_ON or kind in CALL_IS_OVER:
         _call(memory, event)
     elif kind in OUTCOMES:
-        book.contacts.touch(memory.contacts, OUTCOMES[kind], outcome_of(event), at)
+        book.contacts.touch(memory.contacts, OUTCOMES[kind], outcome_of(event), at, at)
         if kind == "email_complained":
             book.policy.consent.learn(memory.consents, "email", at, False)
     elif kind in FAILURES:
-        book.contacts.forget(memory.contacts, outcome_of(event), at)
+        book.contacts.forget(memory.contacts, outcome_of(event), at, at)
     elif kind == "identified":
         zone = event.told().get("timezone")
         if isinstance(zone, str) and zone and (at, zone) >= (memory.zone_at, memory.zone):
             memory.zone, memory.zone_at = zone, at
+
+
+def note(memory: Memory, event: Event) -> None:
+    """Take in that something has come that rules want not to."""
+    memory.came[event.kind] = max(event.at, memory.came.get(event.kind, event.at))
 
 
 def _call(memory: Memory, event: Event) -> None:
@@ -179,9 +189,9 @@ def tells(event: Event) -> bool:
     return bool(event.email or event.phone or event.consents) or event.kind in TELLING_KINDS
 
 
-def union(memory: Memory, other: Memory, book: Book) -> None:
-    """Add what is remembered of a profile that turned out to be the same person."""
-    book.contacts.union(memory.contacts, other.contacts)
+def union(memory: Memory, other: Memory, book: Book, now: int) -> None:
+    """Add what is remembered, by `now`, of a profile that turned out to be the same person."""
+    book.contacts.union(memory.contacts, other.contacts, now)
     book.policy.consent.union(memory.consents, other.consents)
     if (other.email_at, other.email) > (memory.email_at, memory.email):
         memory.email, memory.email_at = other.email, other.email_at
@@ -191,6 +201,8 @@ def union(memory: Memory, other: Memory, book: Book) -> None:
         memory.zone, memory.zone_at = other.zone, other.zone_at
     for call_id, at in other.calls.items():
         memory.calls[call_id] = min(at, memory.calls.get(call_id, at))
+    for kind, at in other.came.items():
+        memory.came[kind] = max(at, memory.came.get(kind, at))
     if other.orders is not None:
         if memory.orders is None:
             memory.orders = Orders()

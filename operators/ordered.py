@@ -79,18 +79,12 @@ class Ordered:
         self._kinds = ORDERED_KINDS if rules.carts.browse_views_min else ORDERED_KINDS - {"product_viewed"}
         self.tools = Tools(carts, footprint, self._gap_ms)
 
-    def matters(self, event: Event) -> bool:
-        """Whether an event must wait for its turn."""
-        kind = event.kind
-        return (
-            kind in self._kinds
-            or bool(event.email or event.consents or event.phone)
-            or kind in self._decider.book.heard
-        )
-
     def hold(self, profile: Profile, track: Track, event: Event) -> None:
-        """Keep `event` until the watermark has passed it."""
+        """Keep `event` until the watermark has passed it, if it has to wait for its turn."""
         pending, kind = track.pending, event.kind
+        tells = bool(event.email or event.consents or event.phone)
+        if not (tells or kind in self._kinds or kind in self._decider.book.heard):
+            return
         if not pending or event.at > pending[-1].at:
             pending.append(event)
         else:
@@ -102,7 +96,7 @@ class Ordered:
             return
         profile.due_at = min(profile.due_at, self._matters_at(track, event))
         if kind == "product_viewed" and event.at + self._browse_delay_ms < profile.due_at:
-            profile.due_at = min(profile.due_at, self._wakes_at(track))
+            profile.due_at = min(profile.due_at, self.wakes_at(track))
 
     def settle(self, side: Side, watermark: int, out: list[Any]) -> None:
         """Apply held events that the watermark has passed, and those over the limit.
@@ -165,7 +159,7 @@ class Ordered:
         if forgotten or (track.past is not None and len(out) > told):
             self._stitcher.keep(track, forgotten, until)
         if pending:
-            fires_at = min(fires_at, self._wakes_at(track))
+            fires_at = min(fires_at, self.wakes_at(track))
         return min(closes_at, fires_at)
 
     def case(self, side: Side, now: int) -> Case:
@@ -178,7 +172,7 @@ class Ordered:
         """Return when the next cart is abandoned, wait over or trigger released."""
         return min(self._carts.due_at(track.carts), decision.due_at(track.memory))
 
-    def _wakes_at(self, track: Track) -> int:
+    def wakes_at(self, track: Track) -> int:
         """Return the first instant at which something held back makes a difference."""
         wakes_at, browse = FOREVER, track.carts.browse
         views = browse.views if browse is not None else 0
@@ -199,6 +193,8 @@ class Ordered:
             return event.at
         if (memory.plans is not None and can_undo(book, event)) or (memory.orders is not None and _earns(kind)):
             return event.at
+        if kind in book.asked:
+            return event.at  # facts that come in any order, as visits, are not to grow on in the meantime
         return event.at + book.after_ms_min if kind in book.starts else FOREVER
 
     def _apply(self, side: Side, event: Event, out: list[Any]) -> None:
@@ -212,6 +208,8 @@ class Ordered:
             out.append(called_by(event.call, side.profile_id, track.sessions, self._gap_ms))
         elif kind in CART_KINDS:
             self._carts.apply(track.carts, event, side.profile_id, out)
+        if kind in book.undoes:
+            memories.note(memory, event)
         if memory.plans is not None or kind in book.starts or _earns(kind):
             self._decider.take_in(self.case(side, event.at), event, out)
 
@@ -243,12 +241,9 @@ class Ordered:
         self._sessions.union(track.sessions, other.sessions)
         self._carts.union(track.carts, other.carts, own.profile_id, now, out)
         case = self.case(own, now)
-        self._decider.union(case, track.memory, other.memory, out)
+        link = Event("identified", now, guest.event_id, "server", guest.visitor_id, commerce=Commerce())
+        self._decider.union(case, track.memory, other.memory, link, out)
         track.pending = sorted(track.pending + other.pending, key=application_order)
-        if track.memory.plans is not None:
-            link = Event("identified", now, guest.event_id, "server", guest.visitor_id, commerce=Commerce())
-            self._decider.undo(case, track.memory, link, out)
-            self._decider.drop(case, track.memory, link, out)
 
 
 def _earns(kind: str) -> bool:

@@ -105,6 +105,11 @@ class Plans:
         return due_at
 
     @property
+    def can_change(self) -> bool:
+        """Whether there is anything that can be undone."""
+        return bool(self.sent or self.held)
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing to keep."""
         return not (self.waits or self.held or self.sent)

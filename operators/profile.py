@@ -39,7 +39,7 @@ from operators.moment import Moment
 from operators.ordered import Ordered, Side
 from operators.person import add_anonymous_id, track_of, tracks
 from operators.profile_record import ProfileRecord, Tombstone
-from operators.profile_state import Guest, HandOver, Profile
+from operators.profile_state import Guest, HandOver, Profile, Track
 from operators.rate import RateRule
 from operators.rejected import too_late
 from operators.rule_book import RETURNED
@@ -48,6 +48,7 @@ from operators.screened import LeftOut, ScreenedEvent
 from operators.session import SessionTracker
 from operators.session_record import SessionRecord
 from operators.trigger import Retraction, RuleFault, Suppressed, Trigger
+from operators.undoing import can_undo
 
 Fact = SessionRecord | CallRecord | CartRecord | ProfileRecord | Tombstone | StitchedRecord
 Decision = Trigger | Suppressed | Retraction | AttributionRecord | RuleFault
@@ -121,11 +122,9 @@ class ProfileOperator:
             self._carts.touch(track.carts, at)
         if self._has_footprint:
             views = self._footprint.add(profile.footprint, event)
-        pending = profile.track.pending
-        if pending and pending[0].at <= watermark:
+        if profile.track.pending and profile.track.pending[0].at <= watermark:
             self._ordered.settle(self._own(key, profile), watermark, out)
-        if self._ordered.matters(event):
-            self._ordered.hold(profile, track, event)
+        self._ordered.hold(profile, track, event)
         if visit or event.kind in self._decider.book.at_once or track.memory.plans is not None or profile.guests:
             self._decide(key, profile, event, watermark, visit, views, out)
         return profile, out
@@ -204,9 +203,10 @@ class ProfileOperator:
         decider = self._decider
         every, book = tracks(profile), decider.book
         case = Case(book, self._ordered.tools, profile, every, key, None, event.at, watermark, self._is_lead)
+        had_plans = profile.track.memory.plans is not None
         for track in every:
             if track.memory.plans is not None:
-                decider.undo(case, track.memory, event, out)
+                self._undo(key, profile, track, watermark, out)
         if visit:
             moment = Moment(RETURNED, event.at, event.visitor_id)
             moment.event, moment.count = event, visit
@@ -216,8 +216,27 @@ class ProfileOperator:
         if event.kind in book.at_once:
             decider.decide(case, decision.event_moment(event, views), out)
         plans = profile.track.memory.plans
-        if plans is not None and plans.held:
+        if plans is None:
+            return
+        if plans.held:
             profile.due_at = min(profile.due_at, plans.due_at)
+        if not had_plans:  # from now on what is held back can undo something
+            profile.due_at = min(profile.due_at, self._ordered.wakes_at(profile.track))
+
+    def _undo(self, key: str, profile: Profile, track: Track, watermark: int, out: list[Output]) -> None:
+        """Take back of a track's what is undone by what is still held back in it, by the first of that.
+
+        What one track undoes of another one is told where they join.
+        """
+        decider, plans = self._decider, track.memory.plans
+        for event in track.pending:
+            if plans is None or not plans.can_change:
+                return
+            if can_undo(decider.book, event):
+                tools, is_known = self._ordered.tools, self._is_lead
+                case = Case(decider.book, tools, profile, [track], key, None, event.at, watermark, is_known)
+                case.until = event
+                decider.undo(case, track.memory, event, out)
 
     def _left_out(self, key: str, profile: Profile, event: Event, watermark: int) -> list[Output]:
         """Leave out an event of somebody too fast, save for consents: a refusal counts, whoever it is."""

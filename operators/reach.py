@@ -112,8 +112,9 @@ def _refusal(case: Case, rule: Rule, channel: str, trigger_id: str) -> tuple[str
     if channel == "agent" and not case.is_in_call():
         return "no_channel", "not on the telephone"
     send = Send(case.now, trigger_id, channel, rule.family, rule.action, rule.is_exempt)
-    if policy.caps or rule.caps:
-        cap = exceeded(memory.contacts, [*policy.caps, *rule.caps], send, case.zone(), case.book.keep_ms)
+    if rule.all_caps:
+        kept_ms = case.book.contacts.span_of("sent")
+        cap = exceeded(memory.contacts, rule.all_caps, send, case.zone(), kept_ms, case.watermark)
         if cap is not None:
             per = f"{cap.per_ms // 60_000} min" if cap.period == "rolling" else cap.period.replace("_", " ")
             return "cap", f"{cap.limit} per {per} of {cap.name or cap.scope}"

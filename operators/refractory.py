@@ -63,7 +63,7 @@ class Refractory:
 
     @property
     def reach_ms(self) -> int:
-        """How long before an instant lies what can still pause then. A single negative need be close to no other."""
+        """How far before an instant lies what can still pause then; how close a single negative is does not matter."""
         counted_ms = self.within_ms if self.negatives > 1 else 0
         return self.ignored_ms + counted_ms + self.pause_ms
 

@@ -36,6 +36,10 @@ PER: Final = ("event", "product", "order", "cart", "call", "session", "profile")
 CHANNELS: Final = ("email", "sms", "whatsapp", "push", "phone", "onsite", "chat", "agent", "crm")
 """Where a trigger can ask somebody to act; `operators/reach.py` says whom each reaches."""
 
+ONCE: Final = frozenset({"order", "cart", "call"})
+"""Of these there is one occasion, ever; as far as it is remembered."""
+ONCE_MS: Final = 30 * 86_400_000
+
 BUSY: Final = ("call", "onsite")
 """What a person may be at, while a rule is not to disturb."""
 
@@ -75,7 +79,8 @@ class Rule:
     `on` are kinds of events or `MOMENTS`. `after_ms` is `AT_ONCE`, or how long after the event it fires, unless an
     event of `without` comes before for the same (`per`); 0 is as soon as time is complete. `when` is asked of the cause
     at its time; the other conditions as things stand when it is decided, and again where it was held.
-    `undone_by` are kinds of events that undo its cause within its life.
+    `undone_by` are kinds of events that undo its cause within its life. `all_caps` are its own and the
+    policy's, which a book adds.
     """
 
     after_ms: int = AT_ONCE
@@ -112,6 +117,7 @@ class Rule:
         self.suitability: list[Expression] = []
         self.weights: list[Weight] = []
         self.caps: list[Cap] = []
+        self.all_caps: list[Cap] = []
         self.payload: dict[str, Expression] | None = None
 
 
@@ -152,23 +158,36 @@ class Book:
         self.ends: dict[str, list[Rule]] = {}
         self.undoes: dict[str, list[Rule]] = {}
         for rule in rules:
+            rule.all_caps = [*policy.caps, *rule.caps]
             for kind in rule.on:
                 (self.at_once if rule.after_ms < 0 else self.starts).setdefault(kind, []).append(rule)
             for kind in sorted(rule.without):
                 self.ends.setdefault(kind, []).append(rule)
             for kind in sorted(rule.undone_by | rule.without):
                 self.undoes.setdefault(kind, []).append(rule)
+        self.asked = frozenset(kind for kind in self.starts if any(rule.when is not None for rule in self.starts[kind]))
+        """Kinds of which something is asked as a wait begins."""
         self.heard = frozenset(self.starts) | frozenset(self.ends) | frozenset(self.undoes)
         after = [rule.after_ms for rule in rules if rule.after_ms >= 0]
         self.after_ms_min = min(after, default=FOREVER)
         """The shortest time that anything waits."""
         caps = [*policy.caps, *[cap for rule in rules for cap in rule.caps]]
-        reaches = [cap.reach_ms for cap in caps] + [pause.reach_ms for pause in policy.pauses]
-        reaches += [rule.cooldown_ms for rule in rules]
         expires = max([rule.expires_ms for rule in rules], default=0)
-        self.keep_ms = max([*reaches, policy.attribution.reach_ms + expires], default=0) + lateness_ms
+        credit_ms = policy.attribution.reach_ms + expires
+        rest_ms = max([pause.reach_ms for pause in policy.pauses], default=0)
+        named_ms = max([pause.reach_ms for pause in policy.pauses if pause.scope != "all"], default=0)
+        cap_ms = max([cap.reach_ms for cap in caps], default=0)
+        cooldowns = [rule.cooldown_ms for rule in rules] + [ONCE_MS for rule in rules if rule.per in ONCE]
+        self.once_ms = max(cooldowns, default=0)
+        """How long it is remembered that an action was taken."""
+        spans = {
+            "sent": max(cap_ms, credit_ms, named_ms) + lateness_ms,
+            "failed": max(cap_ms, credit_ms, named_ms) + lateness_ms,
+            "fired": self.once_ms + lateness_ms,
+        }
+        self.keep_ms = max(cap_ms, credit_ms, rest_ms, self.once_ms) + lateness_ms
         """How long contacts must be remembered."""
-        self.contacts = ContactBook(self.keep_ms, kept(caps))
+        self.contacts = ContactBook(self.keep_ms, kept(caps), spans)
         self.families = sorted({rule.family for rule in rules})
 
     def describe(self) -> dict[str, Any]:

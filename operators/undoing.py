@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from operators.case import Case
 from operators.event import Commerce, Event
-from operators.memory import OUTCOMES, outcome_of
+from operators.memory import OUTCOMES, Memory, outcome_of
 from operators.moment import Moment
 from operators.plans import Sent
 from operators.rule_book import BROWSE_TIMER, CART_TIMERS, Book, Rule
 from operators.session import Session
 
+_BOUGHT = frozenset({"purchased", "recovered"})
 _OF_CARTS = {"purchased": "purchased", "recovered": "purchased", "emptied": "emptied", "open": "changed"}
 
 
@@ -54,7 +55,7 @@ def is_same(per: str, scope: str, event: Event, case: Case) -> bool:
         return not commerce.order_id or commerce.order_id == scope
     if per == "cart":
         named = [one for one in (commerce.cart_id, commerce.checkout_id) if one]
-        return not named or scope in named or not scope
+        return not named or scope in named or not scope or _is_of_cart(case, scope, event, commerce)
     if per == "call":
         return not event.call_id or event.call_id == scope
     if per == "session":
@@ -63,21 +64,30 @@ def is_same(per: str, scope: str, event: Event, case: Case) -> bool:
     return True
 
 
-def undone(case: Case, sent: Sent, event: Event) -> str:
-    """Say why a trigger is moot, now that `event` has been taken in; "" where it is not."""
+def undone(case: Case, sent: Sent, event: Event, *, is_link: bool = False) -> str:
+    """Say why a trigger is moot, now that `event` has been taken in; "" where it is not.
+
+    A link is that of somebody who turned out to be the same: what both have said is known now.
+    """
     word = _is_off(case, sent.kind, sent.scope, sent.at, event)
     if word:
         return word
     if event.kind in OUTCOMES and OUTCOMES[event.kind] == "declined" and outcome_of(event) == sent.trigger_id:
         return "declined"
-    if event.consents or event.kind in ("email_complained", "identified"):
-        consents = case.memory().consents
+    if event.consents or is_link or event.kind == "email_complained":
+        # What was sent at once was sent by words whose turn has not come yet: these count now, too.
+        consents = case.known().consents
         if not case.book.policy.consent.may(consents, sent.channel, sent.purpose, max(event.at, sent.at)):
             return "consent"
     rule = case.book.rules.get(sent.rule_id)
-    if rule is not None and ends(rule, sent.kind, sent.scope, sent.at, event, case):
-        return "purchased" if event.kind == "order_completed" else "cancelled"
+    if rule is not None and not is_link and ends(rule, sent.kind, sent.scope, sent.at, event, case):
+        return word_of(event.kind)
     return ""
+
+
+def word_of(kind: str) -> str:
+    """Return the word for what an event of that kind has undone, where a rule says that it does."""
+    return "purchased" if kind == "order_completed" else "cancelled"
 
 
 def ends(rule: Rule, kind: str, scope: str, since: int, event: Event, case: Case) -> bool:
@@ -87,6 +97,24 @@ def ends(rule: Rule, kind: str, scope: str, since: int, event: Event, case: Case
     if event.at < since or (event.at == since and event.kind == kind):  # not the one that it is about
         return False
     return is_same(rule.per, scope, event, case)
+
+
+def overtaken(case: Case, memory: Memory, rule: Rule, kind: str, scope: str, since: int) -> str:
+    """Return what has come for a rule's moment, "" for nothing, where it came to somebody who is the same person.
+
+    Of that is known when which kind came last, and what has become of carts: so this is for what a rule acts on once a
+    person or event, and for bought carts.
+    """
+    if rule.per == "cart" and "order_completed" in rule.without | rule.undone_by:
+        cart = case.cart(scope)
+        return "order_completed" if cart is not None and cart.state in _BOUGHT and cart.closed_at >= since else ""
+    if rule.per not in ("profile", "event"):
+        return ""
+    for one in sorted(rule.without | rule.undone_by):
+        at = memory.came.get(one, -1)
+        if at > since or (at == since and one != kind):
+            return one
+    return ""
 
 
 def is_moot(case: Case, moment: Moment) -> str:
@@ -102,7 +130,7 @@ def can_undo(book: Book, event: Event) -> bool:
         bool(event.consents)
         or event.commerce is not None
         or event.kind in OUTCOMES
-        or event.kind in ("order_completed", "identified")
+        or event.kind == "order_completed"
         or event.kind in book.undoes
     )
 
@@ -113,6 +141,16 @@ def _is_off(case: Case, kind: str, cart_id: str, at: int, event: Event) -> str:
     if kind == BROWSE_TIMER and event.kind == "order_completed":
         return "purchased"
     return _of_cart(case, kind, cart_id, at)
+
+
+def _is_of_cart(case: Case, cart_id: str, event: Event, commerce: Commerce) -> bool:
+    """Whether an event that does not name a cart is about it: it names its checkout, or has bought what was in it."""
+    cart = case.cart(cart_id)
+    if cart is None:
+        return False
+    if commerce.checkout_id and commerce.checkout_id == cart.checkout_id:
+        return True
+    return event.kind == "order_completed" and cart.state in _BOUGHT and cart.closed_at == event.at
 
 
 def _of_cart(case: Case, kind: str, cart_id: str, at: int) -> str:

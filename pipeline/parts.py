@@ -63,13 +63,12 @@ class Parts:
         """Make the steps; with a `recovery` folder their states are kept in changelogs there, and begin from its seeds.
 
         Without a `store` of identities they have an embedded one of their own; without an `encoder` they publish
-        lines. One `shard` of several hands on what is not for its own key groups, and notes in the `journal` what it
-        takes in; `former` says what of that which lies between shards counts. The source `control` has requests.
-        Without a `decider` it decides by the rules of the settings as they are now.
+        lines, without a `decider` the rules are the settings' as they are now. One `shard` of several hands on what is
+        not for its own key groups, and notes in the `journal` what it takes in; `former` says what of that which lies
+        between shards counts. The source `control` has requests.
         """
-        former = former or Former(shard.timeline, {}, {})
-        decider = decider or Decider(book_of(settings))
-        rewrites, self.seeds, purges = Rewrites(), Seeds(recovery), Purges(settings.key_groups)
+        former, decides = former or Former(shard.timeline, {}, {}), decider or Decider(book_of(settings))
+        rewrites, purges, self.seeds = Rewrites(), Purges(settings.key_groups), Seeds(recovery)
         people, given = _stores(store, recovery, fsync=settings.checkpoint.fsync)
 
         def changelog(name: str) -> Changelog | None:
@@ -83,8 +82,7 @@ class Parts:
             return ResolveStep(Resolver(time, duplicates, rules, dealer, identity, tally, people, told, journal))
 
         def key_groups(name: str, rules: ProfileRules) -> Callable[[bytes | None], LaneStep]:
-            operator = ProfileOperator(rules, decider)
-            seeds, lanes = self.seeds.groups(name), list[LaneStep]()
+            operator, seeds, lanes = ProfileOperator(rules, decides), self.seeds.groups(name), list[LaneStep]()
 
             def key_group(number: int, resume: bytes | None) -> KeyGroup | Elsewhere:
                 if number >= settings.key_groups:
@@ -99,9 +97,8 @@ class Parts:
         self.decode = decode(format_of(settings), source_rules(settings), tally, former, now, control)
         self.calls = lambda told: _calls(settings, partitions, changelog(CALLS), told or self.seeds.calls, tally)
         self.resolve = resolve
-        self.deal = deal
         self.visitors = key_groups("visitors", settings.visitor_rules())
-        self.collect = collect
+        self.deal, self.collect = deal, collect
         self.gather = lambda _: GatherStep(Dealer(settings.key_groups, shard), tally)
         self.profiles = key_groups("profiles", settings.lead_rules())
         self.publish = publish(encoder or Encoder(settings.output.source, now), tally)

@@ -24,13 +24,13 @@ from bytewax.recovery import (
 )
 from bytewax.run import cli_main
 
-from config.journeys import JourneyError, book_of, journeys_of
+from config.journeys import book_of, journeys_of
 from config.load import describe
 from config.settings import Settings
 from connectors.changelog import ChangelogError
 from connectors.cloudevents import STREAMS
 from connectors.file_sink import FileSink, SinkError
-from connectors.file_source import FileSource, SourceError
+from connectors.file_source import SourceError
 from connectors.kafka_client import KafkaFault
 from connectors.kafka_outbox import Outbox
 from connectors.kafka_part import KafkaPart
@@ -38,7 +38,6 @@ from connectors.kafka_sink import KafkaSink
 from connectors.kafka_source import KafkaSource
 from connectors.redis_identity import RedisIdentity
 from connectors.redis_patience import StoreError
-from operators.decision import Decider
 from operators.ids import digest
 from pipeline import connect, flow
 from pipeline.cap import Cap
@@ -116,10 +115,9 @@ def run(  # noqa: PLR0913 -- as the command line has it
     """Run `inputs` through the flow into files in `out`, until their end or a signal to stop.
 
     Without inputs it reads the topics of the settings, without `out` it publishes to topics. With a `recovery` folder
-    (else that of the settings) the state survives: a later run with the same folder goes on where this
-    one was, whether it ended, was stopped or was killed; a new one may go on from a `savepoint`. A file of `requests`
-    is one more input, in place of the topic of requests. `watch` is called twice a second, from a thread of its own,
-    and once at the end.
+    (else that of the settings) the state survives: a later run with the same folder goes on where this one was, whether
+    it ended, was stopped or was killed; a new one may go on from a `savepoint`. A file of `requests` is one more input,
+    in place of the topic of requests. `watch` is called twice a second, from a thread of its own, and once at the end.
 
     Raises:
         RunError: it cannot start, or could not go on.
@@ -130,15 +128,10 @@ def run(  # noqa: PLR0913 -- as the command line has it
     cluster = which_cluster(settings, inputs, speed)
     shard = connect.which_shard(settings, inputs, out)
     recovery = _folder(settings, recovery, shard, cluster, is_needed=not inputs, is_wanted=savepoint is not None)
-    try:
-        decider = Decider(book_of(settings))
-    except JourneyError as error:
-        raise RunError(str(error)) from None
-    tally = Tally(cap=Cap(settings.dead_letters.ratio_max))
+    tally, decider = Tally(cap=Cap(settings.dead_letters.ratio_max)), connect.decider(settings)
     books = RuleBooks(decider, journeys_of(settings), partial(book_of, settings), tally, connect.warn)
-    stop = _Stop(tally)
+    stop, started_at = _Stop(tally), time.monotonic()
     telemetry = Telemetry(tally, config_hash=digest(describe(settings)))
-    started_at = time.monotonic()
     try:
         with ExitStack() as stack:
             stack.enter_context(_stopping(stop))
@@ -207,7 +200,7 @@ def _begun(
     inputs: Sequence[str],
     out: Path | None,
     state: Recovery | None,
-    ends: tuple[FileSource | KafkaSource, FileSink | KafkaSink],
+    ends: tuple[connect.Source, FileSink | KafkaSink],
     store: RedisIdentity | None,
     shard: Shard,
 ) -> RecoveryConfig | None:
@@ -306,7 +299,7 @@ def _quiet_collector() -> Iterator[None]:
 
 
 def _execute(
-    ends: tuple[FileSource | KafkaSource, FileSink | KafkaSink],
+    ends: tuple[connect.Source, FileSink | KafkaSink],
     parts: Parts,
     config: RecoveryConfig | None,
     run: _Run,

@@ -17,8 +17,12 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from config.settings import Settings
 from connectors.memory import MemoryIdentity
+from operators.attribution_record import AttributionRecord
+from operators.call_record import CallRecord
 from operators.cart_record import CartRecord
 from operators.decision import Decider
 from operators.event import FOREVER, Commerce, Event, Item, Kind, rfc3339
@@ -32,7 +36,7 @@ from operators.profile_state import HandOver, Profile, pack, unpack
 from operators.rejected import Rejected
 from operators.rule_book import Book
 from operators.session_record import SessionRecord
-from operators.trigger import Suppressed, Trigger
+from operators.trigger import Retraction, RuleFault, Suppressed, Trigger
 from tests import journeys
 from tests.records import told
 
@@ -236,6 +240,26 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """A trigger taken back: from whom, what, why, and at what instant of what undid it."""
+
+    to: str
+    action: str
+    at: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Credit:
+    """An order credited to an action by a touch of what instant; taken back if there is no action."""
+
+    order: str
+    action: str = ""
+    touch: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True)
 class Visit:
     """A session as published; `of` is the profile."""
 
@@ -297,11 +321,22 @@ class Story:
         named = [name[2:] for type_ in "ue" for name in known if name.startswith(type_ + ":")]
         return named[0] if named else self._callers.get(profile_id, profile_id)
 
-    def news(self) -> list[Nudge | Held]:
+    def news(self) -> list[Nudge | Held | Taken]:
         """Tell what was decided since the last time this was asked."""
         since, self._told = self._told, len(self.loop.records)
-        decisions = [r for r in self.loop.records[since:] if isinstance(r, Trigger | Suppressed)]
+        decisions = [r for r in self.loop.records[since:] if isinstance(r, Trigger | Suppressed | Retraction)]
         return [self._decision(record) for record in decisions]
+
+    def faults(self) -> list[tuple[str, str]]:
+        """Tell which part of which rule has had no value for somebody."""
+        return [(fault.rule, fault.part) for fault in self.of(RuleFault)]
+
+    def credits(self) -> list[Credit]:
+        """Tell all that was said of who has brought orders."""
+        return [
+            Credit(r.order_id, r.action, r.touch, clock(r.touched_at) if r.touched_at else "")
+            for r in self.of(AttributionRecord)
+        ]
 
     def triggers(self) -> list[Trigger]:
         return self.of(Trigger)
@@ -359,10 +394,12 @@ class Story:
                     return state
         raise AssertionError(f"nobody is called {name!r}")
 
-    def _decision(self, record: Trigger | Suppressed) -> Nudge | Held:
+    def _decision(self, record: Trigger | Suppressed | Retraction) -> Nudge | Held | Taken:
         to, at = self.name(record.profile_id), clock(record.cause.time)
         if isinstance(record, Trigger):
             return Nudge(to, record.action, at, record.channel)
+        if isinstance(record, Retraction):
+            return Taken(to, record.action, at, record.reason)
         return Held(to, record.action, at, record.reason)
 
 
@@ -373,7 +410,7 @@ class Moment:
         self._story = story
         self._at = instant(time)
 
-    def expects(self, *decisions: Nudge | Held) -> None:
+    def expects(self, *decisions: Nudge | Held | Taken) -> None:
         """By this instant exactly these decisions were taken since the last time; each person's in order."""
         self._story.loop.advance(self._at)
         told = self._story.news()
@@ -432,12 +469,45 @@ class Moment:
         """Log in, register or subscribe: the device says who its user is."""
         return self.happens("identified", by, user_id=as_, email=email, **more)
 
-    def calls(self, phone: str, **more: object) -> "Moment":
+    def calls(self, phone: str, call: str = "call-1", **more: object) -> "Moment":
         """Ring; a caller has no device."""
-        return self.happens("call_ringing", "", phone=phone, channel="phone", call_id="call-1", **more)
+        return self.happens("call_ringing", "", phone=phone, channel="phone", call_id=call, **more)
+
+    def hangs_up(self, phone: str, call: str = "call-1", **more: object) -> "Moment":
+        """End a call."""
+        return self.happens("call_ended", "", phone=phone, channel="phone", call_id=call, **more)
 
     def declines(self, by: str = ANON, **more: object) -> "Moment":
-        return self.happens("offer_declined", by, **more)
+        """Say no, to a trigger if one is named by `to=`."""
+        return self._answers("offer_declined", by, more)
+
+    def accepts(self, to: str, by: str = ANON, **more: object) -> "Moment":
+        """Say yes to a trigger."""
+        return self._answers("offer_accepted", by, {"to": to} | more)
+
+    def is_shown(self, to: str, by: str = ANON, **more: object) -> "Moment":
+        """See what a trigger has asked for."""
+        return self._answers("offer_shown", by, {"to": to} | more)
+
+    def receives(self, to: str, by: str = ANON, **more: object) -> "Moment":
+        """Have the letter of a trigger in one's box."""
+        return self._answers("email_delivered", by, {"to": to, "channel": "email"} | more)
+
+    def opens(self, to: str, by: str = ANON, **more: object) -> "Moment":
+        """Open the letter of a trigger."""
+        return self._answers("email_opened", by, {"to": to, "channel": "email"} | more)
+
+    def clicks(self, to: str, by: str = ANON, **more: object) -> "Moment":
+        """Click on a link in the letter of a trigger."""
+        return self._answers("email_clicked", by, {"to": to, "channel": "email"} | more)
+
+    def bounces(self, to: str, by: str = ANON, **more: object) -> "Moment":
+        """Have the letter of a trigger come back."""
+        return self._answers("email_bounced", by, {"to": to, "channel": "email"} | more)
+
+    def complains(self, to: str, by: str = ANON, **more: object) -> "Moment":
+        """Call the letter of a trigger spam."""
+        return self._answers("email_complained", by, {"to": to, "channel": "email"} | more)
 
     def opts_out(self, by: str = ANON, channel: str = "email", **more: object) -> "Moment":
         return self.happens("consent_withdrawn", by, consents={channel: False}, **more)
@@ -446,9 +516,23 @@ class Moment:
         return self.happens("consent_given", by, consents={channel: True}, **more)
 
     def happens(self, kind: Kind, by: str, **more: object) -> "Moment":
-        """Let an event of any kind happen; `session=` is the client's own session id."""
+        """Let an event of any kind happen.
+
+        `session=` is the client's own session id, `properties=` what else the source tells, `call=` the record of a
+        call that is over.
+        """
+        properties, call = more.pop("properties", None), more.pop("call", None)
         told: dict[str, Any] = {"channel": "web", "client_session_id": more.pop("session", "")} | more
         visitor = by or next(str(told[name]) for name in ("phone", "user_id", "email") if told.get(name))
         told = {"event_id": "", "visitor_id": visitor, "anonymous_id": by} | told
-        self._story.tell(Event(kind, self._at, **told))
+        event = Event(kind, self._at, **told)
+        if properties is not None:
+            event.properties = msgspec.json.encode(properties)
+        if isinstance(call, CallRecord):
+            event.call, event.is_moment = call, True
+        self._story.tell(event)
         return self
+
+    def _answers(self, kind: Kind, by: str, more: dict[str, Any]) -> "Moment":
+        to = more.pop("to", "")
+        return self.happens(kind, by, **({"properties": {"trigger_id": to}} if to else {}), **more)

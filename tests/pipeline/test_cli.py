@@ -295,13 +295,16 @@ def test_the_summary_adds_up_on_stdout(day: Path, tmp_path: Path) -> None:
     result = nextmove("run", day, "--out", "out", cwd=tmp_path)
 
     summary = result.stdout.decode()
-    triggers = len(records(tmp_path / "out" / "triggers.jsonl"))
+    triggers = records(tmp_path / "out" / "triggers.jsonl")
+    retracted = sum("reason" in record for record in triggers)
     sessions = len({record["session_id"] for record in records(tmp_path / "out" / "sessions.jsonl")})
     assert (result.returncode, result.stderr) == (0, b"")
     assert summary.startswith("Done: 3,000 records in ")
     assert "3,000 read: 2,940 accepted, 30 duplicates, 30 dead letters\n" in summary
     assert f"Sessions      {sessions}, with" in summary
-    assert f"Triggers      {triggers}:" in summary
+    assert f"Triggers      {len(triggers) - retracted}:" in summary
+    assert retracted
+    assert f"Retracted     {retracted}:" in summary
     assert "Dead letters  30:" in summary
     assert "out/\n              sessions.jsonl calls.jsonl carts.jsonl triggers.jsonl" in summary
 

@@ -5,7 +5,7 @@ import pytest
 from config.settings import CartSettings, Settings, SourceSettings
 from operators.cart_record import CartLine, CartRecord
 from tests.journeys import book
-from tests.story import ANON, CartNews, Held, Nudge, Story
+from tests.story import ANON, CartNews, Held, Nudge, Story, Taken
 
 MARA = "mara@example.org"
 MINUTE = 60_000
@@ -88,12 +88,14 @@ def test_an_order_at_exactly_the_due_instant_cancels(known_strict_shop: Story) -
 
 def test_an_order_a_millisecond_later_recovers_the_cart(known_strict_shop: Story) -> None:
     """
-    The reminder has left; the record that takes it back names it.
+    The reminder has left and is taken back; the cart's record names it.
     """
     shop = known_strict_shop
     shop.at("10:00").adds("kettle")
     shop.at("10:30:00.001").orders("kettle", cart="c1", order="o-9")
-    shop.at("11:00").expects(Nudge("mara", "cart_abandoned", "10:30"))
+    shop.at("11:00").expects(
+        Nudge("mara", "cart_abandoned", "10:30"), Taken("mara", "cart_abandoned", "10:30:00.001", "purchased")
+    )
     (trigger,) = shop.triggers()
     opened, abandoned, recovered = shop.of(CartRecord)
     assert recovered == CartRecord(
@@ -178,7 +180,9 @@ def test_what_is_told_before_its_time_does_not_bend_the_delay_of_a_checkout() ->
     shop.at("10:02").checks_out()
     shop.at("10:22:00.001").orders("kettle", cart="c1")
     shop.at("09:56").expects_nothing()
-    shop.at("10:30").expects(Nudge("mara", "checkout_abandoned", "10:22"))
+    shop.at("10:30").expects(
+        Nudge("mara", "checkout_abandoned", "10:22"), Taken("mara", "checkout_abandoned", "10:22:00.001", "purchased")
+    )
     assert [news.state for news in shop.carts()] == ["open", "abandoned", "recovered"]
 
 
@@ -405,6 +409,7 @@ def test_a_held_reminder_is_not_named_by_the_cart(known_shop: Story) -> None:
     shop.at("11:10").expects(
         Nudge("mara", "returning_visitor", "10:40", "onsite"),
         Nudge("mara", "cart_abandoned", "10:30"),
+        Taken("mara", "cart_abandoned", "10:40", "changed"),
         Held("mara", "cart_abandoned", "11:10", "cooldown"),
     )
     assert [bool(record.trigger_id) for record in shop.of(CartRecord)][-1] is False

@@ -104,7 +104,8 @@ def decided(events: list[Event]) -> tuple[list[Nudge | Held], list[str]]:
     shop.ends()
     news = shop.carts()
     last = {one.cart: one.state for one in news}
-    return [one for one in shop.news() if one.action.endswith("abandoned")], sorted(last.values())
+    told = [one for one in shop.news() if isinstance(one, Nudge | Held)]
+    return [one for one in told if one.action.endswith("abandoned")], sorted(last.values())
 
 
 @every_journey

@@ -5,7 +5,7 @@ import pytest
 from operators.contacts import KEPT_MIN
 from operators.ids import digest
 from tests.journeys import book
-from tests.story import ANON, Held, Nudge, Story
+from tests.story import ANON, Held, Nudge, Story, Taken
 
 MARA = "mara@example.org"
 
@@ -180,7 +180,7 @@ def test_the_last_word_on_consent_counts(shop: Story) -> None:
 
 def test_consent_is_checked_when_the_reminder_is_due(shop: Story) -> None:
     """
-    An opt-out after the reminder left does not matter, one at its very instant does.
+    An opt-out at the reminder's very instant holds it back, one after it left takes it back.
     """
     shop.at("10:00").identifies(as_="mara", email=MARA).adds("kettle")
     shop.at("10:00").identifies("anon-8", as_="joe", email="joe@example.org").adds("kettle", cart="c2", by="anon-8")
@@ -192,6 +192,7 @@ def test_consent_is_checked_when_the_reminder_is_due(shop: Story) -> None:
             repr,
             [
                 Nudge("joe", "cart_abandoned", "10:30"),
+                Taken("joe", "cart_abandoned", "10:30:00.001", "consent"),
                 # What happens at the instant is activity too: the delay starts again, and consent is gone.
                 Held("mara", "cart_abandoned", "11:00", "consent"),
             ],

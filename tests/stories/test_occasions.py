@@ -8,7 +8,7 @@ from operators.trigger import Retraction
 from tests.journeys import book
 from tests.story import ANON, Story
 
-RULE = "purpose: service, channels: [crm]"
+RULE = "channels: [crm]"
 
 
 def shop_of(*rules: str) -> Story:
@@ -73,3 +73,15 @@ def test_what_is_waited_for_is_of_the_visit_that_it_began_in() -> None:
     assert sent.cause.id.startswith(f"{ANON}|web|")
     shop.at("12:30").reads()
     assert shop.of(Retraction) == []
+
+
+def test_what_won_first_counts_for_what_won_with_it() -> None:
+    """
+    Two slots of one event, one cap: the more valuable is sent, and the other is over the cap by then.
+    """
+    shop = shop_of(
+        "id: r1, family: offer, on: searched, slot: s1, caps: [{scope: all, limit: 1, per: 1h}]",
+        "id: r2, family: offer, on: searched, slot: s2, value: 2",
+    )
+    shop.at("10:00").searches("sofa")
+    assert ends(shop, "r1", "r2") == [("r1", "cap"), ("r2", "sent")]

@@ -75,7 +75,7 @@ def test_when_is_not_asked_again() -> None:
 @pytest.mark.parametrize("what", ["bought", "emptied", "changed"])
 def test_a_cart_taken_up_again_is_not_left(what: str) -> None:
     """
-    Bought, emptied or changed during the night: it is said as it comes, and nothing in the morning.
+    Bought, emptied or changed during the night: it is said once time is complete up to then, and nothing in the morning.
     """
     shop = night(rule(on="cart.timer"), settings=strict())
     shop.at("20:45").adds("sofa", cart="c1")
@@ -87,6 +87,7 @@ def test_a_cart_taken_up_again_is_not_left(what: str) -> None:
         at.empties("c1")
     else:
         at.adds("lamp", cart="c1")
+    shop.time("22:30")
     assert shop.news() == [held("21:15", "not_applicable")]
     assert shop.suppressed()[0].detail == {"bought": "purchased"}.get(what, what)
     shop.at("22:59").expects_nothing()
@@ -99,6 +100,7 @@ def test_what_a_rule_says_undoes_what_is_held() -> None:
     shop = night(rule(on="searched", undone_by="order_completed"))
     shop.at("21:00").searches("sofa")
     shop.at("23:00").orders("sofa")
+    shop.time("23:00")
     assert shop.news() == [held("21:00", "not_applicable")]
     assert shop.suppressed()[0].detail == "cancelled by order_completed"
     shop.at("day 2 09:00").expects_nothing()

@@ -75,7 +75,7 @@ def test_when_is_not_asked_again() -> None:
 @pytest.mark.parametrize("what", ["bought", "emptied", "changed"])
 def test_a_cart_taken_up_again_is_not_left(what: str) -> None:
     """
-    Bought, emptied or changed during the night: it is said once time is complete up to then, and nothing in the morning.
+    Bought, emptied or changed during the night: it is said once time is complete, and nothing in the morning.
     """
     shop = night(rule(on="cart.timer"), settings=strict())
     shop.at("20:45").adds("sofa", cart="c1")

@@ -59,9 +59,9 @@ fuzz-expressions: .venv/.installed-dev  ## conditions beside Google's CEL: the s
 	    $(if $(RECORD),--record)
 
 .PHONY: chaos
-chaos: .venv/.installed-dev  ## kill and pause Kafka, Redis and nextmove under load; SHARDS=n FAULTS=n SEED=n RATE=n RECORD=1
+chaos: .venv/.installed-dev  ## kill and pause Kafka, Redis and nextmove under load; SHARDS=n FAULTS=n EDITS=n SEED=n RATE=n RECORD=1
 	@$(BIN)/python -m tests.chaos $(if $(SHARDS),--shards $(SHARDS)) $(if $(FAULTS),--faults $(FAULTS)) \
-	    $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(RECORD),--record)
+	    $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE)) $(if $(EDITS),--edits $(EDITS)) $(if $(RECORD),--record)
 
 .PHONY: sip
 sip: .venv/.installed-dev  ## place real calls with Debian's SIPp through its Kamailio, and look at their records; RECORD=1

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from config.journeys import JourneyError, book_of
 from config.settings import Settings
 from connectors.batches import Stop
 from connectors.cloudevents import STREAMS, Encoder, MessageEncoder
@@ -28,7 +27,6 @@ from connectors.kafka_topics import control_topic, exchange_topic, output_topics
 from connectors.recorded import RecordedSource, Recording
 from connectors.redis_identity import RedisIdentity
 from connectors.redis_patience import RedisRules
-from operators.decision import Decider
 from operators.ids import digest, murmur2
 from pipeline.exchange import Former
 from pipeline.parts import format_of
@@ -195,18 +193,6 @@ def refuse_echoes(prefix: str, partitions: Sequence[str]) -> None:
     echoes = sorted(ours & {split(name)[0] for name in partitions})
     if echoes:
         raise RunError(f"kafka.topics would read {echoes[0]}, which is published to; narrow the pattern")
-
-
-def decider(settings: Settings) -> Decider:
-    """Return what decides, by the rules of the settings.
-
-    Raises:
-        RunError: they cannot be used.
-    """
-    try:
-        return Decider(book_of(settings))
-    except JourneyError as error:
-        raise RunError(str(error)) from None
 
 
 def control(settings: Settings, requests: Path | None) -> str:

@@ -1,4 +1,4 @@
-"""What went wrong, in one line, and the exit code that says so to scripts."""
+"""What went wrong, in one line (rules: a line or more a fault), and the exit code that says so to scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ INTERRUPTED: Final = 130  # what shells make of SIGINT
 
 
 def failed(error: Exception) -> int:
-    """Tell what went wrong in one line; return the exit code."""
+    """Tell what went wrong; return the exit code."""
+    from config.journeys import JourneyError
     from config.load import ConfigError
     from connectors.file_source import SourceError
     from connectors.kafka_client import KafkaFault
@@ -30,6 +31,10 @@ def failed(error: Exception) -> int:
     match error:
         case ConfigError():
             say(str(error))
+            return WRONG_USAGE
+        case JourneyError():
+            for line in str(error).splitlines():
+                say(line)
             return WRONG_USAGE
         case TooManyRejectedError():
             say(str(error))

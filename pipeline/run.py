@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple
@@ -24,7 +23,6 @@ from bytewax.recovery import (
 )
 from bytewax.run import cli_main
 
-from config.journeys import book_of, journeys_of
 from config.load import describe
 from config.settings import Settings
 from connectors.changelog import ChangelogError
@@ -43,9 +41,10 @@ from pipeline import connect, flow
 from pipeline.cap import Cap
 from pipeline.cluster import ALONE, Cluster, member, which_cluster
 from pipeline.health import ServeError, serve
+from pipeline.manifest import Manifest
 from pipeline.parts import Parts
 from pipeline.recovery import Recovery, RecoveryFacts, RunError, locked
-from pipeline.rulebooks import RuleBooks, watched
+from pipeline.rulebooks import rules_of, watched
 from pipeline.savepoint import take_up, told_of
 from pipeline.shards import Shard
 from pipeline.telemetry import Tally, Telemetry
@@ -121,6 +120,7 @@ def run(  # noqa: PLR0913 -- as the command line has it
 
     Raises:
         RunError: it cannot start, or could not go on.
+        JourneyError: it cannot start, for want of rules that can be used.
         TooManyRejectedError: of the last records of a source, more than `dead_letters.ratio_max` were rejected; what
             had been handled by then is published and, with a `recovery` folder, saved.
     """
@@ -128,13 +128,13 @@ def run(  # noqa: PLR0913 -- as the command line has it
     cluster = which_cluster(settings, inputs, speed)
     shard = connect.which_shard(settings, inputs, out)
     recovery = _folder(settings, recovery, shard, cluster, is_needed=not inputs, is_wanted=savepoint is not None)
-    tally, decider = Tally(cap=Cap(settings.dead_letters.ratio_max)), connect.decider(settings)
-    books = RuleBooks(decider, journeys_of(settings), partial(book_of, settings), tally, connect.warn)
-    stop, started_at = _Stop(tally), time.monotonic()
+    tally = Tally(cap=Cap(settings.dead_letters.ratio_max))
+    books, stop, started_at = rules_of(settings, tally, connect.warn), _Stop(tally), time.monotonic()
     telemetry = Telemetry(tally, config_hash=digest(describe(settings)))
     try:
         with ExitStack() as stack:
             stack.enter_context(_stopping(stop))
+            stack.enter_context(watched(books, settings.decision.reload_ms))
             if settings.telemetry.port:
                 stack.enter_context(serve(telemetry, settings.telemetry.host, settings.telemetry.port))
             beat = _Beat(telemetry)
@@ -148,14 +148,13 @@ def run(  # noqa: PLR0913 -- as the command line has it
             shard = connect.on_timeline(settings, shard, state, store)
             sink, encoder = connect.outputs(settings, out, state, shard, stop, telemetry)
             config = _begun(settings, inputs, out, state, (source, sink), store, shard)
-            if taken is not None:
-                connect.warn(f"going on from the savepoint {savepoint}, {told_of(taken)}")
+            _tell_of(savepoint, taken)
             beat.sink = telemetry.sink = sink.outbox if isinstance(sink, KafkaSink) else None
             telemetry.store, telemetry.is_ready = store, bool(inputs)
             former, control = connect.former(shard, state), connect.control(settings, requests)
-            known = store, encoder, shard, former, journal, control, decider
+            known = store, encoder, shard, former, journal, control, books.decider
             parts = Parts(settings, source.partitions, recovery, tally, connect.now, *known)
-            with watched(books, settings.decision.reload_ms), _watching(watch, tally), _quiet_collector():
+            with _watching(watch, tally), _quiet_collector():
                 _execute((source, sink), parts, config, _Run(settings, out, cluster, stop))
     except (SourceError, KafkaFault, StoreError, ServeError) as error:
         raise RunError(str(error)) from None
@@ -193,6 +192,11 @@ class _Beat:
         self._telemetry.is_ready = True
         if self.sink is not None:
             self.sink.poll()
+
+
+def _tell_of(savepoint: Path | None, taken: Manifest | None) -> None:
+    if taken is not None:
+        connect.warn(f"going on from the savepoint {savepoint}, {told_of(taken)}")
 
 
 def _begun(

@@ -27,6 +27,8 @@ FINAL: Final = frozenset({0, 2, 3, 130})
 """Exit codes after which the same command would end in the same way; pipeline/cli.py tells what they mean."""
 
 ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+PASSED: Final = ENDING | {signal.SIGHUP}
+"""Signals that are the child's."""
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 
@@ -47,9 +49,10 @@ def supervise(
 
     A crash is an end by a signal, or by an exit code that is not in `FINAL`. After `restarts` of them in a row it
     gives up. SIGTERM and SIGINT go to the child, whose exit code is then the result, or end a pause: 0, for what
-    is to be kept is in the recovery folder. `pause_s` is how long to wait before the n-th restart in a row.
+    is to be kept is in the recovery folder. SIGHUP goes to the child, in a pause to the next one. `pause_s` is how long
+    to wait before the n-th restart in a row.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING | {signal.SIGCHLD})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED | {signal.SIGCHLD})
     try:
         tries = 0
         while True:
@@ -68,7 +71,8 @@ def supervise(
             if signal.sigtimedwait(ENDING, pause) is not None:
                 return 0
     finally:
-        signal.sigtimedwait(ENDING, 0)  # said too late: it has ended, and the exit code is told
+        while signal.sigtimedwait(PASSED, 0) is not None:
+            pass  # said too late: it has ended, and the exit code is told
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
@@ -92,6 +96,7 @@ def _run(command: Sequence[str], mask: set[int | signal.Signals]) -> tuple[int, 
 
     def prepare() -> None:
         """Ask the kernel for a SIGTERM when the parent dies, lest the child keep the recovery folder's lock."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it listens: what this asks for, it does at its start
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it died before the kernel was asked
@@ -101,9 +106,9 @@ def _run(command: Sequence[str], mask: set[int | signal.Signals]) -> tuple[int, 
     # This process has one thread, so that nothing can be locked in the fork.
     with subprocess.Popen(command, env=environment, preexec_fn=prepare) as child:  # noqa: PLW1509, S603 -- see above; our own command
         while child.poll() is None:
-            number = signal.sigwait(ENDING | {signal.SIGCHLD})
-            if number in ENDING:
-                is_told = True
+            number = signal.sigwait(PASSED | {signal.SIGCHLD})
+            if number in PASSED:
+                is_told = is_told or number in ENDING
                 child.send_signal(number)
     return child.returncode, is_told
 

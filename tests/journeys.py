@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,7 @@ def write(folder: Path, **changes: Any) -> Path:  # noqa: ANN401 -- as above
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts(**changes).items():
         (folder / name).write_text(text)
+        os.utime(folder / name, (0, 0))  # as if it had lain there for long: what was just saved is waited for
     return folder
 
 

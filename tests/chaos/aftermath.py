@@ -13,6 +13,8 @@ from tests.chaos.supervisor import STOP_S_MAX, Exit
 
 # A process that is started while a server is away waits half a minute for an answer, says so and ends.
 START_S_MAX: Final = 40.0
+WRONG_USAGE: Final = 2
+"""The exit code of a start under rules that cannot be used."""
 
 
 class Ended(Protocol):
@@ -30,15 +32,26 @@ class Ended(Protocol):
         """Return what each has printed on stdout."""
 
 
-def processes(verdict: Verdict, deployments: Sequence[Ended], happened: Sequence[Happened]) -> None:
-    """A process ends when it is told to and not before, but for one that cannot start for want of a server."""
+def processes(
+    verdict: Verdict,
+    deployments: Sequence[Ended],
+    happened: Sequence[Happened],
+    broken: Sequence[tuple[float, float]] = (),
+) -> None:
+    """A process ends when it is told to and not before, but for one that cannot start for want of a server or of rules.
+
+    `broken` is from when to when (s since the epoch) the rules could not be used.
+    """
     exits = [one for deployment in deployments for one in deployment.exits]
     stops_s = [seconds for deployment in deployments for seconds in deployment.stops_s]
     summaries = [text for deployment in deployments for text in deployment.outputs()]
     refused = [e for e in exits if not e.is_ours and e.code == 1 and _is_without_server(e, happened)]
-    others = [e for e in exits if not e.is_clean and e not in refused]
+    without_rules = [e for e in exits if not e.is_ours and _is_without_rules(e, broken)]
+    others = [e for e in exits if not e.is_clean and e not in refused and e not in without_rules]
     verdict.count("processes of nextmove", f"{len(exits):,}")
     verdict.count("starts refused while a server was away", f"{len(refused):,}")
+    if broken:
+        verdict.count("starts refused while the rules were broken", f"{len(without_rules):,}")
     told = [f"code {e.code} after {e.ended_at - e.began_at:.1f} s, having said: {e.words}" for e in others]
     verdict.count("unexpected exits", str(verdict.none_of("unexpected exits", told)))
     verdict.none_of("stops that took too long", [f"{seconds:.1f} s" for seconds in stops_s if seconds > STOP_S_MAX])
@@ -74,3 +87,10 @@ def _is_without_server(exit_: Exit, happened: Sequence[Happened]) -> bool:
     """Whether a process was young and some fault under way, or over for less than a second, when it ended."""
     is_young = exit_.ended_at - exit_.began_at <= START_S_MAX
     return is_young and any(done.began_at <= exit_.ended_at <= done.ended_at + 1 for done in happened)
+
+
+def _is_without_rules(exit_: Exit, broken: Sequence[tuple[float, float]]) -> bool:
+    """Whether a process was young and the rules were broken when it read them."""
+    is_young = exit_.ended_at - exit_.began_at <= START_S_MAX
+    during = any(begin <= exit_.ended_at and exit_.began_at <= end for begin, end in broken)
+    return exit_.code == WRONG_USAGE and is_young and during

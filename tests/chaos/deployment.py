@@ -71,6 +71,10 @@ class Deployment:
         """Return what each process has printed on stdout."""
         return [text for shard in self.shards for text in shard.outputs()]
 
+    def warnings(self) -> list[str]:
+        """Return what each process has said on stderr."""
+        return [text for shard in self.shards for text in shard.warnings()]
+
     def _each(self, do: Callable[[Supervisor], None]) -> None:
         with ThreadPoolExecutor(len(self.shards)) as pool:
             list(pool.map(do, self.shards))

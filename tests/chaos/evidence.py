@@ -71,14 +71,29 @@ class Cause(msgspec.Struct, gc=False, frozen=True):
     event_id: str
 
 
+class By(msgspec.Struct, gc=False, frozen=True):
+    """The rule that it was decided by, and the book that all rules made then."""
+
+    id: str
+    version: int
+    book: str
+
+
 class Trigger(Seen, gc=False):
     """What is to be done next for somebody, or is to be done no more: that has a reason and no devices."""
 
     action: str
     profile_id: str
     cause: Cause
+    rule: By
     anonymous_ids: list[str] = []
     reason: str = ""
+
+
+class Suppressed(Seen, gc=False):
+    """What is not to be done."""
+
+    rule: By
 
 
 class Link(Seen, gc=False):
@@ -113,7 +128,7 @@ TYPES: Final[dict[str, type[Seen]]] = {
     "triggers": Trigger,
     "sessions": Session,
     "carts": Cart,
-    "suppressed": Seen,
+    "suppressed": Suppressed,
     "identity": Link,
     "dead_letters": Letter,
 }
@@ -127,7 +142,7 @@ class Told:
     triggers: list[Trigger] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
     carts: list[Cart] = field(default_factory=list)
-    suppressed: list[Seen] = field(default_factory=list)
+    suppressed: list[Suppressed] = field(default_factory=list)
     identity: list[Link] = field(default_factory=list)
     dead_letters: list[Letter] = field(default_factory=list)
 

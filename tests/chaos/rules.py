@@ -33,6 +33,8 @@ class Rules(NamedTuple):
     """How long one shard is away while the others go on, at least and at most."""
     patience: float = 3.0
     """How long visitors wait for a silent shard: some of those outages are longer, some are not."""
+    reload: float = 1.0
+    """How often it is looked whether somebody has edited the rules."""
 
     @property
     def settled(self) -> float:
@@ -53,7 +55,8 @@ class Rules(NamedTuple):
             decision=DecisionSettings(
                 journeys=journeys.folder(
                     abandonment_cooldown=ms(self.cart), returning_cooldown=0, offer_cooldown=gap_ms
-                )
+                ),
+                reload_ms=ms(self.reload),
             ),
             checkpoint=CheckpointSettings(interval_ms=ms(self.checkpoint)),
         )
@@ -81,6 +84,7 @@ FULL: Final = Rules(
     measure=90,
     away=(5, 40),
     patience=20,
+    reload=2,
 )
 # In an outage of some 10 s they come to 3 s.
 SHORT: Final = Rules(

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from tests.chaos import faults
 from tests.chaos.aftermath import processes, timing
 from tests.chaos.audit import Verdict, audit
+from tests.chaos.edits import Editor
 from tests.chaos.evidence import collect
 from tests.chaos.faults import Happened
 from tests.chaos.load import Counts
@@ -38,6 +39,8 @@ class Plan(NamedTuple):
     shards: int = 1
     kinds: Collection[str] = ()
     """Of faults; none named: all that there are for so many shards."""
+    edits: int = 0
+    """How often somebody edits the rules meanwhile."""
 
 
 class Result(NamedTuple):
@@ -65,12 +68,14 @@ def play(plan: Plan, folder: Path, tell: Tell) -> Result:
         capacity = measured(stage, plan.shards, tell) if plan.is_measured else 0.0
         rate, reason = paced(plan, capacity)
         tell(f"chaos: {rate:,.0f} records a second ({reason}), {plan.faults} faults, seed {plan.seed}")
-        job = stage.job("chaos", plan.shards)
+        editor = Editor(stage.folder / "journeys", plan.rules, plan.edits, plan.faults * plan.rules.fault)
+        job = stage.job("chaos", plan.shards, editor.journeys)
         try:
             began_at = time.monotonic()
             job.nextmove.start()
             job.start_load(rate)
-            complaint = suffered(job, plan, happened, tell)
+            with editor.editing():
+                complaint = suffered(job, plan, happened, tell)
             counts = job.end_load()
             is_drained = not complaint and drained(job, counts, plan.rules)
             job.nextmove.stop()
@@ -81,13 +86,15 @@ def play(plan: Plan, folder: Path, tell: Tell) -> Result:
         finally:
             job.abandon()
     verdict = Verdict() if evidence is None else audit(evidence, plan.rules)
+    if evidence is not None:
+        editor.judge(verdict, evidence.seen, [text for one in job.deployments for text in one.warnings()])
     if evidence is not None and evidence.entered.sent != counts.sent:
         verdict.faults.append(f"the log has {evidence.entered.sent} of {counts.sent} records sent")
     if complaint:
         verdict.faults.append(f"not audited: {complaint}")
     elif not is_drained:
         verdict.faults.append(f"nextmove had not caught up {DRAIN_S_MAX:.0f} s after the load had ended")
-    processes(verdict, job.deployments, happened)
+    processes(verdict, job.deployments, happened, editor.broken)
     recoveries = {} if evidence is None else timing(verdict, evidence.seen.triggers, happened)
     return Result(plan, verdict, happened, counts, capacity, rate, reason, seconds, recoveries)
 

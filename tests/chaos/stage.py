@@ -66,8 +66,11 @@ class Stage:
                 server.kill()
             shutil.rmtree(self.kafka.folder / "data", ignore_errors=True)  # the logs are worth keeping, this is not
 
-    def job(self, name: str, shards: int) -> Job:
-        """Make topics and settings of that name, and what runs with them: so many processes at first."""
+    def job(self, name: str, shards: int, journeys: str = "") -> Job:
+        """Make topics and settings of that name, and what runs with them: so many processes at first.
+
+        They decide by the rules of a folder `journeys`, if one is named in place of their own.
+        """
         kafka = KafkaSettings(
             servers=self.kafka.bootstrap_servers, topics=(f"{name}.events.v1",), group=name, prefix=f"{name}."
         )
@@ -75,6 +78,8 @@ class Stage:
             "kafka": kafka,
             "identity": IdentitySettings(redis_url=self.redis.url, redis_prefix=f"{{{name}}}:"),
         }
+        if journeys:
+            changes["decision"] = msgspec.structs.replace(self.rules.settings.decision, journeys=journeys)
         settings = msgspec.structs.replace(self.rules.settings, **changes)
         return Job(self, name, settings, shards)
 

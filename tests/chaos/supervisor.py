@@ -120,6 +120,10 @@ class Supervisor:
         """Return what each process has printed on stdout."""
         return [path.read_text(encoding="utf-8") for path in sorted(self._folder.glob("*.out"))]
 
+    def warnings(self) -> list[str]:
+        """Return what each process has said on stderr."""
+        return [path.read_text(encoding="utf-8", errors="replace") for path in sorted(self._folder.glob("*.err"))]
+
     @property
     def _is_watching(self) -> bool:
         return self._thread is not None and self._thread.is_alive()

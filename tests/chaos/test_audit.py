@@ -247,6 +247,27 @@ def test_only_a_start_without_a_server_may_fail(exits: list[Exit], complaint: st
     assert bool(verdict.faults) == bool(complaint)
 
 
+@pytest.mark.parametrize(
+    ("exit_", "faults"),
+    [
+        (Exit(101, 103, 2, False, "unknown key famly"), 0),
+        (Exit(108, 110, 2, False, "unknown key famly"), 0),
+        (Exit(90, 99, 2, False, "unknown key famly"), 1),
+        (Exit(111, 113, 2, False, "unknown key famly"), 1),
+        (Exit(50, 103, 2, False, "unknown key famly"), 1),
+        (Exit(101, 103, 1, False, "a bug"), 1),
+    ],
+)
+def test_only_a_start_under_broken_rules_may_be_refused(exit_: Exit, faults: int) -> None:
+    """
+    With exit code 2, while the rules are broken (here from 100 to 110); a process that runs does not end for them.
+    """
+    verdict = Verdict()
+    processes(verdict, [Ended([exit_], [0.5], [SUMMARY])], [], [(100, 110)])
+    assert len(verdict.faults) == faults
+    assert dict(verdict.rows)["starts refused while the rules were broken"] == str(1 - faults)
+
+
 def test_slow_stops_unbalanced_books_and_a_flow_that_stays_behind_are_found() -> None:
     """
     Eleven seconds for a stop, a summary that does not add up, a fault without recovery.

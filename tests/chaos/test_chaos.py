@@ -29,10 +29,10 @@ def servers(say: Callable[[str], None]) -> None:
     redis_program(say)
 
 
-def suffer(folder: Path, kinds: Collection[str], shards: int) -> None:
+def suffer(folder: Path, kinds: Collection[str], shards: int, edits: int = 0) -> None:
     """Have each of these faults once; each was suffered, nothing is wrong, and triggers came after each."""
     seed = int(os.environ.get("SEED", "1"))
-    plan = Plan(SHORT, len(kinds), seed, rate=200, is_measured=False, shards=shards, kinds=kinds)
+    plan = Plan(SHORT, len(kinds), seed, rate=200, is_measured=False, shards=shards, kinds=kinds, edits=edits)
     result = play(plan, folder, lambda _: None)
     assert not result.verdict.faults, table(result)
     assert {done.kind for done in result.happened} == set(kinds)
@@ -44,10 +44,11 @@ def suffer(folder: Path, kinds: Collection[str], shards: int) -> None:
 def test_whatever_fails_each_trigger_comes_once(tmp_path: Path) -> None:
     """
     The broker is killed and Redis paused under load, and nextmove is killed while one of the two is away: a plain
-    consumer sees each trigger once, no bought cart called abandoned, and every session and cart as it was.
+    consumer sees each trigger once, no bought cart called abandoned, and every session and cart as it was. Meanwhile
+    somebody edits the rules, some of it broken: each decision was taken under a set that was whole.
     """
     kinds = ("broker killed", "Redis paused", "nextmove killed, broker paused", "nextmove killed, Redis dead")
-    suffer(tmp_path, kinds, 1)
+    suffer(tmp_path, kinds, 1, edits=12)
 
 
 @pytest.mark.timeout(600)

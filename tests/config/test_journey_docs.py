@@ -17,7 +17,8 @@ from operators.facts import FACTS
 DOCS = SHIPPED.parents[1] / "docs" / "reference"
 JOURNEYS = (DOCS / "journeys.md").read_text()
 CONDITIONS = (DOCS / "conditions.md").read_text()
-EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", JOURNEYS, re.DOTALL | re.MULTILINE)
+HOW_TO = (DOCS.parent / "how-to" / "journeys.md").read_text()
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", JOURNEYS + HOW_TO, re.DOTALL | re.MULTILINE)
 
 
 def rows(text: str, heading: str) -> list[list[str]]:
@@ -58,14 +59,14 @@ def test_windows_of_attribution_are_listed() -> None:
     assert told == WINDOWS
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_the_examples_are_rules(number: int) -> None:
     """
     Each can be copied as it stands.
     """
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
     [rule] = read_book({"a.yaml": EXAMPLES[number]}, lateness_ms=30 * SECOND, retention_ms=30 * DAY).rules.values()
-    assert rule.id == ["cart_rescue", "first_steps", "goes_with_it"][number]
+    assert rule.id == ["cart_rescue", "first_steps", "goes_with_it", "cart_abandoned"][number]
 
 
 def test_the_shipped_rules_are_files_of_the_package() -> None:

@@ -208,7 +208,8 @@ def test_programs_are_told_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "name settings to check, or records with --sample"),
+        ([], "name settings to check, rules with --rules, or records with --sample"),
+        (["--rules", "r.yaml", "--sample", "a.json"], "--rules and --sample are checked one by one"),
         (["a.yaml", "--config", "b.yaml"], "name the settings once: CONFIG, or --config"),
         (["a.yaml", "--topic", "t"], "--topic, --format and --json are for --sample; name it, or leave them out"),
         (["--sample", "a.json", "--format", "segmnt"], "--format: unknown format segmnt; did you mean segment?"),

@@ -315,6 +315,7 @@ def test_what_was_sent_to_a_visitor_is_taken_back_from_the_customer() -> None:
     shop.time("10:30")
     shop.at("10:40").identifies("tablet-1", as_="mara", email=JOE)
     shop.at("10:45").orders("sofa", cart="c1")
+    shop.time("10:46")
     assert [type(one).__name__ for one in shop.news()] == ["Nudge", "Taken"]
 
 

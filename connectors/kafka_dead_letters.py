@@ -26,6 +26,7 @@ from confluent_kafka import Message as KafkaMessage
 from connectors.cloudevents import MessageEncoder
 from connectors.dead_letter import DeadLetter, Letter, Original, ReplayedLetter, understood
 from connectors.kafka_client import START_S_MAX, Brokers, KafkaFault, assigned, made, settings
+from connectors.kafka_range import POLL_S, between, consumer
 from connectors.kafka_sink import header
 from connectors.kafka_topics import output_topics
 
@@ -38,7 +39,7 @@ MESSAGE_BYTES_MAX: Final = 16 << 20
 CLOCKS_MS: Final = 3_600_000
 # For one record whose place is known.
 RECORD_S_MAX: Final = 10.0
-POLL_S: Final = 0.1
+GROUP: Final = "nextmove-deadletters"
 
 
 class LetterTopic:
@@ -70,25 +71,8 @@ class LetterTopic:
             KafkaFault: the brokers do not answer, or not with this.
         """
         self.unreadable = 0
-        waiting = {name for name, end in self._ends.items() if self._starts[name] < end}
-        consumer = _consumer(self._brokers, self._client)
-        consumer.assign([assigned(name, self._starts[name]) for name in waiting])
-        heard_at = time.monotonic()
-        try:
-            while waiting:
-                messages = consumer.consume(1_000, POLL_S)
-                if messages:
-                    heard_at = time.monotonic()
-                elif time.monotonic() - heard_at > START_S_MAX:
-                    raise KafkaFault(f"{self.name}: no answer; check that the brokers are up")
-                for message in messages:
-                    name, offset = f"{message.topic()}/{message.partition()}", message.offset() or 0
-                    if _is_end(message, self.name) or offset + 1 >= self._ends.get(name, 0):
-                        waiting.discard(name)
-                    if message.error() is None and offset < self._ends[name]:
-                        yield from self._understood(message)
-        finally:
-            consumer.close()
+        for message in between(self._starts, self._ends, self._brokers, self._client, GROUP):
+            yield from self._understood(message)
 
     def _understood(self, message: KafkaMessage) -> Iterator[Letter | ReplayedLetter]:
         id_, type_ = (
@@ -209,11 +193,11 @@ class Originals:
 
     def record_of(self, name: str, offset: int, head: bytes) -> Original | None:
         """Return a record of the partition `name`; None where it is not there, or no longer begins with `head`."""
-        consumer = self._consumer = self._consumer or _consumer(self._brokers, self._client)
-        consumer.assign([assigned(name, offset)])
+        reader = self._consumer = self._consumer or consumer(self._brokers, self._client, GROUP)
+        reader.assign([assigned(name, offset)])
         end_at = time.monotonic() + RECORD_S_MAX
         while time.monotonic() < end_at:
-            message = consumer.poll(POLL_S)
+            message = reader.poll(POLL_S)
             if message is None:
                 continue
             if message.error() is not None or message.offset() != offset:
@@ -230,23 +214,3 @@ class Originals:
         """Leave the brokers."""
         if self._consumer is not None:
             self._consumer.close()
-
-
-def _consumer(brokers: Brokers, client: Mapping[str, str]) -> Consumer:
-    ours = {"group.id": "nextmove-deadletters", "fetch.wait.max.ms": 20}
-    exact = {
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        "auto.offset.reset": "error",
-        "isolation.level": "read_committed",
-    }
-    return made(Consumer, settings(brokers.servers, client, brokers.on_error, **ours) | exact)
-
-
-def _is_end(message: KafkaMessage, topic: str) -> bool:
-    error = message.error()
-    if error is None:
-        return False
-    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- as in kafka_client
-        return True
-    raise KafkaFault(f"{topic}: {error.str()}; mend that and try again")

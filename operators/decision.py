@@ -79,20 +79,27 @@ class Decider:
         if memory.plans is not None:
             _end_waits(case, memory.plans, event)
             self.undo(case, memory, event, out)
+            self.drop(case, memory, event, out)
         credit(case, memory, event, out)
         if event.kind in case.book.starts:
             _begin(case, event_moment(event), out)
 
     def undo(self, case: Case, memory: Memory, event: Event, out: list[Any], *, is_link: bool = False) -> None:
-        """Take back what `event`, or a link, has undone of what was sent and is alive, and of what is held."""
+        """Take back what `event`, or a link, has undone of what was sent and is alive."""
         plans = memory.plans
-        if plans is None or not plans.can_change or not can_undo(case.book, event):
+        if plans is None or not plans.sent or not can_undo(case.book, event):
             return
         for sent in [one for one in plans.sent if event.at < one.expires_at]:
             why = undone(case, sent, event, is_link=is_link)
             if why:
                 plans.sent.remove(sent)
                 out.append(_retraction(case, sent, why, _cause(event)))
+
+    def drop(self, case: Case, memory: Memory, event: Event, out: list[Any], *, is_link: bool = False) -> None:
+        """Drop what `event` has undone of what is held, in its order: what was due before it is not held any more."""
+        plans = memory.plans
+        if plans is None or not plans.held or not can_undo(case.book, event):
+            return
         for held in list(plans.held):
             rule = case.book.rules.get(held.rule[0])
             if rule is None:
@@ -158,6 +165,7 @@ class Decider:
                 plans.held.remove(held)
                 out.append(_cancelled(case, rule, moment, f"cancelled by {what}"))
         self.undo(case, memory, link, out, is_link=True)
+        self.drop(case, memory, link, out, is_link=True)
 
 
 def event_moment(event: Event, count: int = 0) -> Moment:

@@ -19,7 +19,8 @@ class Moment:
 
     An event's moment has the `event`, a cart's the record of its abandonment, and what has not come in time the event
     since which that was waited for, `waited_ms` ago, and the `scope` as it was then, of what the rule acts on once.
-    `key` names the occasion where the kind alone does not say it: of carts and waits. `count` is the how-many-th view of the product or visit of the person it is.
+    `key` names the occasion where the kind alone does not say it: of carts and waits. `count` is the how-many-th view
+    of the product or visit of the person it is.
     """
 
     event: Event | None = None

@@ -19,6 +19,8 @@ import click
 
 from pipeline.check_command import check
 from pipeline.deadletters_command import deadletters
+from pipeline.dry_run_command import dry_run
+from pipeline.explain_command import explain
 from pipeline.faults import DONE, INTERRUPTED, WRONG_USAGE, clause, failed, is_debugging, say
 from pipeline.identity_command import identity
 from pipeline.state_command import FILE, FOLDER, state, stop
@@ -251,6 +253,8 @@ command.add_command(state)
 command.add_command(identity)
 command.add_command(topics)
 command.add_command(deadletters)
+command.add_command(explain)
+command.add_command(dry_run)
 
 
 def main() -> NoReturn:

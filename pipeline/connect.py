@@ -25,6 +25,7 @@ from connectors.kafka_part import KafkaPart
 from connectors.kafka_sink import KafkaSink
 from connectors.kafka_source import KafkaSource
 from connectors.kafka_topics import control_topic, exchange_topic, output_topics
+from connectors.recorded import RecordedSource, Recording
 from connectors.redis_identity import RedisIdentity
 from connectors.redis_patience import RedisRules
 from operators.decision import Decider
@@ -34,6 +35,9 @@ from pipeline.parts import format_of
 from pipeline.recovery import Recovery, RunError, make_folder
 from pipeline.shards import ALONE, Shard, ShardError, shard_of
 from pipeline.telemetry import Telemetry
+
+Source = FileSource | RecordedSource | KafkaSource
+"""What is read."""
 
 
 def which_shard(settings: Settings, inputs: Sequence[str], out: Path | None) -> Shard:
@@ -112,8 +116,10 @@ def store(settings: Settings, stop: Stop, telemetry: Telemetry) -> RedisIdentity
     return RedisIdentity(rules, stop, warn, telemetry.store_asked)
 
 
-def file_source(settings: Settings, inputs: Sequence[str], speed: float, stop: Stop) -> FileSource:
-    """Look through the files to read."""
+def file_source(settings: Settings, inputs: Sequence[str], speed: float, stop: Stop) -> FileSource | RecordedSource:
+    """Look through the files to read, or take those of a recording."""
+    if isinstance(inputs, Recording):
+        return RecordedSource(inputs, settings.source.batch_records, settings.source.idle_after_ms, stop)
     options = SourceOptions(
         batch_records=settings.source.batch_records,
         is_exact=settings.source.file_watermark == "exact",
@@ -175,11 +181,20 @@ def kafka_source(
         readers=readers,
     )
     source = KafkaSource(options, stop, warn, beat, journal)
-    ours = {exchange, *(topic.name for topic in output_topics(kafka.prefix).values())}
-    echoes = sorted(ours & {name.rpartition("/")[0] for name in source.partitions})
+    refuse_echoes(kafka.prefix, source.partitions)
+    return source
+
+
+def refuse_echoes(prefix: str, partitions: Sequence[str]) -> None:
+    """Look whether what is to be read is published by us.
+
+    Raises:
+        RunError: it is.
+    """
+    ours = {exchange_topic(prefix).name, *(topic.name for topic in output_topics(prefix).values())}
+    echoes = sorted(ours & {split(name)[0] for name in partitions})
     if echoes:
         raise RunError(f"kafka.topics would read {echoes[0]}, which is published to; narrow the pattern")
-    return source
 
 
 def decider(settings: Settings) -> Decider:

@@ -140,12 +140,13 @@ def _opened(
     from connectors.kafka_dead_letters import LetterTopic
     from operators.event import rfc3339
     from pipeline.connect import now
+    from pipeline.instants import instant
     from pipeline.loading import load
     from pipeline.replaying import Wanted
 
     settings = load(config, os.environ)
     kafka = settings.kafka
-    since_at = None if since is None else _instant(since, now())
+    since_at = None if since is None else instant("--since", since, now())
     wanted = Wanted(reason, source, "" if since_at is None else rfc3339(since_at))
     brokers = Brokers(kafka.servers, kafka.for_librdkafka()) if kafka.servers else None
     store: LetterFile | LetterTopic
@@ -156,25 +157,6 @@ def _opened(
     else:
         raise click.UsageError("name --input, or set kafka.servers in the settings")
     return _Opened(settings, store, wanted, brokers, ExitStack())
-
-
-def _instant(text: str, now: int) -> int:
-    """Read an instant (ms), or how long ago it was."""
-    from datetime import datetime
-
-    from config.durations import parse_duration
-    from connectors.formats.common import EPOCH, milliseconds
-
-    try:
-        return now - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        return max(0, milliseconds(datetime.fromisoformat(text) - EPOCH))
-    except (ValueError, TypeError):
-        raise click.UsageError(
-            f"--since is {text} but must be an instant with its offset, as 2026-11-20T08:00:00Z, or a duration, as 2h"
-        ) from None
 
 
 def _way(opened: _Opened, to: str, *, is_dry: bool) -> Way:
@@ -255,23 +237,24 @@ def _print_json(found: Survey) -> None:
 
 
 def _print(found: Survey, place: str) -> None:
-    from pipeline.terminal import print_table
+    from pipeline.terminal import print_table, printable
 
     rows = {}
     for group, count in found.letters.most_common():
         told = [f"{count:,}"]
         told += [f"{found.fed_back[group]:,} fed back"] * bool(found.fed_back[group])
         told += [f"{found.rejected_again[group]:,} rejected again"] * bool(found.rejected_again[group])
-        rows[_printable(f"{group.source} {group.stage} {group.reason}")] = ", ".join(told)
+        rows[printable(f"{group.source} {group.stage} {group.reason}")] = ", ".join(told)
     print_table(f"{found.letters.total():,} dead letters in {place}", rows)
     for letter in found.latest:
         click.echo()
-        print_table(_printable(letter.told.cloud_event[2]), rows_of(letter, found.times[letter.id]))
+        print_table(printable(letter.told.cloud_event[2]), rows_of(letter, found.times[letter.id]))
 
 
 def rows_of(letter: Letter, times: int) -> dict[str, str]:
     """Write a letter, for people: by the name of the line. `times` is how often it was fed back."""
     from connectors.dead_letter import fixed
+    from pipeline.terminal import printable
 
     told = letter.told
     headers = [
@@ -284,19 +267,14 @@ def rows_of(letter: Letter, times: int) -> dict[str, str]:
         "Came": told.came_at,
         "Id": letter.id,
         "Key": "" if told.key is None else told.key + _coded(told.key_encoding),
-        "Headers": "\n".join(_printable(header) for header in headers),
+        "Headers": "\n".join(printable(header) for header in headers),
         "Record": record + _coded(told.payload_encoding),
         "Before": f"it had been fed back, {told.replays} times so far" if told.replays else "",
         "Fed back": f"{times} times" if times else "",
         "Stays": fixed(told),
     }
-    return {name: value if name == "Headers" else _printable(value) for name, value in rows.items()}
+    return {name: value if name == "Headers" else printable(value) for name, value in rows.items()}
 
 
 def _coded(encoding: str) -> str:
     return "" if encoding == "utf-8" else f" ({encoding})"
-
-
-def _printable(text: str) -> str:
-    """Write out what a terminal would obey: records are written by others."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

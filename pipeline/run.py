@@ -30,7 +30,7 @@ from config.settings import Settings
 from connectors.changelog import ChangelogError
 from connectors.cloudevents import STREAMS
 from connectors.file_sink import FileSink, SinkError
-from connectors.file_source import FileSource, SourceError
+from connectors.file_source import SourceError
 from connectors.kafka_client import KafkaFault
 from connectors.kafka_outbox import Outbox
 from connectors.kafka_part import KafkaPart
@@ -200,7 +200,7 @@ def _begun(
     inputs: Sequence[str],
     out: Path | None,
     state: Recovery | None,
-    ends: tuple[FileSource | KafkaSource, FileSink | KafkaSink],
+    ends: tuple[connect.Source, FileSink | KafkaSink],
     store: RedisIdentity | None,
     shard: Shard,
 ) -> RecoveryConfig | None:
@@ -299,7 +299,7 @@ def _quiet_collector() -> Iterator[None]:
 
 
 def _execute(
-    ends: tuple[FileSource | KafkaSource, FileSink | KafkaSink],
+    ends: tuple[connect.Source, FileSink | KafkaSink],
     parts: Parts,
     config: RecoveryConfig | None,
     run: _Run,

@@ -13,7 +13,6 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from connectors.batches import RawBatch
-from connectors.file_source import FileSource
 from connectors.kafka_part import MEMORY
 from connectors.kafka_source import KafkaSource
 from pipeline.manifest import Manifest, packed, read_manifest
@@ -44,7 +43,7 @@ class Seeds:
             return {}
         return {group: packed(row) for group, row in self._manifest.rows(step).items()}
 
-    def source(self, source: FileSource | KafkaSource) -> FixedPartitionedSource[RawBatch, Any]:
+    def source(self, source: FixedPartitionedSource[RawBatch, Any]) -> FixedPartitionedSource[RawBatch, Any]:
         """Let a source begin where the savepoint left it; what other shards read now is none of its business."""
         if self._manifest is None:
             return source

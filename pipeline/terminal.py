@@ -159,6 +159,11 @@ def print_console(text: str) -> None:
     print(*(line.rstrip() for line in text.splitlines()), sep="\n", flush=True)  # noqa: T201 - our output
 
 
+def printable(text: str) -> str:
+    """Write out what a terminal would obey: much of a record was written by others."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def identities(tally: Tally) -> str:
     """Say how many visitors became part of a lead, and what was not linked; nothing where there is nothing."""
     merges, refused = tally.merges.total(), tally.conflicts.total()

@@ -40,7 +40,7 @@ def told_of(draw: st.DrawFn, rules: Book, delay_ms_max: int = traffic.LATENESS) 
 # --- slots and ids ---------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(st.data())
 def test_no_slot_has_two_winners(data: st.DataObject) -> None:
     """
@@ -64,7 +64,7 @@ def test_no_slot_has_two_winners(data: st.DataObject) -> None:
 # --- caps ------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(st.data())
 def test_no_cap_is_exceeded(data: st.DataObject) -> None:
     """
@@ -120,7 +120,7 @@ def day(at: int, zone: ZoneInfo) -> str:
 # --- consent ---------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(st.data())
 def test_nothing_is_sent_without_consent(data: st.DataObject) -> None:
     """
@@ -171,7 +171,7 @@ EXEMPT = ("transactional", "service")
 # --- each candidate has one end ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(st.data())
 def test_each_candidate_has_one_end(data: st.DataObject) -> None:
     """
@@ -202,7 +202,7 @@ def abandoned(loop: Watched) -> list[CartRecord]:
 # --- taking back ---------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(st.data())
 def test_a_trigger_is_taken_back_once_and_after_it_was_sent(data: st.DataObject) -> None:
     """
@@ -223,7 +223,7 @@ def test_a_trigger_is_taken_back_once_and_after_it_was_sent(data: st.DataObject)
 # --- order, batches, rest ------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(st.data())
 def test_what_is_decided_in_order_does_not_depend_on_arrival(data: st.DataObject) -> None:
     """
@@ -242,7 +242,7 @@ def test_what_is_decided_in_order_does_not_depend_on_arrival(data: st.DataObject
         )
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.data())
 def test_what_is_decided_at_once_by_its_event_alone_has_the_same_ids(data: st.DataObject) -> None:
     """
@@ -257,7 +257,7 @@ def test_what_is_decided_at_once_by_its_event_alone_has_the_same_ids(data: st.Da
         assert sorted(one.trigger_id for one in decided.triggers(shuffled)) == sorted(ids)
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(st.data())
 def test_batches_change_no_decision(data: st.DataObject) -> None:
     """
@@ -270,7 +270,7 @@ def test_batches_change_no_decision(data: st.DataObject) -> None:
         assert in_any_order(cut.records) == in_any_order(decided.run(arrived, rules).records)
 
 
-@settings(max_examples=100)
+@settings(max_examples=30)
 @given(st.data())
 def test_what_rests_goes_on_as_if_it_had_not(data: st.DataObject) -> None:
     """

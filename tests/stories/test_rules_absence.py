@@ -333,6 +333,20 @@ def test_after_an_abandoned_cart_one_may_wait_on() -> None:
         assert [one for one in shop.news() if one == sent("day 2 10:30")] == told, changed
 
 
+@pytest.mark.parametrize(("told", "reason"), [("22:29:59.999", ""), ("22:30", "expired")])
+def test_a_wait_that_begins_too_late_to_be_of_use_is_for_nothing(told: str, reason: str) -> None:
+    """
+    A search of 10:00, waited for until 10:30, is worth a letter for twelve hours: told a millisecond before they are
+    over it still is, then no more.
+    """
+    shop = waiting("searched", "order_completed", expires_after="12h")
+    shop.at("10:00").reads()
+    shop.time(told)
+    shop.at("10:00").searches("sofa")
+    shop.time("23:00")
+    assert shop.news() == [Held("mara", "hello", "10:30", reason) if reason else sent("10:30")]
+
+
 def test_a_late_event_still_begins_its_wait() -> None:
     """
     A search of 10:00 told at 10:20, after time had passed it, is waited for until 10:30; so is what ends it.

@@ -9,6 +9,7 @@ from operators.claim import Claim
 from operators.event import rfc3339
 from operators.expression import Expression
 from operators.expression_values import EvaluationError
+from operators.moment import Moment
 from operators.priority import Priority, context_factor, lever_factor
 from operators.reach import reach
 from operators.refractory import cooling_until, paused
@@ -22,8 +23,8 @@ Refusal = tuple[Suppression, str]
 
 def refusal_of(case: Case, claim: Claim, out: list[Any]) -> Refusal | None:
     """Return the first thing that speaks against a candidate, None where nothing does: then it has a priority."""
-    rule, moment, now = claim.rule, claim.moment, case.now
-    if max(now, case.watermark if moment.event is not None and not moment.is_wait else now) >= claim.expires_at:
+    rule, moment = claim.rule, claim.moment
+    if _reached(case, moment) >= claim.expires_at:
         return "expired", f"expired {rfc3339(claim.expires_at)}"
     why = is_moot(case, moment)
     if why:
@@ -49,6 +50,14 @@ def refusal_of(case: Case, claim: Claim, out: list[Any]) -> Refusal | None:
         return refusal
     refusal = _worth(claim, out)
     return channel_of(case, claim) if refusal is None else refusal
+
+
+def _reached(case: Case, moment: Moment) -> int:
+    """Return up to when time had come: at an event's decision, or when it began a wait, as late as it may have come."""
+    event = moment.event
+    if event is None:
+        return case.now
+    return max(case.now, event.mark if moment.is_wait else case.watermark)
 
 
 def _filters(rule: Rule) -> list[tuple[str, Suppression, list[Expression]]]:

@@ -46,8 +46,11 @@ def scope_of(per: str, moment: Moment, case: Case) -> str:
     return event.event_id
 
 
-def is_same(per: str, scope: str, event: Event, case: Case) -> bool:
-    """Whether an event is of what a rule's moment was about; one that names no cart, product or order is of any."""
+def is_same(per: str, scope: str, since: int, event: Event, case: Case) -> bool:
+    """Whether an event is of what a rule's moment of `since` was about.
+
+    One that names no cart, product or order is of any.
+    """
     commerce = event.commerce or Commerce()
     if per == "product":
         return not commerce.items or any(item.product_id == scope for item in commerce.items)
@@ -60,7 +63,12 @@ def is_same(per: str, scope: str, event: Event, case: Case) -> bool:
         return not event.call_id or event.call_id == scope
     if per == "session":
         visit = case.visit(event)
-        return visit is not None and _visit_name(visit) == scope
+        # Where it began may have turned out to be earlier since.
+        return (
+            visit is not None
+            and visit.started_at <= since <= visit.ended_at
+            and scope.startswith(f"{visit.visitor_id}|{visit.channel}|")
+        )
     return True
 
 
@@ -96,7 +104,7 @@ def ends(rule: Rule, kind: str, scope: str, since: int, event: Event, case: Case
         return False
     if event.at < since or (event.at == since and event.kind == kind):  # not the one that it is about
         return False
-    return is_same(rule.per, scope, event, case)
+    return is_same(rule.per, scope, since, event, case)
 
 
 def overtaken(case: Case, memory: Memory, rule: Rule, kind: str, scope: str, since: int) -> str:

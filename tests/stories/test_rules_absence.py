@@ -1,12 +1,12 @@
 """Rules on what does not come: `after`, `without`, and for what it is waited (`per`)."""
 
+from collections.abc import Callable
+
 import pytest
 
 from operators.event import Commerce, Item
 from tests.stories.rules import PHONE, Yaml, rule, sent, shop_of, strict
-from tests.story import Held, Story
-
-HALF_HOUR = {"after": "30m"}
+from tests.story import ANON, Held, Moment, Story
 
 
 def waiting(on: str, without: str | list[str], per: str = "profile", **keys: Yaml) -> Story:
@@ -213,16 +213,52 @@ def test_each_call_has_its_wait() -> None:
         assert shop.news() == told, answered
 
 
-@pytest.mark.parametrize(("left", "told"), [("10:29:59.999", []), ("10:30", []), ("10:40:00.001", [sent("10:20")])])
-def test_each_visit_has_its_wait(left: str, told: list[object]) -> None:
+Does = Callable[[Moment], Moment]
+
+ENDS: list[tuple[str, str, str, Does, Does]] = [
+    ("event", "searched", "order_completed", lambda at: at.searches("sofa"), lambda at: at.orders("sofa")),
+    ("product", "product_viewed", "product_added", lambda at: at.views("sofa"), lambda at: at.adds("sofa")),
+    (
+        "order",
+        "order_completed",
+        "order_cancelled",
+        lambda at: at.orders("sofa", order="o1"),
+        lambda at: at.happens("order_cancelled", ANON, commerce=Commerce(order_id="o1")),
+    ),
+    ("cart", "product_added", "order_completed", lambda at: at.adds("sofa"), lambda at: at.orders("sofa", cart="c1")),
+    ("call", "call_ringing", "call_ended", lambda at: at.calls(PHONE), lambda at: at.hangs_up(PHONE)),
+    ("session", "searched", "page_left", lambda at: at.searches("sofa"), lambda at: at.leaves()),
+    ("profile", "searched", "order_completed", lambda at: at.searches("sofa"), lambda at: at.orders("sofa")),
+]
+
+
+@pytest.mark.parametrize(("per", "on", "without", "begin", "end"), ENDS, ids=[one[0] for one in ENDS])
+def test_every_wait_has_both_sides(per: str, on: str, without: str, begin: Does, end: Does) -> None:
     """
-    Twenty minutes without a page of that visit: a page of the next one, more than half an hour later, ends nothing.
+    For whatever it is waited: what comes 29:59.999 after, or exactly 30:00, ends the wait; a millisecond later, what
+    was said is taken back.
     """
-    shop = shop_of(rule(on="searched", after="20m", without="page_left", per="session", channels=["email"]))
-    shop.at("10:00").searches("sofa")
-    shop.at("10:10").leaves() if not told else shop.at(left).leaves()
-    shop.time("12:00")
-    assert shop.news() == told
+    for at, count in (("10:29:59.999", 0), ("10:30", 0), ("10:30:00.001", 2)):
+        shop = waiting(on, without, per=per)
+        begin(shop.at("10:00"))
+        if per == "session":
+            shop.at("10:15").reads()  # the visit goes on
+        end(shop.at(at))
+        shop.time("12:00")
+        assert len(shop.news()) == count, at
+        assert len(shop.triggers()) == count / 2
+
+
+def test_the_next_visit_ends_no_wait() -> None:
+    """
+    A page that is left 30:00 after the last event of the visit is of that, a millisecond later of the next one.
+    """
+    for left, told in (("10:30", []), ("10:30:00.001", [sent("10:40")])):
+        shop = shop_of(rule(on="searched", after="40m", without="page_left", per="session"))
+        shop.at("10:00").searches("sofa")
+        shop.at(left).leaves()
+        shop.time("12:00")
+        assert shop.news() == told, left
 
 
 def test_two_devices_are_two_visits() -> None:
@@ -295,6 +331,20 @@ def test_after_an_abandoned_cart_one_may_wait_on() -> None:
         shop.at(changed).adds("lamp")
         shop.time("day 2 10:45")
         assert [one for one in shop.news() if one == sent("day 2 10:30")] == told, changed
+
+
+@pytest.mark.parametrize(("told", "reason"), [("22:29:59.999", ""), ("22:30", "expired")])
+def test_a_wait_that_begins_too_late_to_be_of_use_is_for_nothing(told: str, reason: str) -> None:
+    """
+    A search of 10:00, waited for until 10:30, is worth a letter for twelve hours: told a millisecond before they are
+    over it still is, then no more.
+    """
+    shop = waiting("searched", "order_completed", expires_after="12h")
+    shop.at("10:00").reads()
+    shop.time(told)
+    shop.at("10:00").searches("sofa")
+    shop.time("23:00")
+    assert shop.news() == [Held("mara", "hello", "10:30", reason) if reason else sent("10:30")]
 
 
 def test_a_late_event_still_begins_its_wait() -> None:

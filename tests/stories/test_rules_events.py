@@ -195,8 +195,7 @@ def test_a_visit_is_an_occasion_of_its_own() -> None:
 
 def test_a_person_is_an_occasion_for_a_cooldown() -> None:
     """
-    Once in a life where no cooldown is given is once an event; with one, once in its span: exactly so much later is
-    the next.
+    Once in its span: exactly so much later is the next.
     """
     shop = shop_of(rule(per="profile", cooldown="1h"))
     shop.at("10:00").reads()

@@ -75,7 +75,7 @@ def test_when_is_not_asked_again() -> None:
 @pytest.mark.parametrize("what", ["bought", "emptied", "changed"])
 def test_a_cart_taken_up_again_is_not_left(what: str) -> None:
     """
-    Bought, emptied or changed during the night: it is said once time is complete, and nothing in the morning.
+    Bought, emptied or changed during the night: it is said when its turn has come, and nothing in the morning.
     """
     shop = night(rule(on="cart.timer"), settings=strict())
     shop.at("20:45").adds("sofa", cart="c1")
@@ -100,8 +100,7 @@ def test_what_a_rule_says_undoes_what_is_held() -> None:
     shop = night(rule(on="searched", undone_by="order_completed"))
     shop.at("21:00").searches("sofa")
     shop.at("23:00").orders("sofa")
-    shop.time("23:00")
-    assert shop.news() == [held("21:00", "not_applicable")]
+    shop.at("23:00").expects(held("21:00", "not_applicable"))
     assert shop.suppressed()[0].detail == "cancelled by order_completed"
     shop.at("day 2 09:00").expects_nothing()
 
@@ -143,6 +142,17 @@ def test_several_that_are_held_compete_in_the_morning() -> None:
     shop.at("22:00").searches("sofa")
     shop.at("day 2 08:00").expects(held("21:00", "outranked", "story"), sent("22:00", "offer"))
     assert shop.suppressed()[0].detail == "outranked by offer (40 to 25)"
+
+
+def test_of_two_that_are_held_the_first_counts_for_the_second() -> None:
+    """
+    Two slots, one letter left: the one of more value goes, though it was held later.
+    """
+    rules = rule("story", value=25), rule("offer", "searched", value=40, slot="other")
+    shop = night(*rules, caps=[{"scope": "all", "limit": 1, "per": "1d"}])
+    shop.at("21:00").reads()
+    shop.at("22:00").searches("sofa")
+    shop.at("day 2 08:00").expects(sent("22:00", "offer"), held("21:00", "cap", "story"))
 
 
 def test_one_occasion_is_held_once() -> None:

@@ -238,6 +238,18 @@ def test_nothing_is_taken_back_by_its_own_event() -> None:
     assert shop.news() == [taken("10:06", "cancelled"), Held("mara", "hello", "10:06", "cooldown")]
 
 
+def test_a_visit_is_the_same_wherever_it_turns_out_to_have_begun() -> None:
+    """
+    A page of 10:00:05 that is told after the first one of 10:00:10 makes the visit longer, and no other.
+    """
+    shop = shop_of(rule(per="session", undone_by="searched"))
+    shop.at("10:00:10").reads()
+    shop.at("10:00:05").leaves()
+    shop.at("10:01").searches("sofa")
+    shop.time("10:05")
+    assert shop.news() == [sent("10:00:10"), taken("10:01", "cancelled")]
+
+
 def test_what_came_before_undoes_nothing() -> None:
     """
     A chat of 10:00:05, told after the search of 10:00:10, is before it.
@@ -315,6 +327,7 @@ def test_what_was_sent_to_a_visitor_is_taken_back_from_the_customer() -> None:
     shop.time("10:30")
     shop.at("10:40").identifies("tablet-1", as_="mara", email=JOE)
     shop.at("10:45").orders("sofa", cart="c1")
+    shop.time("10:46")
     assert [type(one).__name__ for one in shop.news()] == ["Nudge", "Taken"]
 
 

@@ -37,7 +37,7 @@ from operators.held import take_along
 from operators.identity_record import StitchedRecord
 from operators.moment import Moment
 from operators.ordered import Ordered, Side
-from operators.person import add_anonymous_id, track_of, tracks
+from operators.person import add_anonymous_id, guests_of, track_of, tracks
 from operators.profile_record import ProfileRecord, Tombstone
 from operators.profile_state import Guest, HandOver, Profile, Track
 from operators.rate import RateRule
@@ -204,9 +204,11 @@ class ProfileOperator:
         every, book = tracks(profile), decider.book
         case = Case(book, self._ordered.tools, profile, every, key, None, event.at, watermark, self._is_lead)
         had_plans = profile.track.memory.plans is not None
-        for track in every:
-            if track.memory.plans is not None:
-                self._undo(key, profile, track, watermark, out)
+        if profile.track.memory.plans is not None:
+            self._undo(key, profile, profile.track, watermark, out)
+        for guest in guests_of(profile.guests):  # whose own it is up to the link
+            if guest.track.memory.plans is not None:
+                self._undo(guest.profile_id, profile, guest.track, watermark, out)
         if visit:
             moment = Moment(RETURNED, event.at, event.visitor_id)
             moment.event, moment.count = event, visit

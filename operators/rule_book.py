@@ -177,7 +177,7 @@ class Book:
         rest_ms = max([pause.reach_ms for pause in policy.pauses], default=0)
         named_ms = max([pause.reach_ms for pause in policy.pauses if pause.scope != "all"], default=0)
         cap_ms = max([cap.reach_ms for cap in caps], default=0)
-        cooldowns = [rule.cooldown_ms for rule in rules] + [ONCE_MS for rule in rules if rule.per in ONCE]
+        cooldowns = [rule.cooldown_ms for rule in rules] + [ONCE_MS for rule in rules if _is_once(rule)]
         self.once_ms = max(cooldowns, default=0)
         """How long it is remembered that an action was taken."""
         spans = {
@@ -193,3 +193,8 @@ class Book:
     def describe(self) -> dict[str, Any]:
         """Return what operators ask first: how many rules, and which versions."""
         return {"book": self.id, "rules": {rule.id: rule.version for rule in self.rules.values()}}
+
+
+def _is_once(rule: Rule) -> bool:
+    """Whether a rule decides as events come, once for what they name."""
+    return rule.per in ONCE and rule.after_ms < 0 and not CART_TIMERS.issuperset(rule.on)

@@ -29,9 +29,28 @@ def profiles(part: Part) -> list[Profile]:
     return found
 
 
+def is_taken_back(one: dict[str, Any]) -> bool:
+    """Whether a record takes a trigger back, which no version before did."""
+    return one["stream"] == "triggers" and str(one["id"]).endswith("/retracted")
+
+
 def kept(told: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     """Leave out of a record what the version that made the golden one did not know."""
     return told | {"data": {key: value for key, value in told["data"].items() if key in known["data"]}}
+
+
+def as_then(one: dict[str, Any]) -> dict[str, Any]:
+    """Say what is said of a decision in the words of 0.1, whose rules had no names and whose causes had others.
+
+    What is in `detail` is for people.
+    """
+    data = {key: value for key, value in one["data"].items() if key != "detail"}
+    words = {"visit.returned": "visit", "product_viewed": "product"}
+    if "cause" in data:
+        cause = data["cause"]
+        data = data | {"cause": cause | {"type": words.get(cause["type"], cause["type"])}}
+    id_ = one["id"].replace(f"/{data['rule']['id']}/", "/") if "rule" in data else one["id"]
+    return one | {"id": id_, "data": data}
 
 
 def without_stitching(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -57,12 +76,13 @@ def test_a_golden_savepoint_goes_on_as_it_did(version: str, tmp_path: Path) -> N
     with those beside them by which what was a visitor's becomes a lead's.
     """
     shutil.copytree(GOLDEN / version, tmp_path / "golden")
-    expected = [json.loads(line) for line in (GOLDEN / version / EXPECTED).read_text().splitlines()]
+    expected = [as_then(json.loads(line)) for line in (GOLDEN / version / EXPECTED).read_text().splitlines()]
 
     arguments = ("run", INPUT, "--config", SETTINGS, "--out", "out", "--recovery", "new", "--from-savepoint", SAVEPOINT)
     result = nextmove(*arguments, cwd=tmp_path / "golden")
     every = [one for one in written(tmp_path / "golden" / "out") if one["stream"] != "calls"]  # there was none
-    found = without_stitching(every)
+    beside = ("attribution", "answers")
+    found = [as_then(one) for one in without_stitching(every) if one["stream"] not in beside and not is_taken_back(one)]
 
     assert result.returncode == 0, result.stderr
     assert [(one["stream"], one["id"]) for one in found] == [(one["stream"], one["id"]) for one in expected]

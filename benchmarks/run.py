@@ -3,7 +3,7 @@
     python -m benchmarks.run                     everything, some twenty-five minutes
     python -m benchmarks.run --quick             the same in small, to see that it works
     python -m benchmarks.run --only kafka        one part; "tuning", "shards", "growth", "identity", "decode",
-                                                 "expressions" only so
+                                                 "expressions", "decisions" only so
     python -m benchmarks.run --record            also writes benchmarks/results/<date>-[PART-]<commit>.md and .json,
                                                  and of growth a picture, .svg
 
@@ -27,6 +27,7 @@ from rich.table import Table
 
 from benchmarks import (
     bench_cluster,
+    bench_decisions,
     bench_decode,
     bench_expressions,
     bench_groups,
@@ -56,6 +57,7 @@ PARTS: Final = (
     "identity",
     "decode",
     "expressions",
+    "decisions",
 )
 # Of what Kafka to Kafka takes at most: the load at which latency is promised.
 LOAD_SHARE: Final = 0.5
@@ -103,6 +105,7 @@ class Findings(msgspec.Struct, kw_only=True):
     identity: bench_identity.Identity | None = None
     decode: bench_decode.Decode | None = None
     expressions: bench_expressions.Expressions | None = None
+    decisions: bench_decisions.Decisions | None = None
 
 
 Section = tuple[str, list[list[str]], list[str]]
@@ -190,6 +193,8 @@ def _are_right(found: Findings) -> Iterator[bool]:
         yield not found.decode.faults
     if found.expressions is not None:
         yield not found.expressions.faults
+    if found.decisions is not None:
+        yield not found.decisions.faults
     if found.latency is not None:
         yield not found.latency.faults
     if found.tuning is not None:
@@ -204,6 +209,8 @@ def _by_itself(options: argparse.Namespace, found: Findings, tell: Callable[[str
         found.decode = bench_decode.run(options.records, options.rounds, tell)
     if options.only == "expressions":
         found.expressions = bench_expressions.run(bench_expressions.EVENTS, options.rounds, tell)
+    if options.only == "decisions":
+        found.decisions = bench_decisions.run(bench_decisions.EVENTS, options.rounds, tell)
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -271,6 +278,9 @@ def _sections_by_itself(found: Findings) -> Iterator[Section]:
     if found.expressions is not None:
         asked = found.expressions
         yield bench_expressions.title(asked), bench_expressions.table(asked), bench_expressions.told(asked)
+    if found.decisions is not None:
+        costs = found.decisions
+        yield bench_decisions.title(costs), bench_decisions.table(costs), bench_decisions.told(costs)
 
 
 def _asides(state: bench_state.State) -> list[str]:

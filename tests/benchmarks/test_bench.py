@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from redis import Redis
 
-from benchmarks import bench_decode, bench_expressions, cores
+from benchmarks import bench_decisions, bench_decode, bench_expressions, cores
 from benchmarks.bench_decode import MAPPING, TRAFFIC
 from benchmarks.bench_identity import MIXES, RENEWED, check, link_all
 from benchmarks.bench_latency import Heard, Plan, Traffic, reckoned
@@ -272,6 +272,19 @@ def test_a_condition_that_says_something_else_is_found(monkeypatch: pytest.Monke
     monkeypatch.setattr(bench_expressions, "RULES", {"profile.visits > {n}": lambda _: lambda _: True})
     found = bench_expressions.run(1, 1, lambda _: None)
     assert found.faults[0] == "with all facts: not the same by hand: profile.visits > 5"
+
+
+def test_fifty_rules_decide_what_their_books_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Without rules, or with others, or with none that holds nothing is decided; and a book that says otherwise is found.
+    """
+    found = bench_decisions.run(40, 1, lambda _: None)
+    assert found.faults == []
+    assert [(cost.rules, cost.triggers, cost.suppressed) for cost in found.costs] == [
+        (1, 0, 0), (50, 0, 0), (50, 0, 0), (50, 0, 40),
+    ]  # fmt: skip
+    monkeypatch.setattr(bench_decisions, "CONDITIONS", ("event.product.views >= {n}",) * 10)
+    assert bench_decisions.run(1, 1, lambda _: None).faults[0].startswith("none holds: ")
 
 
 def test_identities_are_linked_weighed_and_found_again(

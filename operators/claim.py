@@ -83,7 +83,9 @@ def _occasion(rule: Rule, moment: Moment, case: Case) -> tuple[str, str, str, in
         return moment.cart.cart_id, moment.key, "", cooldown_ms
     event = moment.event
     if kind == RETURNED:
-        return f"{assignment}/{moment.count}", f"{assignment}|visit|{moment.count}", "", cooldown_ms
+        # Two on one device are two; by another visit nothing that came late can change any more when each came first.
+        first = f"{assignment}@{case.person.first_at}"
+        return f"{assignment}/{moment.count}", f"{first}|visit|{moment.count}", "", cooldown_ms
     assert event is not None, f"{kind} is an event's"
     scope = scope_of(rule.per, moment, case)
     # Two occasions of one product or person lie at least a cool-down apart, so in different ones of these spans; and

@@ -6,15 +6,16 @@ from typing import Final
 
 from operators.event import Event
 from operators.person import is_of
-from operators.profile_state import Guest, Track
+from operators.profile_state import Guest, Profile
 
 
-def take_along(track: Track, guest: Guest) -> None:
+def take_along(profile: Profile, guest: Guest) -> None:
     """Give a guest what came before it and is still held: what it did before the link, and another shard read."""
+    track = profile.track
     early: list[Event] = []
     others: list[Event] = []
     for event in track.pending:
-        if event.at < guest.at and is_of(guest, event):
+        if event.at < guest.at and is_of(guest, event, profile.anonymous_ids):
             early.append(event)
         else:
             others.append(event)

@@ -35,6 +35,9 @@ OUTCOMES: Final[dict[str, str]] = {
 FAILURES: Final = frozenset({"email_bounced", "message_failed"})
 """Kinds by which a trigger turns out not to have reached anybody."""
 
+MAIL_ARRIVES: Final = frozenset({"email_delivered", "email_opened", "email_clicked"})
+"""Kinds by which an address that had bounced turns out to be good again."""
+
 CALL_GOES_ON: Final = frozenset(
     {"call_ringing", "call_queued", "call_answered", "call_held", "call_resumed", "call_transferred"}
 )
@@ -58,8 +61,9 @@ CALLS_MAX: Final = 8
 class Memory:
     """What is remembered of one profile.
 
-    `email`, `phone` and `zone` are the newest told and when; `calls` are those under way by id, and since when. `came`
-    is when what ends waits or undoes triggers came last, by kind: two who turn out to be one ask it of each other.
+    `email`, `phone` and `zone` are the newest told and when; `bounced` is the address at which no mail arrives, as far
+    as was told at `bounced_at`. `calls` are those under way by id, and since when. `came` is when what ends waits or
+    undoes triggers came last, by kind: two who turn out to be one ask it of each other.
     """
 
     email: str = ""
@@ -68,6 +72,8 @@ class Memory:
     phone_at: int = -1
     zone: str = ""
     zone_at: int = -1
+    bounced: str = ""
+    bounced_at: int = -1
     orders: Orders | None = None
     plans: Plans | None = None
 
@@ -94,12 +100,14 @@ class Memory:
                 None if plans_ is None or plans_.is_empty else plans_.pack(),
                 {call_id: base - at for call_id, at in self.calls.items()},
                 {kind: base - at for kind, at in self.came.items()},
+                self.bounced,
+                ago(base, self.bounced_at),
             ],
             _EMPTY,
         )
 
 
-_EMPTY: Final[Row] = [[], "", None, [], "", None, "", None, None, None, {}, {}]
+_EMPTY: Final[Row] = [[], "", None, [], "", None, "", None, None, None, {}, {}, "", None]
 
 
 def unpack(row: Row, base: int) -> Memory:
@@ -119,6 +127,7 @@ def unpack(row: Row, base: int) -> Memory:
         memory.calls[call_id] = base - told[10][call_id]
     for kind in told[11]:
         memory.came[kind] = base - told[11][kind]
+    memory.bounced, memory.bounced_at = told[12], instant(base, told[13], -1)
     return memory
 
 
@@ -142,7 +151,8 @@ def _unpack_first(row: Row, base: int) -> Memory:
 def learn(memory: Memory, event: Event, book: Book) -> None:
     """Take in what `event` says of its person; the newest word counts, at one instant the later in the alphabet."""
     at, kind = event.at, event.kind
-    if event.email and (at, event.email) >= (memory.email_at, memory.email):
+    # A failure may be of a letter to an address that the person has given up since.
+    if event.email and kind not in FAILURES and (at, event.email) >= (memory.email_at, memory.email):
         memory.email, memory.email_at = event.email, at
     if event.phone and (at, event.phone) >= (memory.phone_at, memory.phone):
         memory.phone, memory.phone_at = event.phone, at
@@ -151,12 +161,8 @@ def learn(memory: Memory, event: Event, book: Book) -> None:
             book.policy.consent.learn(memory.consents, name, at, given)
     if kind in CALL_GOES_ON or kind in CALL_IS_OVER:
         _call(memory, event)
-    elif kind in OUTCOMES:
-        book.contacts.touch(memory.contacts, OUTCOMES[kind], outcome_of(event), at, at)
-        if kind == "email_complained":
-            book.policy.consent.learn(memory.consents, "email", at, False)
-    elif kind in FAILURES:
-        book.contacts.forget(memory.contacts, outcome_of(event), at, at)
+    elif kind in OUTCOMES or kind in FAILURES:
+        _answer(memory, event, book)
     elif kind == "identified":
         zone = event.told().get("timezone")
         if isinstance(zone, str) and zone and (at, zone) >= (memory.zone_at, memory.zone):
@@ -166,6 +172,21 @@ def learn(memory: Memory, event: Event, book: Book) -> None:
 def note(memory: Memory, event: Event) -> None:
     """Take in that something has come that rules want not to."""
     memory.came[event.kind] = max(event.at, memory.came.get(event.kind, event.at))
+
+
+def _answer(memory: Memory, event: Event, book: Book) -> None:
+    """Take in what came of a trigger, and what that says of the address."""
+    at, kind = event.at, event.kind
+    if kind in FAILURES:
+        book.contacts.forget(memory.contacts, outcome_of(event), at, at)
+        if kind == "email_bounced" and at >= memory.bounced_at:
+            memory.bounced, memory.bounced_at = event.email or memory.email, at
+        return
+    book.contacts.touch(memory.contacts, OUTCOMES[kind], outcome_of(event), at, at)
+    if kind == "email_complained":
+        book.policy.consent.learn(memory.consents, "email", at, False)
+    elif kind in MAIL_ARRIVES and memory.bounced and at > memory.bounced_at:
+        memory.bounced, memory.bounced_at = "", at
 
 
 def _call(memory: Memory, event: Event) -> None:
@@ -199,6 +220,8 @@ def union(memory: Memory, other: Memory, book: Book, now: int) -> None:
         memory.phone, memory.phone_at = other.phone, other.phone_at
     if (other.zone_at, other.zone) > (memory.zone_at, memory.zone):
         memory.zone, memory.zone_at = other.zone, other.zone_at
+    if (other.bounced_at, other.bounced) > (memory.bounced_at, memory.bounced):
+        memory.bounced, memory.bounced_at = other.bounced, other.bounced_at
     for call_id, at in other.calls.items():
         memory.calls[call_id] = min(at, memory.calls.get(call_id, at))
     for kind, at in other.came.items():

@@ -6,7 +6,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from operators.event import Event
+from operators.event import FOREVER, Event
 from operators.profile_state import Guest, Profile, Track
 
 # Nobody has so many devices; what clears its cookies at every visit is listed by its first twenty.
@@ -15,12 +15,17 @@ ANONYMOUS_IDS_MAX: Final = 20
 
 @mypyc_attr(acyclic=True)
 class Person:
-    """Who a decision is for: `assignment_id` is the first anonymous id, kept through merges."""
+    """Who a decision is for: `assignment_id` is the first anonymous id, kept through merges.
 
-    def __init__(self, profile_id: str, anonymous_ids: list[str], assignment_id: str) -> None:
+    Two who share a device from their first day on have the same one. `first_at`, when each was first seen there (-1:
+    on no device), tells them apart.
+    """
+
+    def __init__(self, profile_id: str, anonymous_ids: list[str], assignment_id: str, first_at: int) -> None:
         self.profile_id = profile_id
         self.anonymous_ids = anonymous_ids
         self.assignment_id = assignment_id
+        self.first_at = first_at
 
 
 def tracks(profile: Profile) -> list[Track]:
@@ -33,9 +38,17 @@ def tracks(profile: Profile) -> list[Track]:
 def track_of(profile: Profile, event: Event) -> tuple[Track, dict[str, int]]:
     """Return the guest's track and ids for what a visitor did before becoming known, else the profile's own."""
     for guest in guests_of(profile.guests):
-        if event.at < guest.at and is_of(guest, event):
+        if event.at < guest.at and is_of(guest, event, profile.anonymous_ids):
             return guest.track, guest.anonymous_ids
     return profile.track, profile.anonymous_ids
+
+
+def link_sooner(profile: Profile, event: Event) -> None:
+    """Have a visitor be known from `event` on, which names the person: what came first told of a later link."""
+    for guest in guests_of(profile.guests):
+        if guest.visitor_id and guest.visitor_id == event.visitor_id and event.at < guest.at:
+            guest.at, guest.event_id = event.at, event.event_id
+            profile.due_at = min(profile.due_at, event.at)
 
 
 def guests_of(guests: list[Guest]) -> list[Guest]:
@@ -48,12 +61,17 @@ def guests_of(guests: list[Guest]) -> list[Guest]:
     return found
 
 
-def is_of(guest: Guest, event: Event) -> bool:
-    """Whether `event` was the guest's, had it come in time. A lead is known by its devices and its address."""
+def is_of(guest: Guest, event: Event, anonymous_ids: dict[str, int]) -> bool:
+    """Whether `event` was the guest's, had it come in time. A lead is known by its devices and its address.
+
+    A device that its host, who has the `anonymous_ids`, had too was of whom it came to last.
+    """
     if guest.visitor_id:
         return event.visitor_id == guest.visitor_id
-    if event.anonymous_id in guest.anonymous_ids:
-        return True
+    since = guest.anonymous_ids.get(event.anonymous_id)
+    if since is not None:
+        host_since = anonymous_ids.get(event.anonymous_id, FOREVER)
+        return host_since > event.at or host_since <= since <= event.at
     track, email = guest.track, event.email
     return bool(email) and email in {track.memory.email, *[held.email for held in track.pending]}
 
@@ -66,7 +84,8 @@ def _first(anonymous_ids: dict[str, int]) -> str:
 
 def person(profile_id: str, anonymous_ids: dict[str, int]) -> Person:
     """Return whom decisions are for; without an anonymous id the profile id stands in for the first one."""
-    return Person(profile_id, sorted(anonymous_ids), _first(anonymous_ids) or profile_id)
+    first = _first(anonymous_ids)
+    return Person(profile_id, sorted(anonymous_ids), first or profile_id, anonymous_ids.get(first, -1))
 
 
 def everyone(key: str, profile: Profile) -> Person:

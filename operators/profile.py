@@ -34,10 +34,11 @@ from operators.decision import Decider
 from operators.event import FOREVER, Event, rfc3339
 from operators.footprint import FootprintTracker
 from operators.held import take_along
+from operators.identity import names_person
 from operators.identity_record import StitchedRecord
 from operators.moment import Moment
 from operators.ordered import Ordered, Side
-from operators.person import add_anonymous_id, guests_of, track_of, tracks
+from operators.person import add_anonymous_id, guests_of, link_sooner, track_of, tracks
 from operators.profile_record import ProfileRecord, Tombstone
 from operators.profile_state import Guest, HandOver, Profile, Track
 from operators.rate import RateRule
@@ -110,6 +111,8 @@ class ProfileOperator:
                 visit = profile.visits
         track, anonymous_id, ids = profile.track, event.anonymous_id, profile.anonymous_ids
         if profile.guests:
+            if at > watermark and names_person(event):
+                link_sooner(profile, event)
             track, ids = track_of(profile, event)
         # A visitor's own id is among them since the visitor's first event.
         if anonymous_id and (anonymous_id != key or not ids) and anonymous_id not in ids:
@@ -174,7 +177,7 @@ class ProfileOperator:
         if visitor.visits:
             profile.first_at = min(profile.first_at, visitor.first_at)
         self._footprint.union(profile.footprint, visitor.footprint)
-        take_along(profile.track, guest)
+        take_along(profile, guest)
         return profile
 
     def expire(self, key: str, profile: Profile) -> list[Output]:

@@ -2,7 +2,7 @@
 
 | channel | reaches | by |
 |---|---|---|
-| `email` | whose address is known | the address |
+| `email` | whose address is known, and has not bounced | the address |
 | `sms`, `whatsapp`, `phone` | whose number is known | the number |
 | `push` | who has agreed to it: nobody has a device token here | the profile |
 | `onsite` | who is in an open visit of site or app | the profile |
@@ -100,6 +100,8 @@ def _refusal(case: Case, rule: Rule, channel: str, trigger_id: str) -> tuple[str
     memory, policy = case.memory(), case.book.policy
     if channel == "email" and not memory.email:
         return "no_channel", "no address"
+    if channel == "email" and memory.email == memory.bounced:
+        return "no_channel", f"bounced {rfc3339(memory.bounced_at)}"
     if channel in BY_NUMBER and not memory.phone:
         return "no_channel", "no number"
     refusal = policy.consent.refusal(memory.consents, channel, rule.purpose, case.now)

@@ -222,17 +222,20 @@ def test_33_a_receipt_uses_up_the_limit() -> None:
 
 def test_34_what_bounced_has_reached_nobody() -> None:
     """
-    It leaves the day's one letter free: else who mistyped an address is not written to under the right one.
+    It leaves the day's one letter free: else who mistyped an address is not written to under the right one. Under the
+    wrong one they are not again.
     """
     shop = Story(book=book(policy=ONE_A_DAY, **EVERY_CART))
     known(shop, "08:30").at("09:00").adds("kettle", cart="c1")
     shop.time("09:30")
     outcome(shop, "email_bounced", "09:40", shop.triggers()[0].trigger_id)
     shop.at("10:00").adds("sofa", cart="c2")
+    shop.at("10:40").identifies(as_="mara", email="mara.right@shop.example")
     shop.at("11:00").adds("lamp", cart="c3")
+    shop.at("12:00").adds("pan", cart="c4")
     shop.ends()
-    assert [one.cause.id for one in shop.triggers() if one.channel == "email"] == ["c1", "c2"]
-    assert reasons(shop) == ["cap"]
+    assert [one.cause.id for one in shop.triggers() if one.channel == "email"] == ["c1", "c3"]
+    assert reasons(shop) == ["no_channel", "cap"]
 
 
 # --- not now ---------------------------------------------------------------------------------------------------------

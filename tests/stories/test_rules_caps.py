@@ -198,12 +198,14 @@ def test_what_is_due_by_contract_is_never_capped_nor_counted() -> None:
 @pytest.mark.parametrize("bounced", ["10:00:30", "10:05"])
 def test_what_has_bounced_does_not_count(bounced: str) -> None:
     """
-    It has reached nobody: from the bounce on there is room for another, which counts; other outcomes change nothing.
+    It has reached nobody: from the bounce on there is room for another, to an address that is good, which counts; other
+    outcomes change nothing.
     """
     shop = capped(1, "1d")
     shop.at("10:00").reads()
     shop.at("10:00:29").receives(last(shop).trigger_id).reads()
     shop.at(bounced).bounces(last(shop).trigger_id)
+    shop.at("10:05:30").identifies(as_="mara", email="mara.new@shop.example")
     shop.at("10:06").reads()
     shop.at("10:07").reads()
     assert shop.news() == [sent("10:00"), held("10:00:29"), sent("10:06"), held("10:07")]

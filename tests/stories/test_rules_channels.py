@@ -60,6 +60,53 @@ def test_an_address_is_used_as_it_comes() -> None:
     assert shop.news() == [sent("10:00")]
 
 
+@pytest.mark.parametrize("told", ["", MARA])
+def test_an_address_that_has_bounced_is_none(told: str) -> None:
+    """
+    From the bounce on, until mail arrives there or another address is told; telling the same once more is no cure.
+    """
+    shop = shop_of(rule(on="other", channels=["email", "sms"]))
+    assert server(shop, "10:00", user_id="mara")[0] == "email"
+    shop.at("10:01").bounces(last(shop).trigger_id, email=told)
+    assert server(shop, "10:02", user_id="mara") == ("sms", {"email": "no_channel", "sms": ""})
+    shop.at("10:03").identifies(as_="mara", email=MARA)
+    assert server(shop, "10:04", user_id="mara")[0] == "sms"
+    shop.at("10:05").happens("email_delivered", ANON)
+    assert server(shop, "10:06", user_id="mara")[0] == "email"
+    shop.at("10:07").bounces(last(shop).trigger_id)
+    assert server(shop, "10:08", user_id="mara")[0] == "sms"
+    shop.at("10:09").identifies(as_="mara", email="mara.new@shop.example")
+    assert server(shop, "10:10", user_id="mara")[0] == "email"
+
+
+def test_an_address_that_was_given_up_may_bounce() -> None:
+    """
+    The newest is still the newest, and still good.
+    """
+    shop = shop_of(rule(on="other"))
+    shop.at("10:00").identifies(as_="mara", email="mara.new@shop.example")
+    shop.at("10:01").happens("email_bounced", ANON, email=MARA)
+    assert server(shop, "10:02", user_id="mara")[0] == "email"
+    assert last(shop).address_ref == f"email:{digest('email', 'mara.new@shop.example')}"
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_what_bounced_on_one_device_is_known_on_the_other(turn: int) -> None:
+    """
+    Two who turn out to be one have the newest word on whether mail arrives, whichever is joined to the other.
+    """
+    kinds = ["email_bounced", "email_delivered"]
+    for said, channel in ((kinds, "email"), (kinds[::-1], "sms")):
+        shop = shop_of(rule(on="other", channels=["email", "sms"]))
+        devices = [ANON, "anon-8"][::turn]
+        shop.at("10:00").happens("email_bounced", devices[0], email=MARA)
+        for minute, kind in enumerate(said, start=1):
+            shop.at(f"10:0{minute}").happens(kind, devices[minute - 1], email=MARA)
+        shop.at("10:05").identifies("anon-8", as_="mara")
+        shop.time("11:00")
+        assert server(shop, "11:01", user_id="mara")[0] == channel
+
+
 def test_the_newest_address_is_used() -> None:
     """
     Whichever came in last.

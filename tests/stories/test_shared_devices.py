@@ -83,6 +83,20 @@ def test_a_tablet_that_two_use_in_turn_is_always_of_whom_logged_in_last(shop: St
     assert [visit.of for visit in sorted(shop.sessions(), key=lambda v: int(v.start[:2]))] == ["mara", "joe"] * 7
 
 
+def test_two_who_come_back_to_one_tablet_are_two(shop: Story) -> None:
+    """
+    Each on their second visit: subscribers, who leave out what they have had, must not leave out the second person's.
+    """
+    for day in (1, 2):
+        shop.at(f"day {day} 10:00").identifies("tablet", as_="mara", email=MARA).reads(by="tablet")
+        shop.at(f"day {day} 12:00").identifies("tablet", as_="joe", email=JOE).reads(by="tablet")
+    shop.ends()
+    triggers = shop.triggers()
+    assert [shop.name(one.profile_id) for one in triggers] == ["mara", "joe"]
+    assert {one.action for one in triggers} == {"returning_visitor"}
+    assert len({one.trigger_id for one in triggers}) == len({one.slot_key for one in triggers}) == 2
+
+
 def test_after_a_logout_the_device_is_of_whom_it_was_until_another_login(shop: Story) -> None:
     """
     A logout says nothing; a browser that clears its id with it is another visitor, whom nobody knows.

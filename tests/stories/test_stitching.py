@@ -1,6 +1,9 @@
 """What was published of a visitor before anybody knew who it was becomes the lead's. Rows 26 and 27, complaint 5."""
 
+from itertools import permutations
+
 import msgspec
+import pytest
 
 from config.settings import Settings
 from config.visits import SessionSettings
@@ -288,3 +291,20 @@ def test_no_visit_comes_along_where_none_is_to() -> None:
     shop.ends()
     assert brought(shop) == []
     assert [(visit.of, visit.revision) for visit in shop.sessions()] == [(ANON, 1), (ANON, 1), ("mara", 1)]
+
+
+@pytest.mark.parametrize("arrival", [*permutations(("signs in", "adds", "signs in again"))])
+def test_a_visitor_is_known_from_the_first_word_on_whichever_comes_first(shop: Story, arrival: tuple[str, ...]) -> None:
+    """
+    Two logins and a cart between them, sent off within milliseconds, come in any order: the cart is the lead's.
+    """
+    happens = {
+        "signs in": lambda: shop.at("10:00:00.001").identifies(as_="mara", email=MARA),
+        "adds": lambda: shop.at("10:00:00.002").adds("kettle"),
+        "signs in again": lambda: shop.at("10:00:00.003").identifies(as_="mara", email=MARA),
+    }
+    shop.at("10:00").reads()
+    for what in arrival:
+        happens[what]()
+    shop.ends()
+    assert [(news.state, news.of) for news in shop.carts()] == [("open", "mara"), ("abandoned", "mara")]

@@ -295,7 +295,8 @@ def _remember(case: Case, claim: Claim, channel: str) -> None:
     if plans is None:
         plans = case.own.plans = Plans()
     plans.forget(case.now)
-    scope = scope_of(rule.per, moment, case)
+    # An event is the same as no other, so its id is not asked for again.
+    scope = "" if rule.per == "event" and moment.cart is None else scope_of(rule.per, moment, case)
     names = claim.trigger_id, claim.slot_key, rule.action, rule.family, channel, rule.purpose
     book = case.book
     since = moment.at if moment.cart is not None else moment.at - max(moment.waited_ms, 0)

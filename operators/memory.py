@@ -97,7 +97,7 @@ class Memory:
                 self.zone,
                 ago(base, self.zone_at),
                 None if orders is None else orders.pack(base),
-                None if plans_ is None or plans_.is_empty else plans_.pack(),
+                None if plans_ is None or plans_.is_empty else plans_.pack(base),
                 {call_id: base - at for call_id, at in self.calls.items()},
                 {kind: base - at for kind, at in self.came.items()},
                 self.bounced,
@@ -122,7 +122,7 @@ def unpack(row: Row, base: int) -> Memory:
     memory.phone, memory.phone_at = told[4], instant(base, told[5], -1)
     memory.zone, memory.zone_at = told[6], instant(base, told[7], -1)
     memory.orders = None if told[8] is None else attribution.unpack(told[8], base)
-    memory.plans = None if told[9] is None else plans.unpack(told[9])
+    memory.plans = None if told[9] is None else plans.unpack(told[9], base)
     for call_id in told[10]:
         memory.calls[call_id] = base - told[10][call_id]
     for kind in told[11]:

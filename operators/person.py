@@ -7,6 +7,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from operators.event import FOREVER, Event
+from operators.identity import names_person
 from operators.profile_state import Guest, Profile, Track
 
 # Nobody has so many devices; what clears its cookies at every visit is listed by its first twenty.
@@ -35,20 +36,17 @@ def tracks(profile: Profile) -> list[Track]:
     return [profile.track, *[guest.track for guest in guests_of(profile.guests)]]
 
 
-def track_of(profile: Profile, event: Event) -> tuple[Track, dict[str, int]]:
-    """Return the guest's track and ids for what a visitor did before becoming known, else the profile's own."""
+def track_of(profile: Profile, event: Event, watermark: int) -> tuple[Track, dict[str, int]]:
+    """Return the guest's track and ids for what a visitor did before becoming known, else the profile's own.
+
+    If `event` itself names the person, before what came first did, the visitor is known from it on.
+    """
+    if event.at > watermark and names_person(event):
+        _link_sooner(profile, event)
     for guest in guests_of(profile.guests):
         if event.at < guest.at and is_of(guest, event, profile.anonymous_ids):
             return guest.track, guest.anonymous_ids
     return profile.track, profile.anonymous_ids
-
-
-def link_sooner(profile: Profile, event: Event) -> None:
-    """Have a visitor be known from `event` on, which names the person: what came first told of a later link."""
-    for guest in guests_of(profile.guests):
-        if guest.visitor_id and guest.visitor_id == event.visitor_id and event.at < guest.at:
-            guest.at, guest.event_id = event.at, event.event_id
-            profile.due_at = min(profile.due_at, event.at)
 
 
 def guests_of(guests: list[Guest]) -> list[Guest]:
@@ -74,6 +72,14 @@ def is_of(guest: Guest, event: Event, anonymous_ids: dict[str, int]) -> bool:
         return host_since > event.at or host_since <= since <= event.at
     track, email = guest.track, event.email
     return bool(email) and email in {track.memory.email, *[held.email for held in track.pending]}
+
+
+def _link_sooner(profile: Profile, event: Event) -> None:
+    """Have a visitor be known from `event` on, which names the person: what came first told of a later link."""
+    for guest in guests_of(profile.guests):
+        if guest.visitor_id and guest.visitor_id == event.visitor_id and event.at < guest.at:
+            guest.at, guest.event_id = event.at, event.event_id
+            profile.due_at = min(profile.due_at, event.at)
 
 
 def _first(anonymous_ids: dict[str, int]) -> str:

@@ -10,7 +10,7 @@ from mypy_extensions import mypyc_attr
 from operators import moment as moments
 from operators.event import FOREVER
 from operators.moment import Moment
-from operators.packing import Row
+from operators.packing import Row, long_id, short_id
 
 Named = tuple[str, int, str, str]
 """A rule's id, version, action and family: what can still be said of it when there is no such rule any more."""
@@ -78,10 +78,11 @@ class Sent:
         self.version = version
         self.book = book
 
-    def pack(self) -> Row:
-        """Return it as a row."""
-        row: Row = [self.trigger_id, self.slot_key, self.action, self.family, self.channel, self.purpose]
-        row += [self.kind, self.scope, self.at, self.expires_at, self.rule_id, self.version, self.book]
+    def pack(self, base: int) -> Row:
+        """Return it as a row; instants count back from `base`. Everybody who was sent something has one of these."""
+        row: Row = [short_id(self.trigger_id), short_id(self.slot_key), self.family, self.channel, self.purpose]
+        row += [self.kind, self.scope, base - self.at, base - self.expires_at, self.rule_id, self.version]
+        row += [short_id(self.book), "" if self.action == self.rule_id else self.action]
         return row
 
 
@@ -151,16 +152,16 @@ class Plans:
         if self.sent:
             self.sent = [one for one in self.sent if one.expires_at > now]
 
-    def pack(self) -> Row:
-        """Return the plans as a row."""
+    def pack(self, base: int) -> Row:
+        """Return the plans as a row; of what was sent instants count back from `base`."""
         return [
             [[one.rule, one.scope, one.since, one.due_at, one.moment.pack()] for one in self.waits],
             [[one.rule, one.due_at, one.moment.pack()] for one in self.held],
-            [one.pack() for one in self.sent],
+            [one.pack(base) for one in self.sent],
         ]
 
 
-def unpack(row: Sequence[Any]) -> Plans:
+def unpack(row: Sequence[Any], base: int) -> Plans:
     """Make plans of the row that their `pack` gave."""
     waits, held, sent = row
     plans = Plans()
@@ -169,8 +170,14 @@ def unpack(row: Sequence[Any]) -> Plans:
     for rule, due_at, moment in held:
         plans.held.append(Held(_named(rule), due_at, moments.unpack(moment)))
     for told in sent:
-        plans.sent.append(Sent(*told))
+        plans.sent.append(_unpack_sent(told, base))
     return plans
+
+
+def _unpack_sent(row: Sequence[Any], base: int) -> Sent:
+    id_, slot, family, channel, purpose, kind, scope, at, expires_at, rule_id, version, book, action = row
+    names = long_id(id_), long_id(slot), action or rule_id, family, channel, purpose, kind, scope
+    return Sent(*names, base - at, base - expires_at, rule_id, version, long_id(book))
 
 
 def _named(row: Sequence[Any]) -> Named:

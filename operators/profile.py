@@ -34,11 +34,10 @@ from operators.decision import Decider
 from operators.event import FOREVER, Event, rfc3339
 from operators.footprint import FootprintTracker
 from operators.held import take_along
-from operators.identity import names_person
 from operators.identity_record import StitchedRecord
 from operators.moment import Moment
 from operators.ordered import Ordered, Side
-from operators.person import add_anonymous_id, guests_of, link_sooner, track_of, tracks
+from operators.person import add_anonymous_id, guests_of, track_of, tracks
 from operators.profile_record import ProfileRecord, Tombstone
 from operators.profile_state import Guest, HandOver, Profile, Track
 from operators.rate import RateRule
@@ -111,9 +110,7 @@ class ProfileOperator:
                 visit = profile.visits
         track, anonymous_id, ids = profile.track, event.anonymous_id, profile.anonymous_ids
         if profile.guests:
-            if at > watermark and names_person(event):
-                link_sooner(profile, event)
-            track, ids = track_of(profile, event)
+            track, ids = track_of(profile, event, watermark)
         # A visitor's own id is among them since the visitor's first event.
         if anonymous_id and (anonymous_id != key or not ids) and anonymous_id not in ids:
             add_anonymous_id(ids, anonymous_id, at)

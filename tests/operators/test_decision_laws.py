@@ -5,15 +5,15 @@ Each law is held against an obvious, slow reckoning over all that was told.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.durations import parse_duration
+from config.zones import rules_of
 from operators.caps import Cap
 from operators.cart_record import CartRecord
 from operators.event import FOREVER, rfc3339
@@ -72,7 +72,7 @@ def test_no_cap_is_exceeded(data: st.DataObject) -> None:
     trigger was for as far as was known, save what is exempt and what had bounced.
     """
     rules = decided.book(data.draw(decided.books()))
-    zone = ZoneInfo(rules.policy.zones.of("", "")[0].name)
+    zone = rules_of(rules.policy.zones.of("", "")[0].name)
     for _ in range(LIVES):
         loop = told_of(data, rules)
         has_zones = any(event.phone or b"timezone" in event.properties for _, event in loop.taken)
@@ -98,7 +98,7 @@ def counted(loop: Watched, rules: Book, before: Sequence[Sent], i: int, one: Tri
     ]
 
 
-def crowd(before: Sequence[Trigger], one: Trigger, cap: Cap, zone: ZoneInfo) -> int:
+def crowd(before: Sequence[Trigger], one: Trigger, cap: Cap, zone: tzinfo) -> int:
     """How many that a cap counts lie in one span with the trigger, at the most, itself included."""
     if cap.scope != "all":
         name = getattr(one, cap.scope)
@@ -113,7 +113,7 @@ def crowd(before: Sequence[Trigger], one: Trigger, cap: Cap, zone: ZoneInfo) -> 
     return max(sum(start <= other < start + cap.per_ms for other in instants) for start in starts)
 
 
-def day(at: int, zone: ZoneInfo) -> str:
+def day(at: int, zone: tzinfo) -> str:
     return datetime.fromtimestamp(at / 1000, UTC).astimezone(zone).date().isoformat()
 
 

@@ -439,12 +439,21 @@ def without_partition(streams: Streams) -> Streams:
 
 
 def without_coordinates(streams: Streams) -> Streams:
-    """Leave out of dead letters where they lay: in another file, where a log is split."""
+    """Leave out of dead letters where they lay: in another file, where a log is split.
+
+    And of retractions for which event: of several the one that came first after what was sent (decision 0026).
+    """
     letters = [
         {**event, "id": "", "subject": "", "data": {**event["data"], "partition": "", "position": 0}}
         for event in streams["dead_letters"]
     ]
-    return streams | {"dead_letters": ordered(letters)}
+    triggers = [without_cause(event) if "retracted" in event["type"] else event for event in streams["triggers"]]
+    return streams | {"dead_letters": ordered(letters), "triggers": ordered(triggers)}
+
+
+def without_cause(retraction: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what it was for; the reason stays."""
+    return {**retraction, "time": "", "data": {**retraction["data"], "cause": None}}
 
 
 def ordered(events: Iterable[Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from operators.event import Kind
 from operators.ids import digest
 from operators.trigger import Suppressed
 from tests.stories.rules import MARA, PHONE, Yaml, book_of, last, rule, sent, shop_of
@@ -95,7 +96,7 @@ def test_what_bounced_on_one_device_is_known_on_the_other(turn: int) -> None:
     """
     Two who turn out to be one have the newest word on whether mail arrives, whichever is joined to the other.
     """
-    kinds = ["email_bounced", "email_delivered"]
+    kinds: list[Kind] = ["email_bounced", "email_delivered"]
     for said, channel in ((kinds, "email"), (kinds[::-1], "sms")):
         shop = shop_of(rule(on="other", channels=["email", "sms"]))
         devices = [ANON, "anon-8"][::turn]

@@ -111,8 +111,7 @@ class ProfileOperator:
         track, anonymous_id, ids = profile.track, event.anonymous_id, profile.anonymous_ids
         if profile.guests:
             track, ids = track_of(profile, event, watermark)
-        # A visitor's own id is among them since the visitor's first event.
-        if anonymous_id and (anonymous_id != key or not ids) and anonymous_id not in ids:
+        if anonymous_id and at < ids.get(anonymous_id, FOREVER):
             add_anonymous_id(ids, anonymous_id, at)
         if gap is not None:
             self._sessions.join(track.sessions, event, gap, out)

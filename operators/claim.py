@@ -29,6 +29,7 @@ class Claim:
 
     priority: Priority | None = None
     found: Reach | None = None
+    _slot: str = ""
 
     def __init__(self, rule: Rule, moment: Moment, facts: Facts, case: Case) -> None:
         self.rule = rule
@@ -36,8 +37,15 @@ class Claim:
         self.facts = facts
         self.cause_id, key, self.about, self.cooldown_ms = _occasion(rule, moment, case)
         self.trigger_id = trigger_id(rule.action, key)
-        self.slot_key = slot_key(rule.exclusion_group or rule.slot, key)
+        self._key = key
         self.expires_at = moment.at + rule.expires_ms
+
+    @property
+    def slot_key(self) -> str:
+        """What at most one rule acts on."""
+        if not self._slot:  # most are refused, and have no need of it
+            self._slot = slot_key(self.rule.exclusion_group or self.rule.slot, self._key)
+        return self._slot
 
     @property
     def cause(self) -> Cause:

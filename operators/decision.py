@@ -87,7 +87,7 @@ class Decider:
     def undo(self, case: Case, memory: Memory, event: Event, out: list[Any], *, is_link: bool = False) -> None:
         """Take back what `event`, or a link, has undone of what was sent and is alive."""
         plans = memory.plans
-        if plans is None or not plans.sent or not can_undo(case.book, event):
+        if plans is None or not plans.sent or not (is_link or can_undo(case.book, event)):
             return
         for sent in [one for one in plans.sent if event.at < one.expires_at]:
             why = undone(case, sent, event, is_link=is_link)
@@ -98,7 +98,7 @@ class Decider:
     def drop(self, case: Case, memory: Memory, event: Event, out: list[Any], *, is_link: bool = False) -> None:
         """Drop what `event` has undone of what is held, in its order: what was due before it is not held any more."""
         plans = memory.plans
-        if plans is None or not plans.held or not can_undo(case.book, event):
+        if plans is None or not plans.held or not (is_link or can_undo(case.book, event)):
             return
         for held in list(plans.held):
             rule = case.book.rules.get(held.rule[0])

@@ -18,7 +18,7 @@ from operators.callers import called_by
 from operators.cart import CART_KINDS, CartTracker
 from operators.case import Case, Tools
 from operators.decision import Decider
-from operators.event import FOREVER, Commerce, Event
+from operators.event import FOREVER, Event
 from operators.footprint import FootprintTracker
 from operators.held import application_order
 from operators.memory import TELLING_KINDS
@@ -210,7 +210,7 @@ class Ordered:
             self._carts.apply(track.carts, event, side.profile_id, out)
         if kind in book.undoes:
             memories.note(memory, event)
-        if memory.plans is not None or kind in book.starts or _earns(kind):
+        if (memory.plans is not None and can_undo(book, event)) or kind in book.starts or _earns(kind):
             self._decider.take_in(self.case(side, event.at), event, out)
 
     def _fire(self, side: Side, now: int, out: list[Any]) -> None:
@@ -241,7 +241,7 @@ class Ordered:
         self._sessions.union(track.sessions, other.sessions)
         self._carts.union(track.carts, other.carts, own.profile_id, now, out)
         case = self.case(own, now)
-        link = Event("identified", now, guest.event_id, "server", guest.visitor_id, commerce=Commerce())
+        link = Event("identified", now, guest.event_id, "server", guest.visitor_id)
         self._decider.union(case, track.memory, other.memory, link, out)
         track.pending = sorted(track.pending + other.pending, key=application_order)
 

@@ -199,15 +199,14 @@ class ProfileOperator:
         self, key: str, profile: Profile, event: Event, watermark: int, visit: int, views: int, out: list[Output]
     ) -> None:
         """Decide on what an event causes, and take back what it undoes, as it comes."""
-        decider = self._decider
-        every, book = tracks(profile), decider.book
+        decider, book = self._decider, self._decider.book
+        if can_undo(book, event):
+            self._undo(key, profile, watermark, out)
+        if not visit and event.kind not in book.at_once:
+            return
+        every = tracks(profile)
         case = Case(book, self._ordered.tools, profile, every, key, None, event.at, watermark, self._is_lead)
         had_plans = profile.track.memory.plans is not None
-        if profile.track.memory.plans is not None:
-            self._undo(key, profile, profile.track, watermark, out)
-        for guest in guests_of(profile.guests):  # whose own it is up to the link
-            if guest.track.memory.plans is not None:
-                self._undo(guest.profile_id, profile, guest.track, watermark, out)
         if visit:
             moment = Moment(RETURNED, event.at, event.visitor_id)
             moment.event, moment.count = event, visit
@@ -224,11 +223,16 @@ class ProfileOperator:
         if not had_plans:  # from now on what is held back can undo something
             profile.due_at = min(profile.due_at, self._ordered.wakes_at(profile.track))
 
-    def _undo(self, key: str, profile: Profile, track: Track, watermark: int, out: list[Output]) -> None:
-        """Take back of a track's what is undone by what is still held back in it, by the first of that.
+    def _undo(self, key: str, profile: Profile, watermark: int, out: list[Output]) -> None:
+        """Take back, as events come, what is undone by what is still held back; each track's by the first of its own.
 
         What one track undoes of another one is told where they join.
         """
+        self._undo_in(profile.track, key, profile, watermark, out)
+        for guest in guests_of(profile.guests):  # whose own it is up to the link
+            self._undo_in(guest.track, guest.profile_id, profile, watermark, out)
+
+    def _undo_in(self, track: Track, key: str, profile: Profile, watermark: int, out: list[Output]) -> None:
         decider, plans = self._decider, track.memory.plans
         for event in track.pending:
             if plans is None or not plans.can_change:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from operators.cart import CART_KINDS
 from operators.case import Case
 from operators.event import Commerce, Event
 from operators.memory import OUTCOMES, Memory, outcome_of
@@ -134,13 +135,8 @@ def is_moot(case: Case, moment: Moment) -> str:
 
 def can_undo(book: Book, event: Event) -> bool:
     """Whether it is worth asking what `event` undoes."""
-    return (
-        bool(event.consents)
-        or event.commerce is not None
-        or event.kind in OUTCOMES
-        or event.kind == "order_completed"
-        or event.kind in book.undoes
-    )
+    kind = event.kind
+    return kind in CART_KINDS or kind in book.undoes or kind in OUTCOMES or bool(event.consents)
 
 
 def _is_off(case: Case, kind: str, cart_id: str, at: int, event: Event) -> str:

@@ -261,6 +261,7 @@ def test_a_no_to_what_the_visitor_was_shown_counts_for_its_action() -> None:
     shop.at("10:00").reads(by="phone-1")
     trigger_id = last(shop).trigger_id
     shop.at("10:01").identifies("phone-1", as_="mara")
+    shop.time("10:02")
     shop.at("10:05").declines(to=trigger_id)
     shop.at("10:06").reads().searches("sofa")
     assert shop.news()[-2:] == [held("10:06", "read", "declined"), sent("10:06", "search")]

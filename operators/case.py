@@ -97,9 +97,10 @@ class Case:
             found = self._memory = self._remembered()
         return found
 
-    def known(self) -> Memory:
-        """Return all that is remembered and known by now of the whole person, whatever instant it is decided for."""
-        return self.memory() if self._is_at_once else self._learnt(tracks(self.profile))
+    def known(self, until: int) -> Memory:
+        """Return all that is known by now of the whole person, of what happened up to `until`."""
+        every = tracks(self.profile)
+        return self._learnt(every, [event for track in every for event in track.pending if event.at <= until])
 
     def sent_in(self, slot_key: str) -> Sent | None:
         """Return the trigger of a slot that is alive, None where there is none."""
@@ -190,11 +191,11 @@ class Case:
         return [event for event in held if application_order(event) <= last]
 
     def _remembered(self) -> Memory:
-        return self._learnt(self._tracks) if self._is_at_once else self._tracks[0].memory
+        return self._learnt(self._tracks, self._held(self._tracks)) if self._is_at_once else self._tracks[0].memory
 
-    def _learnt(self, of: list[Track]) -> Memory:
+    def _learnt(self, of: list[Track], held: list[Event]) -> Memory:
         """Return what tracks remember together, with what they hold back learnt in its order."""
-        held = [event for event in self._held(of) if memories.tells(event)]
+        held = [event for event in held if memories.tells(event)]
         if not held and len(of) == 1:
             return of[0].memory
         found = Memory()

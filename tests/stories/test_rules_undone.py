@@ -2,10 +2,10 @@
 
 import pytest
 
-from operators.event import Commerce, Item, Kind
+from operators.event import Commerce, Event, Item, Kind
 from operators.trigger import Retraction
 from tests.stories.rules import JOE, MARA, Yaml, book_of, last, rule, sent, shop_of, strict
-from tests.story import Held, Nudge, Story, Taken
+from tests.story import Held, Nudge, Story, Taken, instant
 
 LEFT = rule(on="cart.timer", expires_after="12h")
 
@@ -365,3 +365,22 @@ def test_mara_keeps_what_joe_undoes() -> None:
     shop.time("10:40")
     assert shop.news() == []
     assert MARA not in repr(shop.loop.records)
+
+
+@pytest.mark.parametrize(("refused", "is_taken_back"), [("10:39:59.999", True), ("10:40", False)])
+def test_a_word_of_later_does_not_count_for_one_of_before(refused: str, *, is_taken_back: bool) -> None:
+    """
+    Read in one batch: reminded at 10:30 for ten minutes, of another channel there is a word in that time, and then no
+    more letters, please. It takes the reminder back if it comes before the end, as of its own instant.
+    """
+    shop = shop_of(LEFT | {"expires_after": "10m"}, settings=strict())
+    added = Commerce(items=(Item("sofa", 1.0, 30.0),), cart_id="c1")
+    shop.loop.take(
+        [
+            Event("product_added", instant("10:00"), "a", "web", "anon-7", "anon-7", commerce=added),
+            Event("consent_given", instant("10:35"), "b", "web", "anon-7", "anon-7", consents={"sms": True}),
+            Event("consent_withdrawn", instant(refused), "c", "web", "anon-7", "anon-7", consents={"email": False}),
+        ]
+    )
+    shop.ends()
+    assert shop.news() == [sent("10:30"), *([taken(refused, "consent")] if is_taken_back else [])]

@@ -10,6 +10,7 @@ from operators import cart_state
 from operators import memory as memories
 from operators.cart import CART_KINDS, CartTracker
 from operators.cart_state import LIVE, Cart, Carts
+from operators.consent import Consents
 from operators.event import Event
 from operators.footprint import FootprintTracker
 from operators.held import application_order
@@ -97,10 +98,21 @@ class Case:
             found = self._memory = self._remembered()
         return found
 
-    def known(self, until: int) -> Memory:
-        """Return all that is known by now of the whole person, of what happened up to `until`."""
-        every = tracks(self.profile)
-        return self._learnt(every, [event for track in every for event in track.pending if event.at <= until])
+    def said(self, until: int) -> Consents:
+        """Return what the whole person has said up to `until`, as far as it is known by now.
+
+        Guests may be ahead: of a word of theirs from after it, what they had said before is not known any more.
+        """
+        every, found = tracks(self.profile), Memory()
+        words = found.consents.words
+        for track in every:
+            for key, word in track.memory.consents.words.items():
+                if word[0] <= until:
+                    words[key] = max(word, words.get(key, word))
+        held = [event for track in every for event in track.pending if event.at <= until and memories.tells(event)]
+        for event in sorted(held, key=application_order):
+            memories.learn(found, event, self.book)
+        return found.consents
 
     def sent_in(self, slot_key: str) -> Sent | None:
         """Return the trigger of a slot that is alive, None where there is none."""
@@ -191,11 +203,11 @@ class Case:
         return [event for event in held if application_order(event) <= last]
 
     def _remembered(self) -> Memory:
-        return self._learnt(self._tracks, self._held(self._tracks)) if self._is_at_once else self._tracks[0].memory
-
-    def _learnt(self, of: list[Track], held: list[Event]) -> Memory:
-        """Return what tracks remember together, with what they hold back learnt in its order."""
-        held = [event for event in held if memories.tells(event)]
+        """Return what the tracks remember together, with what they hold back learnt in its order."""
+        of = self._tracks
+        if not self._is_at_once:
+            return of[0].memory
+        held = [event for event in self._held(of) if memories.tells(event)]
         if not held and len(of) == 1:
             return of[0].memory
         found = Memory()

@@ -294,7 +294,7 @@ def _remember(case: Case, claim: Claim, channel: str) -> None:
     plans = case.own.plans
     if plans is None:
         plans = case.own.plans = Plans()
-    plans.forget(case.now)
+    plans.forget(min(case.now, case.watermark))  # what is held back from before may undo it yet
     # An event is the same as no other, so its id is not asked for again.
     scope = "" if rule.per == "event" and moment.cart is None else scope_of(rule.per, moment, case)
     names = claim.trigger_id, claim.slot_key, rule.action, rule.family, channel, rule.purpose

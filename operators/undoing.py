@@ -86,7 +86,7 @@ def undone(case: Case, sent: Sent, event: Event, *, is_link: bool = False) -> st
     if event.consents or is_link or event.kind == "email_complained":
         # What was sent at once was sent by words whose turn has not come yet: these count, those from after it do not.
         at = max(event.at, sent.at)
-        if not case.book.policy.consent.may(case.known(at).consents, sent.channel, sent.purpose, at):
+        if not case.book.policy.consent.may(case.said(at), sent.channel, sent.purpose, at):
             return "consent"
     rule = case.book.rules.get(sent.rule_id)
     if rule is not None and not is_link and ends(rule, sent.kind, sent.scope, sent.at, event, case):

@@ -325,12 +325,17 @@ def _order(told: Told) -> tuple[str, str, bytes]:
 
 
 def without_coordinates(told: Iterable[Told]) -> list[Told]:
-    """Leave out of dead letters where the record lay: another split into files puts it elsewhere."""
+    """Leave out of dead letters where the record lay: another split into files puts it elsewhere.
+
+    And of retractions for which event: of several the one that came first after what was sent (decision 0026).
+    """
     kept = []
     for stream, event in told:
         if stream == "dead_letters":
             data = {k: v for k, v in event["data"].items() if k not in ("partition", "position")}
             kept.append((stream, {**event, "id": "", "subject": "", "data": data}))
+        elif stream == "triggers" and "retracted" in event["type"]:
+            kept.append((stream, {**event, "time": "", "data": {**event["data"], "cause": None, "reason": ""}}))
         else:
             kept.append((stream, event))
     return sorted(kept, key=_order)

@@ -452,8 +452,8 @@ def without_coordinates(streams: Streams) -> Streams:
 
 
 def without_cause(retraction: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what it was for; the reason stays."""
-    return {**retraction, "time": "", "data": {**retraction["data"], "cause": None}}
+    """Leave out what it was for."""
+    return {**retraction, "time": "", "data": {**retraction["data"], "cause": None, "reason": ""}}
 
 
 def ordered(events: Iterable[Any]) -> list[Any]:
